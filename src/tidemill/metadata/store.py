@@ -1,0 +1,136 @@
+"""The metadata store: what the runtime, the runners and the command line may ask of the record.
+
+This is a protocol; `metadata.sql` implements it. Two rules hold for every implementation:
+
+* every method is one transaction: all of it is durable when it returns, or none of it happened;
+* every state change names the state and the fence it starts from, and a change that matches no row
+  is refused (`FencedError`) and changes nothing.
+
+MLMD's own calls (`put_artifacts`, `get_executions`, ...) stand on the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from tidemill.metadata.model import (
+    Artifact,
+    ArtifactType,
+    Claim,
+    ClaimRequest,
+    Context,
+    Event,
+    Execution,
+    NodeRecord,
+    Publication,
+    Run,
+    RunState,
+)
+
+
+class MetadataStore(Protocol):
+    """The record of every run, node attempt and artifact."""
+
+    def close(self) -> None:
+        """Release connections. The store must not be used afterwards."""
+
+    # --- versions and runs -----------------------------------------------------------------------
+
+    def put_pipeline_version(self, version: str, pipeline: str, ir: str) -> None:
+        """Keep the canonical IR of a pipeline under its content hash. Doing it again is a no-op."""
+
+    def get_pipeline_version(self, version: str) -> str:
+        """The IR kept under `version`; StoreError when unknown."""
+
+    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
+        """Start a run: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact types
+        that its nodes use. StoreError when the id is taken or a type contradicts a stored one
+        (property of another type; new properties are added)."""
+
+    def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
+        """Make `owner` drive a RUNNING run that `expected_owner` drove. False when it was not so."""
+
+    def end_run(self, run_id: str, state: RunState, *, owner: str) -> bool:
+        """RUNNING -> `state`, only for its present owner. False when it was not so."""
+
+    def get_run(self, run_id: str) -> Run | None:
+        """One run, or None."""
+
+    def get_runs(
+        self, *, pipeline: str = "", state: RunState | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Runs, newest first."""
+
+    # --- claim and publish -----------------------------------------------------------------------
+
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Ask to run a node, by compare-and-set.
+
+        Granted when the node never ran, or when it is RUNNING, FAILED or CANCELED under a lower
+        attempt (request.attempt None counts as the next one). A grant raises the fence by one,
+        records a RUNNING execution and marks an execution it takes over as FAILED. Never granted
+        when the node succeeded, nor when the run is not RUNNING (RunnerError).
+        """
+
+    def publish(self, claim: Claim, publication: Publication) -> int:
+        """End the claimed attempt: execution, artifacts, events, contexts, node, all or nothing.
+
+        Returns the execution id. Publishing the same end of the same claim twice is a no-op, so a
+        lost answer can be asked for again. FencedError when the claim is stale; nothing changed.
+        """
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def get_nodes(self, run_id: str) -> list[NodeRecord]:
+        """The nodes of a run that were claimed so far, in order of their first claim."""
+
+    def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
+        """Every attempt of a run, or of one node of it, oldest first."""
+
+    def get_executions_by_id(self, ids: Sequence[int]) -> list[Execution]:
+        """Executions by id, in id order; unknown ids are left out."""
+
+    def get_artifact(self, artifact_id: int) -> Artifact | None:
+        """One artifact, or None."""
+
+    def get_artifacts(
+        self, *, type: str = "", run_id: str = "", pipeline: str = "", limit: int = 100
+    ) -> list[Artifact]:
+        """Artifacts, newest first; `run_id` and `pipeline` go through MLMD attributions."""
+
+    def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
+        """Artifacts by id, in id order; unknown ids are left out."""
+
+    def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
+        """Output artifacts per execution and output name, in index order."""
+
+    def get_events(
+        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = ()
+    ) -> list[Event]:
+        """Events that touch any of the artifacts or executions, in id order."""
+
+    def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
+        """Contexts an execution belongs to."""
+
+    # --- queries of the launcher -----------------------------------------------------------------
+
+    def find_cached(self, cache_key: str, *, limit: int = 5) -> list[int]:
+        """COMPLETE executions published under this cache key, newest first."""
+
+    def last_cache_key(self, pipeline: str, node_id: str) -> tuple[str, int] | None:
+        """Cache key and execution id of the node's newest COMPLETE execution in any run."""
+
+    def latest_blessed(self, pipeline: str, node_id: str, output: str, *, before: str = "") -> Artifact | None:
+        """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
+        execution took as input whose output ModelBlessing has `blessed` = 1. With `before`, only
+        from runs whose date is earlier; without, from any run."""
+
+    def get_window(
+        self, pipeline: str, node_id: str, output: str, *, spans: int, until: int, passed: str = ""
+    ) -> list[Artifact]:
+        """The newest LIVE output per span, for `spans` spans ending before `until`, oldest first.
+        `passed` names a node that must have succeeded in the same run."""
+
+    def statistics(self) -> Mapping[str, int]:
+        """Row counts by table, for `doctor` and the curious."""
