@@ -1,0 +1,1 @@
+"""What users write: components, pipelines, placeholders, schedules. Only `compile` knows the IR."""

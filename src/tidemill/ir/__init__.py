@@ -1,0 +1,1 @@
+"""The intermediate representation: where the definition language and the runtime meet."""

@@ -29,16 +29,16 @@ class Property(Generic[V]):
     type: for names that TFX does not declare on its own artifact types.
     """
 
-    def __init__(self, type: type[V], doc: str = "", *, custom: bool = False) -> None:
-        self.type: type[V] = type
+    def __init__(self, python_type: type[V], doc: str = "", *, custom: bool = False) -> None:
+        self.python_type = python_type
         self.custom = custom
         self.name = ""
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        if self.type not in PROPERTY_TYPES:
+        if self.python_type not in PROPERTY_TYPES:
             raise DefinitionError(
-                f"property {name!r} of {owner.__name__} has type {self.type!r}",
+                f"property {name!r} of {owner.__name__} has type {self.python_type!r}",
                 hint="use int, float, str or bool; encode anything else as a JSON str",
             )
         self.name = name
@@ -53,12 +53,11 @@ class Property(Generic[V]):
         return cast("V | None", self._values(artifact).get(self.name))
 
     def __set__(self, artifact: Artifact, value: V) -> None:
-        accepted = (int, float) if self.type is float else self.type
-        if not isinstance(value, accepted) or (isinstance(value, bool) and self.type is not bool):
-            raise TypeError(
-                f"{type(artifact).__name__}.{self.name} takes {self.type.__name__}, got {type(value).__name__}"
-            )
-        self._values(artifact)[self.name] = self.type(value)
+        wanted, given = self.python_type, type(value)
+        if given is not wanted and (wanted, given) != (float, int):
+            where = f"{type(artifact).__name__}.{self.name}"
+            raise TypeError(f"{where} takes {wanted.__name__}, got {given.__name__} {value!r}")
+        self._values(artifact)[self.name] = wanted(value)
 
     def _values(self, artifact: Artifact) -> dict[str, PropertyValue]:
         return artifact.custom_properties if self.custom else artifact.properties

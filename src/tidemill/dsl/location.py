@@ -1,0 +1,21 @@
+"""Where in the user's own code something was written, for error messages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_HOME = str(Path(__file__).resolve().parent.parent)
+
+
+def caller() -> str:
+    """`file:line` of the innermost frame outside tidemill; empty when there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not filename.startswith((_HOME, "<frozen")):
+            return f"{filename}:{frame.f_lineno}"
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return ""

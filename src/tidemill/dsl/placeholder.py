@@ -1,0 +1,182 @@
+"""Values that are known only when a node runs.
+
+To a type checker a placeholder has the type of the value it stands for: `run.date` is a str. At
+definition time it is a `Placeholder`. It may be passed as a parameter, put inside a list or dict,
+or written into text with an f-string; it cannot be computed with.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from tidemill.dsl.location import caller
+from tidemill.errors import DefinitionError
+from tidemill.types.source import FileSet
+
+if TYPE_CHECKING:
+    from tidemill.dsl.channel import Channel
+
+_MARK = re.compile("\x00tidemill:(\\d+)\x00")
+_marked: list[Placeholder] = []
+
+
+class Placeholder:
+    """Base of all placeholders."""
+
+    def describe(self) -> str:
+        """How the placeholder is called in messages."""
+        raise NotImplementedError
+
+    def __format__(self, spec: str) -> str:
+        """A mark that `split_text` finds again: this is how f-strings keep placeholders."""
+        if spec:
+            self._refuse(f"format it as :{spec}")
+        _marked.append(self)
+        return f"\x00tidemill:{len(_marked) - 1}\x00"
+
+    __str__ = lambda self: format(self)  # noqa: E731 - one behaviour, two names
+
+    def __bool__(self) -> NoReturn:
+        self._refuse("test it with if, and, or, not")
+
+    def __iter__(self) -> NoReturn:
+        self._refuse("loop over it")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise DefinitionError(
+            f"{self.describe()} is known only at run time; a pipeline definition cannot {what}",
+            where=caller(),
+            hint="pass it to a component and do the work there",
+        )
+
+
+def split_text(text: str) -> list[str | Placeholder]:
+    """The parts of a text that an f-string may have put placeholders into."""
+    parts: list[str | Placeholder] = []
+    for index, piece in enumerate(_MARK.split(text)):
+        if index % 2:
+            parts.append(_marked[int(piece)])
+        elif piece:
+            parts.append(piece)
+    return parts
+
+
+@dataclass(frozen=True, eq=False)
+class RuntimeParameter(Placeholder):
+    """A parameter of the pipeline, given when a run starts."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any = None
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`runtime parameter 'name'`."""
+        return f"runtime parameter {self.name!r}"
+
+
+@dataclass(frozen=True, eq=False)
+class RunFact(Placeholder):
+    """A fact about the run."""
+
+    name: str
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`run.name`."""
+        return f"run.{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentVariable(Placeholder):
+    """An environment variable where the node runs."""
+
+    name: str
+    default: str | None
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`env('NAME')`."""
+        return f"env({self.name!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class ArtifactProperty(Placeholder):
+    """A property, or the uri, of an output."""
+
+    channel: Channel
+    name: str
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`Node.outputs.output.property`."""
+        return f"{self.channel.describe()}.{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFiles(Placeholder):
+    """External files, looked up when the node is resolved."""
+
+    pattern: Any
+    date: Any
+    span: Any
+    window: int
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`files('pattern')`."""
+        return f"files({self.pattern!r})"
+
+
+class _RunFacts:
+    """Facts about the run, for use in a pipeline definition."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return cast("str", RunFact("id"))
+
+    @property
+    def date(self) -> str:
+        """The run's logical date, ISO 8601. Resolving it fails for a run without one."""
+        return cast("str", RunFact("date"))
+
+    @property
+    def root(self) -> str:
+        """The pipeline root."""
+        return cast("str", RunFact("root"))
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return cast("str", RunFact("pipeline"))
+
+    @property
+    def version(self) -> str:
+        """The pipeline version."""
+        return cast("str", RunFact("version"))
+
+
+run = _RunFacts()
+
+
+def env(name: str, default: str | None = None) -> str:
+    """The environment variable `name` of the machine that runs the node.
+
+    Its value is not part of the IR; it is part of the cache key. Not for secrets: parameters are
+    recorded. Resolving it fails when it is unset and has no default.
+    """
+    return cast("str", EnvironmentVariable(name, default))
+
+
+def files(pattern: str, *, date: str | None = None, span: int | None = None, window: int = 1) -> FileSet:
+    """External files matching `pattern` when the node runs, with their content digests.
+
+    `{YYYY}`, `{MM}`, `{DD}` stand for `date` (usually `run.date`); `{SPAN}` and `{VERSION}` for numbers,
+    the largest found by default; `*` is a glob. `window` counts days or spans, the newest last.
+    Relative patterns start at the directory in which the run was started.
+    """
+    return cast("FileSet", SourceFiles(pattern, date, span, window))
