@@ -1,0 +1,153 @@
+"""A 64-bit hash of values that means the same on every machine and in every release.
+
+Splits and distinct counts depend on it, so its definition is frozen under `HASH_VERSION`; a change
+of even one bit needs a new version. `hash()` of Python and the hashes of polars and Arrow promise
+no such thing.
+
+Definition of "tide64-1". All arithmetic is modulo 2^64.
+
+    mix(x):  x ^= x >> 30; x *= 0xBF58476D1CE4E5B9; x ^= x >> 27; x *= 0x94D049BB133111EB; x ^= x >> 31
+             (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014)
+    word(tag, w)   = mix(mix(tag * 0x9E3779B97F4A7C15) ^ w)
+    null           = word(1, 0)
+    boolean        = word(2, 0 or 1)
+    whole number   = word(3, its two's complement); floats with a whole value below 2^53 count as such,
+                     so that a column read as int one day and as float the next hashes alike
+    other float    = word(4, bits of the IEEE double; one pattern, 0x7FF8000000000000, for every NaN)
+    date, time stamp = word(5, microseconds since 1970-01-01T00:00Z)
+    text, bytes    = UTF-8 bytes in little-endian 8-byte words, the last padded with zero bytes:
+                     h = mix(6 * 0x9E3779B97F4A7C15 + length); for each word w: h = mix(h ^ w).
+                     Above 256 bytes: word(7, first 8 bytes, little-endian, of BLAKE2b-64 of the bytes)
+    anything else  = as text: JSON of the value, keys sorted, no spaces
+    row            = columns in order of their names: h = 0; h = mix(h ^ text(name)); h = mix(h ^ value)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+HASH_VERSION = "tide64-1"
+
+Hashes = npt.NDArray[np.uint64]
+Column = Any
+"""An Arrow array or chunked array; their stubs are too narrow to be of use here."""
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_LONG = 256
+_CANONICAL_NAN = np.uint64(0x7FF8000000000000)
+
+
+def hash_column(column: Column) -> Hashes:
+    """One hash per value, uint64, of any Arrow column; nulls have one too."""
+    if isinstance(column, pa.ChunkedArray):
+        parts = [hash_column(chunk) for chunk in column.chunks]
+        return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    array: Column = column
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if len(array) == 0:
+        return np.empty(0, np.uint64)
+    hashes = _hash_values(array)
+    if array.null_count:
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+        hashes[missing] = _words(1, np.zeros(1, np.uint64))[0]
+    return hashes
+
+
+def hash_rows(table: pa.Table) -> Hashes:
+    """One hash per row over all columns, independent of the order of the columns."""
+    hashes = np.zeros(table.num_rows, np.uint64)
+    for name in sorted(table.column_names):
+        hashes = _mix(hashes ^ hash_column(pa.array([name]))[0])
+        hashes = _mix(hashes ^ hash_column(table.column(name)))
+    return hashes
+
+
+def _hash_values(array: Column) -> Hashes:
+    kind = array.type
+    if pa.types.is_null(kind):
+        return np.zeros(len(array), np.uint64)
+    if pa.types.is_boolean(kind):
+        return _words(2, _numpy(array.cast(pa.uint8())).astype(np.uint64))
+    if pa.types.is_unsigned_integer(kind):
+        return _words(3, _numpy(array).astype(np.uint64))
+    if pa.types.is_integer(kind):
+        return _words(3, _numpy(array).astype(np.int64).view(np.uint64))
+    if pa.types.is_floating(kind):
+        return _hash_floats(_numpy(array).astype(np.float64))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        instants = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+        return _words(5, _numpy(instants.cast(pa.int64())).view(np.uint64))
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return _hash_bytes(array.cast(pa.large_binary()))
+    if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+        return _hash_bytes(array.cast(pa.large_binary()))
+    texts = [json.dumps(v, sort_keys=True, separators=(",", ":"), default=str) for v in array.to_pylist()]
+    return _hash_bytes(pa.array(texts, pa.large_string()).cast(pa.large_binary()))
+
+
+def _numpy(array: Column) -> npt.NDArray[Any]:
+    """Values without nulls (as zero), copied or not; all numeric types."""
+    filled: Column = pc.fill_null(array, 0) if array.null_count else array
+    values: npt.NDArray[Any] = filled.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _hash_floats(values: npt.NDArray[np.float64]) -> Hashes:
+    whole = (np.abs(values) < 2.0**53) & (np.floor(values) == values)
+    bits = np.where(np.isnan(values), _CANONICAL_NAN, values.view(np.uint64))
+    integers = np.where(whole, values, 0.0).astype(np.int64).view(np.uint64)
+    return np.where(whole, _words(3, integers), _words(4, bits))
+
+
+def _hash_bytes(array: Column) -> Hashes:
+    offsets, data = _offsets_and_data(array)
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    hashes = _mix(lengths.astype(np.uint64) + np.uint64(6 * _GOLDEN & _MASK))
+    padded = np.concatenate([data, np.zeros(8, np.uint8)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 8)
+    short = lengths <= _LONG
+    for at in range(0, min(int(lengths.max(initial=0)), _LONG), 8):
+        rows = np.flatnonzero(short & (lengths > at))
+        if not len(rows):
+            break
+        words = windows[starts[rows] + at].view("<u8").ravel().astype(np.uint64)
+        spare = 8 - np.minimum(lengths[rows] - at, 8)
+        words &= np.uint64(_MASK) >> (spare.astype(np.uint64) * np.uint64(8))
+        hashes[rows] = _mix(hashes[rows] ^ words)
+    for row in np.flatnonzero(~short):
+        value = data[starts[row] : starts[row] + lengths[row]].tobytes()
+        digest = hashlib.blake2b(value, digest_size=8).digest()
+        hashes[row] = _words(7, np.array([int.from_bytes(digest, "little")], np.uint64))[0]
+    return hashes
+
+
+def _offsets_and_data(array: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Offsets (one more than values) into the bytes of a large_binary array."""
+    buffers: list[Any] = array.buffers()
+    _, offset_buffer, data_buffer = buffers
+    every = np.frombuffer(offset_buffer, np.int64) if offset_buffer else np.zeros(1, np.int64)
+    offsets = every[array.offset : array.offset + len(array) + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    data = np.frombuffer(data_buffer, np.uint8)[first:last] if data_buffer else np.empty(0, np.uint8)
+    return offsets - first, data
+
+
+def _words(tag: int, words: Hashes) -> Hashes:
+    return _mix(words ^ _mix(np.array([tag * _GOLDEN & _MASK], np.uint64))[0])
+
+
+def _mix(x: Hashes) -> Hashes:
+    x = x ^ (x >> np.uint64(30))
+    x = x * np.uint64(0xBF58476D1CE4E5B9)
+    x = x ^ (x >> np.uint64(27))
+    x = x * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,173 @@
+"""Rows at rest: the files of one split, written and read one row group at a time.
+
+Layout: `<artifact>/Split-<name>/part-00000.parquet`, zstd, row groups of `ROW_GROUP_ROWS` rows, so
+that whoever reads never holds more than one group. Rows in memory are Arrow tables. This room knows
+files and splits; it does not know where rows come from or what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tidemill.errors import DataError, did_you_mean
+
+ROW_GROUP_ROWS = 100_000
+"""Rows of one row group, and of one batch in memory."""
+
+
+def split_folder(artifact: Path, split: str) -> Path:
+    """Folder of the files of one split of an artifact."""
+    return artifact / f"Split-{split}"
+
+
+def select_splits(splits: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """The splits that are left, in order. DataError for an unknown name, or when none is left."""
+    for name in exclude:
+        if name not in splits:
+            raise DataError(
+                f"exclude_splits names {name!r}, which the examples do not have",
+                hint=did_you_mean(name, splits),
+            )
+    kept = [name for name in splits if name not in exclude]
+    if not kept:
+        raise DataError(
+            f"no split is left: splits {list(splits)}, excluded {list(exclude)}",
+            hint="exclude fewer splits" if splits else "the examples record no splits: were they published?",
+        )
+    return kept
+
+
+def open_parquet(source: Path | pa.NativeFile, name: str = "") -> pq.ParquetFile:
+    """Open one file and read its footer. DataError, naming the file, when it is not whole Parquet."""
+    name = name or str(source)
+    try:
+        return pq.ParquetFile(source, pre_buffer=False)
+    except FileNotFoundError:
+        raise DataError("the file does not exist", where=name) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _broken(name, error) from error
+
+
+def read_row_group(file: pq.ParquetFile, group: int, columns: Sequence[str] | None, name: str) -> pa.Table:
+    """One row group as a table with plain columns. DataError, naming the file, when its pages are broken."""
+    try:
+        return file.read_row_group(group, columns=None if columns is None else list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _broken(f"{name} (row group {group})", error) from error
+
+
+def split_files(folder: Path) -> list[Path]:
+    """The Parquet files of a split folder, sorted. DataError when there are none."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise DataError(
+            "the split has no Parquet files" if folder.is_dir() else "the split's folder does not exist",
+            where=str(folder),
+        )
+    return files
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of a split, from the footers alone."""
+    total = 0
+    for path in split_files(folder):
+        with open_parquet(path) as file:
+            total += file.metadata.num_rows
+    return total
+
+
+def read_schema(folder: Path) -> pa.Schema:
+    """Columns of a split; every file of it has the same."""
+    with open_parquet(split_files(folder)[0]) as file:
+        return file.schema_arrow
+
+
+def read_tables(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a split in file order, one row group at a time; nothing when the split has no rows.
+
+    `columns` limits what is read, and orders it. DataError for an unknown one.
+    """
+    for path in split_files(folder):
+        with open_parquet(path) as file:
+            known = file.schema_arrow.names
+            for column in columns or ():
+                if column not in known:
+                    raise DataError(
+                        f"there is no column {column!r}", where=str(path), hint=did_you_mean(column, known)
+                    )
+            for group in range(file.num_row_groups):
+                table = read_row_group(file, group, columns, str(path))
+                yield table if columns is None else table.select(list(columns))
+
+
+class SplitWriter:
+    """Writes one split: collects rows to full row groups, then writes. Use as a context manager.
+
+    The same rows in the same order give the same groups, whatever batches they came in. A split
+    without rows still gets a file, so that its columns are known.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, *, group_rows: int = ROW_GROUP_ROWS) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.num_rows = 0
+        self._group_rows = group_rows
+        self._schema = schema
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        self._writer = pq.ParquetWriter(folder / "part-00000.parquet", schema, compression="zstd")
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows; their columns must equal the schema's."""
+        self._waiting.append(table)
+        self._waiting_rows += table.num_rows
+        self.num_rows += table.num_rows
+        if self._waiting_rows >= self._group_rows:
+            self._flush(whole_groups_only=True)
+
+    def _flush(self, *, whole_groups_only: bool) -> None:
+        rows = pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
+        start = 0
+        while rows.num_rows - start >= (self._group_rows if whole_groups_only else 1):
+            group = rows.slice(start, self._group_rows)
+            self._writer.write_table(group, row_group_size=self._group_rows)
+            start += group.num_rows
+        rest = rows.slice(start)
+        self._waiting, self._waiting_rows = ([rest] if rest.num_rows else []), rest.num_rows
+
+    def close(self) -> None:
+        """Write what is left, and the footer."""
+        self._flush(whole_groups_only=False)
+        self._writer.close()
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._writer.close()
+
+
+def write_split(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    """Write tables as one split; the number of rows written."""
+    with SplitWriter(folder, schema) as writer:
+        for table in tables:
+            writer.write(table)
+    return writer.num_rows
+
+
+def _broken(name: str, error: Exception) -> DataError:
+    why = " ".join(str(error).split())
+    return DataError(
+        f"not readable as Parquet: {why}",
+        where=name,
+        hint="the file is truncated or not Parquet: deliver it again, or set format='csv' if it is CSV",
+    )
