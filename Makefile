@@ -1,5 +1,11 @@
 # Everything runs from .venv in this checkout; `make setup` makes it, every other target asks for it.
-PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The first Python that is new enough; say `make PYTHON=...` for another one.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
@@ -10,13 +16,22 @@ help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: .venv/.ready  ## make .venv with tidemill and everything its tests need
+	@:
 
+# Safe to interrupt: the mark is written last, and a .venv that cannot run pip is made anew.
 .venv/.ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "tidemill needs Python 3.11 or newer; found $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
-	@echo "setting up .venv (once, about a minute) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  python='$(PYTHON)'; \
+	  if ! "$${python:-none}" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+	    echo "tidemill needs Python 3.11 or newer and found $$($${python:-python3} --version 2>&1 || true)." \
+	         "Install one, or name it: make PYTHON=python3.12" >&2; exit 1; fi; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$python cannot make virtual environments: it has no ensurepip." \
+	         "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
+	  echo "setting up .venv with $$("$$python" --version) (once, about a minute) ..."; \
+	  "$$python" -m venv --clear .venv; fi
+	@$(BIN)/uv --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@$(UV) --editable '.[dev]'
 	@touch $@
 
