@@ -6,7 +6,7 @@ any type checker refuses to wire a Model into an input of Examples, and `compile
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tidemill.dsl.location import caller
 from tidemill.dsl.placeholder import ArtifactProperty, Placeholder
@@ -85,4 +85,4 @@ class Outputs:
 
 def channel_parts(channel: Channel) -> tuple[Node[Any], str, type[Artifact]]:
     """Node, output name and artifact type of a channel (whose own attributes are placeholders)."""
-    return cast("Node[Any]", channel._node), channel._output, channel._type
+    return channel._node, channel._output, channel._type

@@ -1,0 +1,1 @@
+"""The semantic core: what it means to run one node, the same on every runner."""

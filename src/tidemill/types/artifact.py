@@ -30,7 +30,7 @@ class Property(Generic[V]):
     """
 
     def __init__(self, python_type: type[V], doc: str = "", *, custom: bool = False) -> None:
-        self.python_type = python_type
+        self.python_type: type[V] = python_type
         self.custom = custom
         self.name = ""
         self.__doc__ = doc

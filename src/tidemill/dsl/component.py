@@ -1,0 +1,89 @@
+"""Components: `@component` on a typed function is the one way to make one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+
+from tidemill.dsl.channel import Outputs
+from tidemill.dsl.node import Node
+from tidemill.dsl.signature import Input, Output, Signature, read
+
+__all__ = ["Component", "Input", "Output", "Outputs", "component"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+OutputsT = TypeVar("OutputsT", bound=Outputs)
+
+
+class Component(Generic[P, R]):
+    """A signature and an executor. Call it with outputs of other nodes and parameters: a `Node`."""
+
+    def __init__(
+        self, function: Callable[..., Any], executor: str, where: str, names: dict[str, Any]
+    ) -> None:
+        self.function = function
+        """The decorated function. It is the executor too, unless `executor` names another."""
+        self.name = function.__name__
+        self.where = where
+        self.executor = executor
+        """`module:function` of another function that does the work, or empty."""
+        self.signature: Signature = read(function, where, names)
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+
+    @property
+    def outputs_class(self) -> type[Outputs] | None:
+        """The `Outputs` subclass the function declares to return, if any."""
+        if not isinstance(self.function.__annotations__.get("return"), (str, type)):
+            return None
+        returned = get_type_hints(self.function).get("return")
+        return returned if isinstance(returned, type) and issubclass(returned, Outputs) else None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Node[R]:
+        return Node(cast("Component[..., R]", self), args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<component {self.name}>"
+
+
+class _Decorator:
+    """`@component(...)` with options, typed by what the function returns."""
+
+    def __init__(self, executor: str, names: dict[str, Any]) -> None:
+        self.executor = executor
+        self.names = names
+
+    @overload
+    def __call__(self, function: Callable[P, OutputsT]) -> Component[P, OutputsT]: ...
+    @overload
+    def __call__(self, function: Callable[..., Any]) -> Component[..., Outputs]: ...
+    def __call__(self, function: Callable[..., Any]) -> Component[..., Any]:
+        code = function.__code__
+        where = f"{code.co_filename}:{code.co_firstlineno}"
+        return Component(function, self.executor, where, self.names)
+
+
+@overload
+def component(function: Callable[P, OutputsT], /) -> Component[P, OutputsT]: ...
+@overload
+def component(function: Callable[..., Any], /) -> Component[..., Outputs]: ...
+@overload
+def component(*, executor: str = "") -> _Decorator: ...
+def component(function: Callable[..., Any] | None = None, /, *, executor: str = "") -> Any:
+    """Make a component of a typed function.
+
+    The function's arguments are its inputs (`Input[T]`), outputs (`Output[T]`) and parameters (plain
+    types); what it returns becomes outputs too. With `executor="module:function"` the decorated
+    function only declares the signature, and a worker loads nothing but that module.
+
+        @component
+        def train(examples: Input[Examples], model: Output[Model], *, rate: float = 0.1) -> float:
+            (model.path / "weights.json").write_text(...)
+            return loss
+    """
+    decorator = _Decorator(executor, sys._getframe(1).f_locals)
+    return decorator if function is None else decorator(function)

@@ -1,0 +1,120 @@
+"""Finds the pipeline in a user's file and compiles it: `python -m tidemill.dsl.load FILE OUT`.
+
+This runs in a process of its own, so that the command line and the runner never import user code.
+OUT gets one JSON object: the IR and the code root, or the problems.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tidemill.dsl.compile import compile_pipeline
+from tidemill.dsl.pipeline import Pipeline
+from tidemill.errors import DefinitionError, Problem, did_you_mean
+from tidemill.ir import codec
+
+FACTORY = "create_pipeline"
+"""A function of this name without arguments may make the pipeline."""
+
+
+def load_pipeline(target: str) -> tuple[Pipeline, Path]:
+    """The pipeline that `FILE` or `FILE:NAME` defines, and the folder its modules are imported from."""
+    file, _, name = target.rpartition(":") if _has_name(target) else (target, "", "")
+    path = Path(file).resolve()
+    if not path.is_file():
+        near = [str(p) for p in Path(file).parent.glob("*.py")] if Path(file).parent.is_dir() else []
+        raise DefinitionError(f"there is no pipeline file {file!r}", hint=did_you_mean(file, near))
+    root, module_name = code_root(path)
+    module = _import(path, root, module_name)
+    return _find(module, path, name), root
+
+
+def code_root(path: Path) -> tuple[Path, str]:
+    """The folder to put on `sys.path` for a file, and the file's module name from there."""
+    parts, folder = [path.stem], path.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return folder, ".".join(parts)
+
+
+def _has_name(target: str) -> bool:
+    return target.rpartition(":")[0].endswith(".py")
+
+
+def _import(path: Path, root: Path, module_name: str) -> ModuleType:
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        module = importlib.import_module(module_name)
+    except DefinitionError:
+        raise
+    except Exception as error:
+        where = _place(error, path)
+        raise DefinitionError(
+            f"{path.name} cannot be imported: {type(error).__name__}: {error}", where=where
+        ) from error
+    if Path(getattr(module, "__file__", None) or "").resolve() != path:
+        hint = f"rename {path.name}: another module is already called {module_name!r}"
+        raise DefinitionError(f"importing {module_name!r} did not give {path}", where=str(path), hint=hint)
+    return module
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """The line of the user's file where an import failed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    place, trace = str(path), error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith("<frozen"):
+            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _find(module: ModuleType, path: Path, name: str) -> Pipeline:
+    found = {n: v for n, v in vars(module).items() if isinstance(v, Pipeline)}
+    if name:
+        if name not in found:
+            hint = did_you_mean(name, found)
+            raise DefinitionError(f"{path.name} has no pipeline {name!r}", where=str(path), hint=hint)
+        return found[name]
+    if not found and callable(factory := getattr(module, FACTORY, None)):
+        made = factory()
+        if isinstance(made, Pipeline):
+            return made
+    if "pipeline" in found:
+        return found["pipeline"]
+    distinct = {id(v): n for n, v in found.items()}
+    if len(distinct) == 1:
+        return next(iter(found.values()))
+    if not found:
+        hint = f"decorate a function with @pipeline, or assign Pipeline(...), or define {FACTORY}()"
+        raise DefinitionError(f"{path.name} defines no pipeline", where=str(path), hint=hint)
+    names = ", ".join(sorted(distinct.values()))
+    hint = f"choose one: {path.name}:NAME, or call one of them `pipeline`"
+    raise DefinitionError(f"{path.name} defines several pipelines: {names}", where=str(path), hint=hint)
+
+
+def _main(target: str, out: str) -> int:
+    answer: dict[str, Any]
+    try:
+        found, root = load_pipeline(target)
+        answer = {"ir": codec.encode(compile_pipeline(found)), "code_root": str(root)}
+    except DefinitionError as error:
+        answer = {"error": error.message, "problems": [_problem(p) for p in error.problems]}
+    Path(out).write_text(json.dumps(answer), encoding="utf-8")
+    return 0
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"what": problem.what, "where": problem.where, "hint": problem.hint}
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,59 @@
+"""NodeCall: everything `launch` needs, and its one spelling as a command line.
+
+`python -m tidemill.runtime ...` with these arguments is the command that every runner runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from tidemill.errors import RunnerError, did_you_mean
+
+Isolation = Literal["process", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCall:
+    """Run one node of one run."""
+
+    metadata: str
+    """URL of the metadata store."""
+    run_id: str
+    node_id: str
+    iteration: int = 0
+    attempt: int = 0
+    """Counted by the caller; 0 lets the store count."""
+    code_root: str = ""
+    """Folder that the user's modules are imported from."""
+    workdir: str = ""
+    """Working directory of the executor; relative file patterns start here. Empty: the present one."""
+    isolation: Isolation = "process"
+    """`process`: the executor runs in a child process. `none`: in this one."""
+
+    def argv(self, python: str = sys.executable) -> list[str]:
+        """The command line that launches this call."""
+        words = [python, "-m", "tidemill.runtime"]
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if value != f.default:
+                words.append(f"--{f.name.replace('_', '-')}={value}")
+        return words
+
+    @classmethod
+    def from_argv(cls, words: list[str]) -> Self:
+        """Inverse of `argv()[3:]`; RunnerError for anything else."""
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        given: dict[str, int | str] = {}
+        for word in words:
+            option, equals, value = word.partition("=")
+            name = option.removeprefix("--").replace("-", "_")
+            if not option.startswith("--") or not equals or name not in fields:
+                raise RunnerError(f"unknown argument {word!r}", hint=did_you_mean(name, fields))
+            given[name] = int(value) if name in ("iteration", "attempt") else value
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # each was converted to its field's type above
+        except TypeError as error:
+            raise RunnerError(f"the call is incomplete: {error}") from None

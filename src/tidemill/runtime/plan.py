@@ -1,0 +1,74 @@
+"""What a runner will do: an IR and a selection of nodes, as plain data. Nothing here has effects.
+
+The plan that `tidemill explain` prints is the object that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidemill.errors import RunnerError, did_you_mean
+from tidemill.ir import codec
+from tidemill.ir.model import OptionsIR, PipelineIR
+from tidemill.types import parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One node to launch once all of `upstream` have succeeded."""
+
+    node_id: str
+    component: str
+    upstream: tuple[str, ...]
+    options: OptionsIR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps of one run, in an order in which they could run one by one."""
+
+    pipeline: str
+    version: str
+    parameters: Mapping[str, Any]
+    date: str
+    steps: tuple[Step, ...]
+
+
+def make_plan(ir: PipelineIR, parameters: Mapping[str, Any], date: str = "") -> Plan:
+    """The plan for a run; RunnerError for an unknown, missing or wrong runtime parameter."""
+    return Plan(
+        pipeline=ir.name,
+        version=codec.version(ir),
+        parameters=bind_parameters(ir, parameters),
+        date=date,
+        steps=tuple(
+            Step(node_id=n.id, component=n.component, upstream=n.upstream(), options=n.options)
+            for n in ir.nodes
+        ),
+    )
+
+
+def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every runtime parameter. A str is read as the parameter's type, as on a command line."""
+    known = {p.name: p for p in ir.parameters}
+    for name in given:
+        if name not in known:
+            raise RunnerError(
+                f"pipeline {ir.name!r} has no runtime parameter {name!r}", hint=did_you_mean(name, known)
+            )
+    bound = {}
+    for name, p in known.items():
+        if name not in given:
+            if p.required:
+                raise RunnerError(f"runtime parameter {name!r} has no value", hint=f"pass --param {name}=...")
+            bound[name] = p.default
+            continue
+        value = given[name]
+        if isinstance(value, str) and p.type != "str":
+            value = parameter.parse(value, p.type, name=name)
+        if why := parameter.mismatch(value, p.type):
+            raise RunnerError(f"runtime parameter {name!r}: {why}")
+        bound[name] = value
+    return bound
