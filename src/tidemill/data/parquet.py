@@ -50,7 +50,7 @@ def open_parquet(source: Path | pa.NativeFile, name: str = "") -> pq.ParquetFile
     except FileNotFoundError:
         raise DataError("the file does not exist", where=name) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise _broken(name, error) from error
+        raise broken(name, error) from error
 
 
 def read_row_group(file: pq.ParquetFile, group: int, columns: Sequence[str] | None, name: str) -> pa.Table:
@@ -58,7 +58,7 @@ def read_row_group(file: pq.ParquetFile, group: int, columns: Sequence[str] | No
     try:
         return file.read_row_group(group, columns=None if columns is None else list(columns))
     except (pa.ArrowInvalid, OSError) as error:
-        raise _broken(f"{name} (row group {group})", error) from error
+        raise broken(f"{name} (row group {group})", error) from error
 
 
 def split_files(folder: Path) -> list[Path]:
@@ -164,7 +164,8 @@ def write_split(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> 
     return writer.num_rows
 
 
-def _broken(name: str, error: Exception) -> DataError:
+def broken(name: str, error: Exception) -> DataError:
+    """The error for a file whose bytes are not Parquet, or not all of it."""
     why = " ".join(str(error).split())
     return DataError(
         f"not readable as Parquet: {why}",

@@ -1,0 +1,1 @@
+"""External CSV or Parquet files become Examples."""

@@ -1,0 +1,64 @@
+"""Opening the external files that a pattern resolved to, local or behind a URI.
+
+Knows nothing of formats. A file that changed since it was fingerprinted is refused: the cache key
+and the lineage would speak of other bytes than those read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tidemill.errors import DataError, StorageError
+from tidemill.types.source import SourceFile
+
+
+def open_stream(file: SourceFile) -> Any:
+    """A readable binary stream, decompressed when the name ends with .gz, .bz2, .zst or the like."""
+    _check_unchanged(file)
+    try:
+        if _is_remote(file):
+            import fsspec  # only remote files pay for it
+
+            return pa.PythonFile(fsspec.open(file.uri, "rb", compression="infer").open(), mode="r")
+        return pa.input_stream(file.uri)
+    except OSError as error:
+        raise StorageError(f"cannot read the file: {error}", where=file.uri) from error
+
+
+def open_seekable(file: SourceFile) -> Any:
+    """A random-access binary file."""
+    _check_unchanged(file)
+    try:
+        if _is_remote(file):
+            import fsspec
+
+            return pa.PythonFile(fsspec.open(file.uri, "rb").open(), mode="r")
+        return pa.OSFile(file.uri, mode="rb")
+    except OSError as error:
+        raise StorageError(f"cannot read the file: {error}", where=file.uri) from error
+
+
+def _is_remote(file: SourceFile) -> bool:
+    return "://" in file.uri
+
+
+def _check_unchanged(file: SourceFile) -> None:
+    if not file.size:
+        raise DataError(
+            "the file is empty", where=file.uri, hint="deliver it again: it has no header, no rows"
+        )
+    if _is_remote(file):
+        return
+    try:
+        size = Path(file.uri).stat().st_size
+    except OSError as error:
+        raise StorageError(f"cannot read the file: {error.strerror}", where=file.uri) from error
+    if size != file.size:
+        raise DataError(
+            f"the file changed while it was used: {file.size} bytes when resolved, {size} now",
+            where=file.uri,
+            hint="run again once whoever writes it has finished",
+        )
