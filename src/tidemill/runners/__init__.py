@@ -1,0 +1,1 @@
+"""Runners decide when and where the launcher is called. They never decide what a call means."""

@@ -107,7 +107,7 @@ def storage_error(error: OSError, place: Path) -> StorageError:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for root, folders, names in os.walk(folder):
         for name in [*folders, *names]:
             if (Path(root) / name).is_symlink():
