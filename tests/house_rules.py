@@ -40,7 +40,8 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
 """Third-party library -> the rooms (under src/tidemill) that may import it. A library that is not named
 here is free; `components/*/component.py` is a declaration and may import none of them."""
 
-PRINTING_ROOMS = ("cli/*", "runners/local/progress*")
+PRINTING_ROOMS = ("cli/*", "runners/local/progress*", *EXECUTORS)
+"""The command line prints to its user; what an executor prints is the log of its node."""
 
 # The words below are put together from halves, so that this file passes its own rules.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3)) + r")\b")
@@ -135,7 +136,7 @@ def check_python(name: str, text: str) -> Iterator[Violation]:
         yield from strange_imports(name, room_path, tree)
         yield from missing_future(name, tree)
         yield from missing_docstrings(name, tree)
-        if not any(fnmatch(room_path, pattern) for pattern in PRINTING_ROOMS):
+        if not _is_in(room_path, PRINTING_ROOMS):
             yield from prints(name, tree)
 
 
@@ -193,13 +194,12 @@ def sleeps(name: str, tree: ast.Module) -> Iterator[Violation]:
 
 def strange_imports(name: str, room_path: str, tree: ast.Module) -> Iterator[Violation]:
     """Third-party libraries outside the rooms that own them; imports for type checkers count too."""
-    declaration = fnmatch(room_path, "components/*/component")
     for node in ast.walk(tree):
         for library in _libraries(node):
             rooms = ROOMS_OF.get(library)
             if rooms is None:
                 continue
-            if declaration or not any(fnmatch(room_path, pattern) for pattern in rooms):
+            if not _is_in(room_path, rooms):
                 assert isinstance(node, ast.Import | ast.ImportFrom | ast.Call)
                 allowed = ", ".join(rooms).replace("/*/*", "/*/executor and its side modules")
                 yield Violation(name, node.lineno, "strange-import", f"{library} belongs to {allowed}")
@@ -232,7 +232,15 @@ def prints(name: str, tree: ast.Module) -> Iterator[Violation]:
     """Output from rooms that must stay silent."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-            yield Violation(name, node.lineno, "print", "only the command line and its progress print")
+            yield Violation(
+                name, node.lineno, "print", "only the command line, its progress and executors print"
+            )
+
+
+def _is_in(room_path: str, rooms: tuple[str, ...]) -> bool:
+    """Whether a module lies in one of the rooms; a component's declaration is never an executor."""
+    declares = fnmatch(room_path, "components/*/component")
+    return not declares and any(fnmatch(room_path, pattern) for pattern in rooms)
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator[ast.stmt]:
