@@ -1,0 +1,8 @@
+"""The example is a folder of scripts, imported from where it lies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "recommender"))
