@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -188,16 +189,25 @@ def _blocks(file: SourceFile, header: list[str], null_values: Sequence[str]) -> 
                 quoted_strings_can_be_null=False,
             ),
         )
-        for block in reader:
-            if block.num_rows:
-                last = block
-                yield block
+        for block in _read_ahead(reader):
+            last = block
+            yield block
     except pa.ArrowInvalid as error:
         if "cannot infer number of columns" in str(error):
             return  # a header and not even a line break after it
         raise _unreadable(file, len(header), error) from error
     if last is not None and "\n" in str(last.column(len(header) - 1)[-1]):
         _check_quotes_close(file)
+
+
+def _read_ahead(reader: pa_csv.CSVStreamingReader) -> Iterator[pa.RecordBatch]:
+    """Blocks with rows; the next one is read while the caller works on this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(next, reader, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, reader, None)
+            if block.num_rows:
+                yield block
 
 
 def _records(file: SourceFile, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
