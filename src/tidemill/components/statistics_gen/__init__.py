@@ -1,0 +1,1 @@
+"""Examples are summarised, column by column."""
