@@ -1,0 +1,136 @@
+"""The polars backend: the graph over Arrow tables of many rows, for training and evaluation.
+
+Native expressions where `ops` names one, the numpy kernel elsewhere: over the distinct values only
+when the column is text, because most text repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from tidemill.data.column_types import kind_of
+from tidemill.data.transform.graph import Graph, Node
+from tidemill.data.transform.ops import op_of
+from tidemill.data.transform.rows import call
+from tidemill.data.transform.values import STAND_INS, Values, objects
+from tidemill.errors import DataError, did_you_mean
+
+POLARS: dict[str, Any] = {
+    "int": pl.Int64,
+    "float": pl.Float64,
+    "string": pl.String,
+    "bool": pl.Boolean,
+    "timestamp": pl.Datetime("us"),
+    "empty": pl.Null,
+}
+"""Type of a column -> polars type."""
+
+
+def run_frame(
+    graph: Graph, prepared: Mapping[str, Mapping[str, Any]], frame: pl.DataFrame, ids: Iterable[str]
+) -> pl.DataFrame:
+    """A frame with one column per node of `ids`, named by id, from raw columns as `read_frame` gives them.
+
+    `prepared` has the parameters of each node, fitted values and lookup structures included.
+    """
+    wanted = list(ids)
+    depth: dict[str, int] = {}
+    levels: list[list[Any]] = []
+    for node in graph.needed(wanted):
+        depth[node.id] = max((depth[id] + 1 for id in node.inputs), default=0)
+        while len(levels) <= depth[node.id]:
+            levels.append([])
+        levels[depth[node.id]].append(_expression(node, prepared.get(node.id, {})).alias(node.id))
+    work = frame.rename({name: f"raw:{name}" for name in frame.columns})
+    for level in levels:
+        work = work.with_columns(level)
+    return work.select(wanted)
+
+
+def read_frame(table: pa.Table, types: Mapping[str, str], names: Iterable[str]) -> pl.DataFrame:
+    """Columns `names` of `table` in the types of the graph; DataError for a missing or another type."""
+    columns = []
+    for name in names:
+        if name not in table.column_names:
+            raise DataError(
+                f"the transform graph needs column {name!r}, and the rows do not have it",
+                hint=did_you_mean(name, table.column_names)
+                + " or ask only for outputs that do not need it (outputs=[...])",
+            )
+        columns.append(_as_type(table.column(name), types[name], name))
+    return pl.DataFrame(columns)
+
+
+def _as_type(column: Any, type: str, name: str) -> pl.Series:
+    kind = kind_of(column.type)
+    series: pl.Series = pl.Series(name, pl.from_arrow(column))
+    if series.null_count() == len(series):
+        return pl.Series(name, [None] * len(series), dtype=POLARS[type])
+    whole = type == "int" and kind == "float" and _all_whole(series)
+    if kind != type and not (type == "float" and kind == "int") and not whole:
+        seen = "had no value" if type == "empty" else f"was {type}"
+        raise DataError(
+            f"column {name!r} is {kind} ({column.type}), and it {seen} when the graph was fitted",
+            hint="deliver it in the old form, or fit the graph on data of the new form",
+        )
+    if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return series.cast(POLARS[type])
+
+
+def _all_whole(series: pl.Series) -> bool:
+    present = series.drop_nulls()
+    return bool(present.is_finite().all()) and bool((present == present.round(0)).all())
+
+
+def _expression(node: Node, params: Mapping[str, Any]) -> pl.Expr:
+    if node.op == "input":
+        return pl.col(f"raw:{node.params['name']}")
+    if node.op == "constant":
+        return pl.lit(node.params["value"], dtype=POLARS[node.type])
+    op = op_of(node.op)
+    inputs = [pl.col(id) for id in node.inputs]
+    types: tuple[str, ...] = params["types"]
+    if op.polars is not None:
+        native: pl.Expr = op.polars(*inputs, **op.arguments(params))
+        if op.nan_is_false and types[0] == "float":
+            unordered = inputs[0].is_nan() | inputs[1].is_nan()
+            native = pl.when(native.is_not_null() & unordered).then(False).otherwise(native)
+        return native.cast(POLARS[node.type])
+
+    def kernel(columns: Sequence[pl.Series]) -> pl.Series:
+        if types == ("string",) and len(columns[0]):
+            distinct = columns[0].unique()
+            results = to_series(call(op, params, [to_values(distinct, "string")], node.type), node.type)
+            found: pl.Series = columns[0].replace_strict(distinct, results, return_dtype=POLARS[node.type])
+            return found
+        values = [to_values(column, type) for column, type in zip(columns, types, strict=True)]
+        return to_series(call(op, params, values, node.type), node.type)
+
+    return pl.map_batches(inputs, kernel, return_dtype=POLARS[node.type])
+
+
+def to_values(series: pl.Series, type: str) -> Values:
+    """A polars column for a numpy kernel."""
+    valid = series.is_not_null().to_numpy()
+    if type == "empty":
+        return Values(np.zeros(len(series)), valid)
+    if type == "timestamp":
+        series = series.cast(pl.Int64)
+    filled = series.fill_null(STAND_INS[type]) if series.null_count() else series
+    return Values(objects(filled.to_list()) if type == "string" else filled.to_numpy(), valid)
+
+
+def to_series(values: Values, type: str) -> pl.Series:
+    """Inverse of `to_values`."""
+    dtype = pl.Int64 if type == "timestamp" else POLARS[type]
+    items = values.data.tolist() if type == "string" else values.data
+    series = pl.Series(items, dtype=dtype)
+    if not values.valid.all():
+        series = series.zip_with(pl.Series(values.valid), pl.Series([None], dtype=dtype))
+    return series.cast(POLARS[type])
