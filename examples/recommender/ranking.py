@@ -24,7 +24,8 @@ def top_k(scores: Floats, exclude: Bools, k: int) -> Ints:
     masked = np.where(exclude, -np.inf, scores)
     order = np.argsort(-masked, axis=1, kind="stable")[:, :k]
     found = np.isfinite(np.take_along_axis(masked, order, axis=1))
-    return np.where(found, order, -1)
+    top = np.where(found, order, -1)
+    return np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=-1)
 
 
 def recall(top: Ints, relevant: Bools, k: int) -> Floats:

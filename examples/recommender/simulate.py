@@ -38,7 +38,7 @@ PERSONALITY = 1.9
 """Standard deviation of log preference due to taste."""
 FAME = 1.0
 """Standard deviation of log preference due to popularity, the same for everyone."""
-DEGREES_A_DAY = 8.0
+DEGREES_A_DAY = 12.0
 """How far tastes turn when `drift` is 1."""
 LAUNCHES = 4
 """New items a day; as many old ones leave the shop."""
@@ -76,7 +76,7 @@ def simulate_day(
 
     About nine rows a user: `timestamp` (ISO 8601, local time, ascending), `user_id`, `item_id`, `event`
     (one of EVENTS), `dwell_seconds` (> 0), `device`, `country`. `items` is how many are on sale that
-    day. `drift` scales how fast tastes turn: 0 keeps them for ever, 1 turns them by some 8 degrees a
+    day. `drift` scales how fast tastes turn: 0 keeps them for ever, 1 turns them by some 12 degrees a
     day. `bad=True` is the same day as logged by a broken app release. A file that already has exactly
     this content is left untouched. Raises ValueError for sizes below 1 or a negative drift.
     """
