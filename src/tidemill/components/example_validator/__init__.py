@@ -1,0 +1,1 @@
+"""Examples are held against the schema and against earlier examples."""

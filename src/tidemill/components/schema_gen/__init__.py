@@ -1,0 +1,1 @@
+"""A schema is drawn up from statistics, or taken from a file."""
