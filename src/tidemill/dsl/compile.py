@@ -28,7 +28,7 @@ from tidemill.dsl.placeholder import (
 )
 from tidemill.dsl.resolver import LatestBlessed, RollingWindow
 from tidemill.errors import DefinitionError, Problem
-from tidemill.ir import model
+from tidemill.ir import codec, model
 from tidemill.types.artifact import PROPERTY_TYPES, Artifact
 
 _NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
@@ -38,6 +38,11 @@ _PIPELINE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 def compile_pipeline(pipeline: Pipeline) -> model.PipelineIR:
     """The IR of a pipeline; DefinitionError with every problem found."""
     return _Compiler(pipeline).compile()
+
+
+def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
+    """The IR of a pipeline as plain JSON data, to hand to another process."""
+    return codec.encode(compile_pipeline(pipeline))
 
 
 class _Compiler:

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tidemill.dsl.compile import compile_pipeline
+from tidemill.dsl.compile import compile_to_json
 from tidemill.dsl.pipeline import Pipeline
 from tidemill.errors import DefinitionError, Problem, did_you_mean
-from tidemill.ir import codec
 
 FACTORY = "create_pipeline"
 """A function of this name without arguments may make the pipeline."""
@@ -105,7 +104,7 @@ def _main(target: str, out: str) -> int:
     answer: dict[str, Any]
     try:
         found, root = load_pipeline(target)
-        answer = {"ir": codec.encode(compile_pipeline(found)), "code_root": str(root)}
+        answer = {"ir": compile_to_json(found), "code_root": str(root)}
     except DefinitionError as error:
         answer = {"error": error.message, "problems": [_problem(p) for p in error.problems]}
     Path(out).write_text(json.dumps(answer), encoding="utf-8")

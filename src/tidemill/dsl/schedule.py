@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PRESETS = {
@@ -50,10 +50,3 @@ def problems_of(schedule: Schedule) -> list[str]:
         except ValueError:
             found.append(f"schedule start {schedule.start!r} is not a date; write YYYY-MM-DD")
     return found
-
-
-def previous_day(timezone: str, now: datetime | None = None) -> date:
-    """The day before `now` (the present by default) in `timezone`."""
-    zone = ZoneInfo(timezone)
-    moment = (now or datetime.now(zone)).astimezone(zone)
-    return moment.date() - timedelta(days=1)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
@@ -72,3 +74,19 @@ def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
             raise RunnerError(f"runtime parameter {name!r}: {why}")
         bound[name] = value
     return bound
+
+
+def run_date(ir: PipelineIR, given: str = "") -> str:
+    """The date of a run: the given one, else the previous day for a scheduled pipeline, else none.
+
+    RunnerError when `given` is not a date.
+    """
+    if given:
+        try:
+            return date.fromisoformat(given).isoformat()
+        except ValueError:
+            raise RunnerError(f"{given!r} is not a date", hint="write YYYY-MM-DD") from None
+    if ir.schedule is None:
+        return ""
+    now = datetime.now(ZoneInfo(ir.schedule.timezone))
+    return (now.date() - timedelta(days=1)).isoformat()

@@ -180,11 +180,11 @@ class _Session:
 
     def _next(self) -> tuple[str, Outcome | BaseException | None]:
         """The next thing that ended; Ctrl-C cancels what runs and then goes on waiting for it."""
-        while True:
-            try:
-                return self.ended.get()
-            except KeyboardInterrupt:
-                self.cancel.cancel()
+        try:
+            return self.ended.get()
+        except KeyboardInterrupt:
+            self.cancel.cancel()
+            return self.ended.get()
 
     def _launch_ready(self, submit: Callable[..., Any]) -> None:
         if self.cancel.canceled:
@@ -239,7 +239,7 @@ class _Session:
             return None
         if used > step.options.retries:
             return None
-        longest = min(step.options.backoff * 2 ** (used - 1), MAX_BACKOFF)
+        longest: float = min(step.options.backoff * 2.0 ** (used - 1), MAX_BACKOFF)
         return longest * random.uniform(0.5, 1.0)
 
     def _finish(self, resumed: bool, started: float) -> RunResult:

@@ -1,0 +1,109 @@
+"""`tidemill artifacts`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tidemill.cli.output import json_option, moment, print_json, print_table
+from tidemill.cli.workspace import Workspace, find_run, workspace_options
+from tidemill.errors import RunnerError
+from tidemill.metadata.model import Artifact, Event, EventType, Execution
+from tidemill.storage import manifest
+from tidemill.storage.uri import is_local, local_path
+
+
+@click.group()
+def artifacts() -> None:
+    """List and show artifacts."""
+
+
+@artifacts.command("list")
+@workspace_options
+@click.option("--type", "type_name", default="", metavar="TYPE", help="Only this type, such as Model.")
+@click.option("--run", default="", metavar="RUN", help="Only artifacts of this run.")
+@click.option("--pipeline", default="", metavar="NAME", help="Only artifacts of this pipeline.")
+@click.option("--limit", default=30, show_default=True, metavar="N", help="At most so many, newest first.")
+@json_option
+def list_artifacts(
+    workspace: Workspace, type_name: str, run: str, pipeline: str, limit: int, as_json: bool
+) -> None:
+    """List artifacts, newest first."""
+    store = workspace.open_existing()
+    try:
+        run_id = find_run(store, run).id if run else ""
+        found = store.get_artifacts(type=type_name, run_id=run_id, pipeline=pipeline, limit=limit)
+    finally:
+        store.close()
+    if as_json:
+        print_json([_plain(a) for a in found])
+        return
+    rows = [(str(a.id), a.type, a.state.name, moment(a.create_time), _summary(a)) for a in found]
+    print_table(["ARTIFACT", "TYPE", "STATE", "CREATED", "PROPERTIES"], rows)
+
+
+@artifacts.command("show")
+@click.argument("artifact", type=int)
+@workspace_options
+@json_option
+def show_artifact(artifact: int, workspace: Workspace, as_json: bool) -> None:
+    """Show one artifact: where it is, its properties and files, who made it and who used it.
+
+    ARTIFACT is the number that `artifacts list` and `runs show` print.
+    """
+    store = workspace.open_existing()
+    try:
+        found = store.get_artifact(artifact)
+        if found is None:
+            raise RunnerError(f"there is no artifact {artifact}", hint="see: tidemill artifacts list")
+        events = store.get_events(artifact_ids=[artifact])
+        executions = store.get_executions_by_id(sorted({e.execution_id for e in events}))
+    finally:
+        store.close()
+    names = {e.id: e for e in executions}
+    if as_json:
+        print_json({**_plain(found), "events": [_plain_event(e, names) for e in events]})
+        return
+    click.echo(f"artifact  {found.id}  {click.style(found.type, bold=True)}  {found.state.name}")
+    click.echo(f"uri       {found.uri}")
+    click.echo(f"created   {moment(found.create_time)}")
+    for name, value in {**found.properties, **found.custom_properties}.items():
+        click.echo(f"          {name} = {value!r}")
+    _print_files(found)
+    for event in events:
+        verb = "made by" if event.type is EventType.OUTPUT else "used by"
+        click.echo(f"{verb}   {names[event.execution_id].name} (execution {event.execution_id})")
+
+
+def _print_files(artifact: Artifact) -> None:
+    if not is_local(artifact.uri):
+        return
+    folder = local_path(artifact.uri)
+    listed = manifest.read(folder)
+    for entry in listed.files if listed else ():
+        click.echo(f"file      {entry.path}  {entry.size} bytes")
+    if wrong := manifest.damage(folder):
+        click.secho(f"damaged   {wrong}", fg="red")
+
+
+def _summary(artifact: Artifact) -> str:
+    shown = {**artifact.properties, **artifact.custom_properties}
+    shown.pop("digest", None)
+    text = ", ".join(f"{name}={value}" for name, value in shown.items())
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _plain(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "artifact": artifact.id, "type": artifact.type, "state": artifact.state.name, "uri": artifact.uri,
+        "name": artifact.name, "properties": dict(artifact.properties),
+        "custom_properties": dict(artifact.custom_properties), "create_time": artifact.create_time,
+    }  # fmt: skip
+
+
+def _plain_event(event: Event, executions: dict[int, Execution]) -> dict[str, Any]:
+    return {
+        "type": event.type.name, "execution": event.execution_id,
+        "name": executions[event.execution_id].name, "path": list(event.path),
+    }  # fmt: skip

@@ -1,0 +1,115 @@
+"""The command line. Commands are imported only when they are called, so `--help` stays fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from tidemill import __version__
+from tidemill.errors import DefinitionError, TidemillError, did_you_mean
+
+_COMMANDS = {
+    "run": ("tidemill.cli.run", "run", "Run a pipeline on this machine."),
+    "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
+    "explain": (
+        "tidemill.cli.explain",
+        "explain",
+        "Say what a run would reuse, and what it would run and why.",
+    ),
+    "runs": ("tidemill.cli.runs", "runs", "List and show runs."),
+    "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
+    "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
+    "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
+    "init": ("tidemill.cli.init", "init", "Start a project from a template."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and one line each, and imports one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _ = _COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            ctx.fail(f"no such command {args[0]!r}; {did_you_mean(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(  # click's signature
+        self,
+        ctx: click.Context,
+        formatter: click.HelpFormatter,  # noqa: ARG002
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="tidemill %(version)s")
+def cli() -> None:
+    """ML pipelines with typed artifacts, lineage and caching.
+
+    \b
+    Start here:
+      tidemill init my_project          a small project that runs
+      tidemill run pipeline.py          run it; what did not change is reused
+      tidemill explain pipeline.py      what a run would do, and why
+      tidemill runs list                what happened so far
+
+    The record and the artifacts are kept in `.tidemill` below the current directory; --root or the
+    environment variable TIDEMILL_ROOT choose another place.
+
+    Exit codes: 0 done, 1 a node failed, 2 wrong usage or definition, 3 storage or metadata store,
+    4 the run cannot be started or found, 130 canceled.
+    """
+
+
+def main() -> None:
+    """Entry point of the `tidemill` command."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except TidemillError as error:
+        report(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def report(error: TidemillError) -> None:
+    """Print an error on stderr: as JSON when the command was asked for JSON, else for people."""
+    if "--json" in sys.argv:
+        import json
+
+        body: dict[str, object] = {
+            "code": error.code, "message": error.message, "where": error.where, "hint": error.hint,
+        }  # fmt: skip
+        if isinstance(error, DefinitionError):
+            body["problems"] = [{"what": p.what, "where": p.where, "hint": p.hint} for p in error.problems]
+        click.echo(json.dumps({"error": body}), err=True)
+        return
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(str(error), err=True)
+
+
+if __name__ == "__main__":
+    main()

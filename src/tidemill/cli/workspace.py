@@ -1,0 +1,140 @@
+"""Where a command works: pipeline root, metadata store, and the pipeline file it was given."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tidemill.errors import DefinitionError, Problem, RunnerError, StoreError, did_you_mean
+from tidemill.ir import codec
+from tidemill.ir.model import PipelineIR
+from tidemill.metadata.model import Run
+from tidemill.metadata.sql import SqlStore, open_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The place that --root and --metadata name."""
+
+    root: Path
+    metadata: str
+
+    def open(self) -> SqlStore:
+        """The metadata store, made if it does not exist."""
+        return open_store(self.metadata)
+
+    def open_existing(self) -> SqlStore:
+        """The metadata store for reading; StoreError with a hint when nothing was ever run here."""
+        path = Path(self.metadata.removeprefix("sqlite:///"))
+        if not path.exists():
+            raise StoreError(
+                f"there is no record at {path}",
+                hint="run a pipeline first (tidemill run FILE), or pass --root or --metadata",
+            )
+        return open_store(self.metadata, read_only=True)
+
+
+def workspace_options(function: F) -> F:
+    """Add --root and --metadata; the command gets them as one `Workspace`."""
+    from functools import wraps
+
+    @click.option(
+        "--root",
+        envvar="TIDEMILL_ROOT",
+        default=".tidemill",
+        show_default=True,
+        metavar="DIR",
+        help="Pipeline root: where artifacts and logs are kept.",
+    )
+    @click.option(
+        "--metadata",
+        envvar="TIDEMILL_METADATA",
+        default="",
+        metavar="URL",
+        help="Metadata store.  [default: sqlite database in the root]",
+    )
+    @wraps(function)
+    def wrapper(*args: Any, root: str, metadata: str, **kwargs: Any) -> Any:
+        folder = Path(root).expanduser().absolute()
+        place = Workspace(folder, metadata or f"sqlite:///{folder / 'metadata.db'}")
+        return function(*args, workspace=place, **kwargs)
+
+    return wrapper  # type: ignore[return-value]  # same function with other options, as click wants it
+
+
+def run_options(function: F) -> F:
+    """Add --param and --date."""
+    function = click.option(
+        "--param", "-p", "params", multiple=True, metavar="NAME=VALUE",
+        help="Value of a runtime parameter; may be repeated.",
+    )(function)  # fmt: skip
+    return click.option(
+        "--date", default="", metavar="YYYY-MM-DD",
+        help="Date whose data the run processes.  [default: yesterday for a scheduled pipeline]",
+    )(function)  # fmt: skip
+
+
+def read_params(params: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=VALUE` words as a dict."""
+    given = {}
+    for word in params:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{word!r} is not NAME=VALUE", param_hint="--param")
+        given[name] = value
+    return given
+
+
+def load_ir(target: str) -> tuple[PipelineIR, str]:
+    """Compile a pipeline file in a process of its own; the IR and the code root.
+
+    A `.json` file is read as an IR instead. DefinitionError lists every problem.
+    """
+    if target.endswith(".json"):
+        path = Path(target)
+        if not path.is_file():
+            raise DefinitionError(f"there is no IR file {target!r}")
+        return codec.loads(path.read_bytes()), str(path.parent.absolute())
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "answer.json"
+        command = [sys.executable, "-m", "tidemill.dsl.load", target, str(out)]
+        ended = subprocess.run(command, stdout=sys.stderr, check=False, env={**os.environ})
+        if not out.exists():
+            why = f"the process that loaded it ended with status {ended.returncode}"
+            raise DefinitionError(f"{target} cannot be compiled: {why}", where=target)
+        answer = json.loads(out.read_text(encoding="utf-8"))
+    if "error" in answer:
+        problems = [Problem(p["what"], p["where"], p["hint"]) for p in answer["problems"]]
+        first = problems[0]
+        raise DefinitionError(answer["error"], where=first.where, hint=first.hint, problems=problems)
+    return codec.decode(answer["ir"]), str(answer["code_root"])
+
+
+def find_run(store: SqlStore, name: str) -> Run:
+    """A run by id, by a unique beginning of its id, or `latest`. RunnerError otherwise."""
+    if name == "latest":
+        newest = store.get_runs(limit=1)
+        if not newest:
+            raise RunnerError("nothing was run yet")
+        return newest[0]
+    run = store.get_run(name)
+    if run is not None:
+        return run
+    known = store.get_runs(limit=1000)
+    matching = [r for r in known if r.id.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise RunnerError(f"{name!r} is the beginning of {len(matching)} runs", hint="write more of the id")
+    raise RunnerError(f"there is no run {name!r}", hint=did_you_mean(name, [r.id for r in known]))
