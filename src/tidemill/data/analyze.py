@@ -46,9 +46,17 @@ Column = Any
 class Summary(Protocol):
     """The part of a state that depends on the kind of column; sees values only, no nulls."""
 
-    def add(self, values: Column) -> None: ...
-    def merge(self, other: Any) -> None: ...
-    def finish(self) -> dict[str, Any]: ...
+    def add(self, values: Column) -> None:
+        """Take in values."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Take in another state of the same class."""
+        ...
+
+    def finish(self) -> dict[str, Any]:
+        """Fields of `ColumnStatistics`."""
+        ...
 
 
 class ColumnState:

@@ -12,17 +12,17 @@ from typing import Any
 import pyarrow as pa
 
 from tidemill.errors import DataError, StorageError
+from tidemill.storage.external import open_remote
+from tidemill.storage.uri import is_local
 from tidemill.types.source import SourceFile
 
 
 def open_stream(file: SourceFile) -> Any:
     """A readable binary stream, decompressed when the name ends with .gz, .bz2, .zst or the like."""
     _check_unchanged(file)
+    if not is_local(file.uri):
+        return pa.PythonFile(open_remote(file.uri, decompress=True), mode="r")
     try:
-        if _is_remote(file):
-            import fsspec  # only remote files pay for it
-
-            return pa.PythonFile(fsspec.open(file.uri, "rb", compression="infer").open(), mode="r")
         return pa.input_stream(file.uri)
     except OSError as error:
         raise StorageError(f"cannot read the file: {error}", where=file.uri) from error
@@ -31,18 +31,12 @@ def open_stream(file: SourceFile) -> Any:
 def open_seekable(file: SourceFile) -> Any:
     """A random-access binary file."""
     _check_unchanged(file)
+    if not is_local(file.uri):
+        return pa.PythonFile(open_remote(file.uri), mode="r")
     try:
-        if _is_remote(file):
-            import fsspec
-
-            return pa.PythonFile(fsspec.open(file.uri, "rb").open(), mode="r")
         return pa.OSFile(file.uri, mode="rb")
     except OSError as error:
         raise StorageError(f"cannot read the file: {error}", where=file.uri) from error
-
-
-def _is_remote(file: SourceFile) -> bool:
-    return "://" in file.uri
 
 
 def _check_unchanged(file: SourceFile) -> None:
@@ -50,7 +44,7 @@ def _check_unchanged(file: SourceFile) -> None:
         raise DataError(
             "the file is empty", where=file.uri, hint="deliver it again: it has no header, no rows"
         )
-    if _is_remote(file):
+    if not is_local(file.uri):
         return
     try:
         size = Path(file.uri).stat().st_size

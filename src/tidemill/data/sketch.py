@@ -112,7 +112,7 @@ class FrequentValues:
         if len(self._counts):
             counts = pl.concat([self._counts, counts]).group_by("value").agg(pl.col("count").sum())
         if len(counts) > self.capacity:
-            cut = int(counts["count"].top_k(self.capacity + 1).min())  # type: ignore[arg-type]
+            cut = int(counts["count"].sort(descending=True)[self.capacity])
             counts = counts.with_columns(pl.col("count") - cut).filter(pl.col("count") > 0)
             self.lost += cut
         self._counts = counts

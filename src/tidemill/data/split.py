@@ -29,7 +29,9 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 class SplitRule(Protocol):
     """Position of the split of each row of a table."""
 
-    def assign(self, table: pa.Table) -> Positions: ...
+    def assign(self, table: pa.Table) -> Positions:
+        """One position per row, counting from 0."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class HashRule:
     partition_by: str | None = None
 
     def assign(self, table: pa.Table) -> Positions:
+        """One position per row, by hash."""
         hashes = (
             hash_rows(table) if self.partition_by is None else hash_column(table.column(self.partition_by))
         )
@@ -61,6 +64,7 @@ class OrderRule:
     """Ascending; for time stamps microseconds since 1970-01-01."""
 
     def assign(self, table: pa.Table) -> Positions:
+        """One position per row, by order."""
         return np.searchsorted(np.array(self.cuts), ordered_values(table, self.column), side="right")
 
 

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import bisect
 import datetime
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-from tidemill.errors import ResolutionError, StorageError, did_you_mean
-from tidemill.types.source import FileSet, SourceFile
+from tidemill.errors import ResolutionError, did_you_mean
+from tidemill.storage.external import ExternalFiles, LocalFiles, RemoteFiles
+from tidemill.types.source import FileSet
 
 _EPOCH = datetime.date(1970, 1, 1)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -106,18 +105,6 @@ class _Found:
     path: str
 
 
-class _Storage(Protocol):
-    """What the search needs of a file system. Paths are its own, opaque strings."""
-
-    root: str
-
-    def child(self, folder: str, name: str) -> str: ...
-    def names(self, folder: str) -> list[str]: ...
-    def is_folder(self, path: str) -> bool: ...
-    def is_file(self, path: str) -> bool: ...
-    def fingerprint(self, path: str) -> SourceFile: ...
-
-
 # -- reading the pattern
 
 
@@ -190,7 +177,7 @@ def _wanted_span(pattern: _Pattern, date: str | None, span: int | None, window: 
 # -- searching
 
 
-def _search(pattern: _Pattern, files: _Storage, spans: Sequence[int] | None) -> list[_Found]:
+def _search(pattern: _Pattern, files: ExternalFiles, spans: Sequence[int] | None) -> list[_Found]:
     """Every file of the given spans (None: of all), in no particular order."""
     candidates: list[dict[str, int]] | None = None
     if spans is not None:
@@ -210,7 +197,7 @@ def _search(pattern: _Pattern, files: _Storage, spans: Sequence[int] | None) -> 
 
 
 def _walk(
-    files: _Storage,
+    files: ExternalFiles,
     folder: str,
     names: tuple[str, ...],
     bound: Mapping[str, int],
@@ -288,7 +275,7 @@ def _latest_versions(found: list[_Found]) -> list[_Found]:
 # -- errors
 
 
-def _span_missing(pattern: _Pattern, files: _Storage, wanted: int) -> ResolutionError:
+def _span_missing(pattern: _Pattern, files: ExternalFiles, wanted: int) -> ResolutionError:
     spans = sorted({f.span for f in _search(pattern, files, None)})
     at = bisect.bisect(spans, wanted)
     near = [f"before it {pattern.label(spans[at - 1])}"] if at else []
@@ -300,13 +287,13 @@ def _span_missing(pattern: _Pattern, files: _Storage, wanted: int) -> Resolution
     )
 
 
-def _nothing_found(pattern: _Pattern, files: _Storage) -> ResolutionError:
+def _nothing_found(pattern: _Pattern, files: ExternalFiles) -> ResolutionError:
     return ResolutionError(
         f"no file matches {pattern.text!r}", where=f"below {files.root}", hint=_deepest_folder(pattern, files)
     )
 
 
-def _deepest_folder(pattern: _Pattern, files: _Storage) -> str:
+def _deepest_folder(pattern: _Pattern, files: ExternalFiles) -> str:
     """What exists on the way: where the literal part of the path ends, and what is there instead."""
     folder = files.root
     for name in (n for n in pattern.names if n not in ("", ".", "..")):
@@ -321,85 +308,10 @@ def _deepest_folder(pattern: _Pattern, files: _Storage) -> str:
     return f"{folder} has {', '.join(entries[:5])}{', ...' if len(entries) > 5 else ''}" if entries else ""
 
 
-# -- file systems
-
-
-def _storage(pattern: _Pattern, base: Path) -> _Storage:
+def _storage(pattern: _Pattern, base: Path) -> ExternalFiles:
     if pattern.scheme:
-        return _RemoteFiles(pattern)
+        return RemoteFiles(pattern.scheme, pattern.names[0])
     root = Path("/") if pattern.names[0] == "" else base.resolve()
     for _ in (n for n in pattern.names if n == ".."):
         root = root.parent
-    return _LocalFiles(str(root))
-
-
-class _LocalFiles:
-    """Local files; digest: sha256 of the content."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-
-    def child(self, folder: str, name: str) -> str:
-        return str(Path(folder, name))
-
-    def names(self, folder: str) -> list[str]:
-        try:
-            return sorted(entry.name for entry in Path(folder).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise StorageError(f"cannot list the folder: {error.strerror}", where=folder) from error
-
-    def is_folder(self, path: str) -> bool:
-        return Path(path).is_dir()
-
-    def is_file(self, path: str) -> bool:
-        return Path(path).is_file()
-
-    def fingerprint(self, path: str) -> SourceFile:
-        try:
-            with Path(path).open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                return SourceFile(uri=path, size=stream.tell(), digest=digest)
-        except OSError as error:
-            raise StorageError(f"cannot read the file: {error.strerror}", where=path) from error
-
-
-class _RemoteFiles:
-    """Files behind a URI, through fsspec; digest: what the storage offers to tell versions apart."""
-
-    def __init__(self, pattern: _Pattern) -> None:
-        import fsspec  # only remote patterns pay for it
-
-        self._bucket = pattern.names[0]
-        if "*" in self._bucket or "{" in self._bucket:
-            raise ResolutionError(
-                "the first name of a remote pattern must be plain", where=repr(pattern.text)
-            )
-        try:
-            self._fs: Any = fsspec.filesystem(pattern.scheme)
-        except (ImportError, ValueError) as error:
-            raise StorageError(f"no support for {pattern.scheme}://: {error}", where=pattern.text) from error
-        self.root = f"{pattern.scheme}://"
-
-    def child(self, folder: str, name: str) -> str:
-        return f"{folder}{name}" if folder.endswith("://") else f"{folder}/{name}"
-
-    def names(self, folder: str) -> list[str]:
-        if folder == self.root:
-            return [self._bucket]
-        try:
-            return sorted(
-                str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in self._fs.ls(folder, detail=True)
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def is_folder(self, path: str) -> bool:
-        return bool(self._fs.isdir(path))
-
-    def is_file(self, path: str) -> bool:
-        return bool(self._fs.isfile(path))
-
-    def fingerprint(self, path: str) -> SourceFile:
-        return SourceFile(uri=path, size=int(self._fs.info(path)["size"]), digest=str(self._fs.ukey(path)))
+    return LocalFiles(str(root))

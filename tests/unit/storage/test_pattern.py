@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -22,8 +23,8 @@ def put(folder: Path, *names: str) -> None:
         path.write_text(name)
 
 
-def names(folder: Path, pattern: str, **options: object) -> list[str]:
-    found = resolve_files(pattern, base=folder, **options)  # type: ignore[arg-type]
+def names(folder: Path, pattern: str, **options: Any) -> list[str]:
+    found = resolve_files(pattern, base=folder, **options)
     return [Path(f.uri).relative_to(folder.resolve()).as_posix() for f in found.files]
 
 
