@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tidemill.data.transform.graph import Graph, Node
+from tidemill.data.transform.graph import TYPES, Graph, Node
 from tidemill.data.transform.ops import OPS, cast_problem
 from tidemill.errors import DataError, did_you_mean
 from tidemill.types.json import canonical
@@ -186,11 +186,11 @@ def apply(name: str, *arguments: Column | Scalar, **params: Any) -> Column:
         raise problem(f"{name} needs at least one column", hint="take columns from inputs[...]")
     op = OPS[name]
     columns = tuple(a if isinstance(a, Column) else _constant(tracer, a) for a in arguments)
-    columns = op.unify(columns, to_type) if op.same else columns
+    columns = _unified(op.unify(columns, promote), op.same, name)
     for position, column in enumerate(columns):
         accepted = op.accepts(position)
         if column.type == "empty" and "empty" not in accepted:
-            column = to_type(column, accepted[0])
+            column = promote(column, accepted[0])
             columns = (*columns[:position], column, *columns[position + 1 :])
         if column.type not in accepted:
             raise problem(
@@ -200,13 +200,22 @@ def apply(name: str, *arguments: Column | Scalar, **params: Any) -> Column:
     return tracer.add(name, columns, params, op.result(params, [c.type for c in columns]))
 
 
-def to_type(column: Column, to: str) -> Column:
-    """`column` cast to type `to`; itself when it already is. A constant is converted on the spot."""
-    if column.type == to:
+def promote(column: Column, to: str) -> Column:
+    """`column` as type `to` where that loses nothing: int as float, or a column without any value."""
+    if (column.type, to) not in (("int", "float"), ("empty", to)):
         return column
     node = next(n for n in column._tracer.nodes.values() if n.id == column.id)
-    if node.op == "constant" and (column.type, to) == ("int", "float"):
+    if node.op == "constant":
         return _constant(column._tracer, float(node.params["value"]))
+    return to_type(column, to)
+
+
+def to_type(column: Column, to: str) -> Column:
+    """`column` cast to type `to`; itself when it already is."""
+    if column.type == to:
+        return column
+    if to not in TYPES[:4]:
+        raise problem(f"cast cannot make {to!r}", hint=did_you_mean(to, TYPES[:4]))
     if why := cast_problem(column.type, to):
         raise problem(f"{column!r} cannot become {to}: {why}")
     return column._tracer.add("cast", (column,), {"to": to}, to)
@@ -218,6 +227,13 @@ def problem(message: str, hint: str = "") -> DataError:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_TIDEMILL):
         frame = frame.f_back
     return DataError(message, where=f"{frame.f_code.co_filename}:{frame.f_lineno}", hint=hint)
+
+
+def _unified(columns: tuple[Column, ...], same: tuple[int, ...], name: str) -> tuple[Column, ...]:
+    types = list(dict.fromkeys(columns[i].type for i in same))
+    if len(types) > 1:
+        raise problem(f"{name} takes columns of one type, not {' and '.join(types)}", hint="cast one of them")
+    return columns
 
 
 def _constant(tracer: Tracer, value: Any) -> Column:

@@ -18,6 +18,16 @@ from tidemill.data.transform.rows import run_rows
 from tidemill.data.transform.values import from_python, to_python
 from tidemill.errors import DataError, did_you_mean
 
+ARROW: dict[str, pa.DataType] = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us"),
+    "empty": pa.null(),
+}
+"""Type of a column -> Arrow type of the output."""
+
 
 class FittedGraph:
     """What a preprocessing_fn became. Load one with `FittedGraph.load(folder)`."""
@@ -45,6 +55,11 @@ class FittedGraph:
         """Type of each output column, in order: int, float, string, bool, timestamp."""
         return self.graph.output_types()
 
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Schema of the tables that `transform` gives when asked for all outputs."""
+        return pa.schema([(name, ARROW[kind]) for name, kind in self.output_types.items()])
+
     def vocabulary(self, output: str) -> list[str]:
         """The terms of the vocabulary that output `output` indexes, in order; DataError if it has none."""
         id = self.graph.outputs[self.graph.select([output])[0]]
@@ -64,7 +79,8 @@ class FittedGraph:
         ids = dict.fromkeys(self.graph.outputs[name] for name in names)
         found = run_frame(self.graph, self.prepared, frame, ids)
         arrow = found.to_arrow()
-        columns = [_plain(arrow.column(self.graph.outputs[name])) for name in names]
+        types = self.output_types
+        columns = [arrow.column(self.graph.outputs[name]).cast(ARROW[types[name]]) for name in names]
         return pa.table(dict(zip(names, columns, strict=True)))
 
     def transform_rows(
@@ -106,10 +122,3 @@ def prepare(graph: Graph) -> dict[str, Mapping[str, Any]]:
         params: Mapping[str, Any] = {**node.params, **graph.fitted.get(node.id, {}), "types": inputs}
         ready[node.id] = op.prepare(params) if op.prepare else params
     return ready
-
-
-def _plain(column: Any) -> Any:
-    """Text as Arrow's plain `string`, as the rest of tidemill writes it."""
-    kind = column.type
-    text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return column.cast(pa.string()) if text else column

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
-from tidemill.data.transform.column import Column, Scalar, apply, problem, to_type
+from tidemill.data.transform.column import Column, Scalar, apply, problem, promote, to_type
 
 Castable = Literal["int", "float", "string", "bool"]
 
@@ -47,14 +47,14 @@ def clip(column: Column, lower: float | None = None, upper: float | None = None)
         raise problem(f"clip: lower {lower} is above upper {upper}")
     bounds = [bound for bound in (lower, upper) if bound is not None]
     if column.type != "int" or any(isinstance(bound, float) for bound in bounds):
-        column = to_type(column, "float")
+        column = promote(column, "float")
         lower, upper = (None if bound is None else float(bound) for bound in (lower, upper))
     return apply("clip", column, lower=lower, upper=upper)
 
 
 def log1p(column: Column) -> Column:
     """Natural logarithm of 1 + x: -inf at -1, NaN below."""
-    return apply("log1p", to_type(column, "float"))
+    return apply("log1p", promote(column, "float"))
 
 
 def from_unix(column: Column) -> Column:
@@ -104,7 +104,7 @@ def scale_to_z_score(column: Column) -> Column:
 
     Null, NaN and infinities take no part in the mean and the (population) deviation.
     """
-    return apply("scale_to_z_score", to_type(column, "float"))
+    return apply("scale_to_z_score", promote(column, "float"))
 
 
 def scale_to_0_1(column: Column) -> Column:
@@ -112,7 +112,7 @@ def scale_to_0_1(column: Column) -> Column:
 
     New values outside the analyzed range give results outside 0 to 1; `clip` them if that matters.
     """
-    return apply("scale_to_0_1", to_type(column, "float"))
+    return apply("scale_to_0_1", promote(column, "float"))
 
 
 def bucketize(column: Column, buckets: int) -> Column:
@@ -123,7 +123,7 @@ def bucketize(column: Column, buckets: int) -> Column:
     """
     if buckets < 2:
         raise problem(f"bucketize needs at least 2 buckets, not {buckets}")
-    return apply("bucketize", to_type(column, "float"), buckets=buckets)
+    return apply("bucketize", promote(column, "float"), buckets=buckets)
 
 
 def apply_buckets(column: Column, boundaries: Sequence[float]) -> Column:
@@ -131,7 +131,7 @@ def apply_buckets(column: Column, boundaries: Sequence[float]) -> Column:
     edges = [float(edge) for edge in boundaries]
     if not edges or any(not a < b for a, b in itertools.pairwise(edges)):
         raise problem(f"apply_buckets needs ascending boundaries, not {list(boundaries)!r}")
-    return apply("apply_buckets", to_type(column, "float"), boundaries=edges)
+    return apply("apply_buckets", promote(column, "float"), boundaries=edges)
 
 
 def compute_and_apply_vocabulary(

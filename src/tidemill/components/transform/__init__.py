@@ -1,0 +1,1 @@
+"""Examples become features: a preprocessing function is fitted and applied."""
