@@ -7,24 +7,88 @@ counted as a hit, for every model alike, so that nobody is paid for repeating th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from factors import Recommender
+from factors import Recommender, fit
 from numpy.typing import NDArray
 from ranking import Bools, Floats, Ints, coverage, ndcg, recall, top_k
+
+import tidemill.data.transform as tft
+from tidemill.components.trainer.fn_args import Dataset, FnArgs
 
 STRENGTH = {"view": 1.0, "click": 2.0, "purchase": 4.0}
 """What an event says about a preference, in views."""
 HALF_LIFE_DAYS = 2.0
 DAY = np.timedelta64(1, "D")
+FEATURES = ("user", "item", "strength", "timestamp")
+Pairs = tuple[Sequence[str], Sequence[str]]
+"""Users and items, row by row."""
 
 
-def judge(
-    model: Recommender, past: tuple[Sequence[str], Sequence[str]], future: tuple[Sequence[str], Sequence[str]]
-) -> dict[str, float]:
-    """Metrics of `model` on who took what: `past` and `future` are (users, items) of one day, row by row.
+def preprocessing_fn(inputs: Mapping[str, tft.Column]) -> dict[str, tft.Column]:
+    """Numbers for users and items (-1 outside the vocabulary), and what each event weighs."""
+    event = inputs["event"]
+    strength = tft.where(event == "click", STRENGTH["click"], STRENGTH["view"])
+    return {
+        "user": tft.compute_and_apply_vocabulary(inputs["user_id"]),
+        "item": tft.compute_and_apply_vocabulary(inputs["item_id"]),
+        "strength": tft.where(event == "purchase", STRENGTH["purchase"], strength),
+        "timestamp": inputs["timestamp"],
+    }
+
+
+def run_fn(args: FnArgs) -> None:
+    """Train on the past of the window and save the model into `args.model_dir`.
+
+    hyperparameters: `factors`, the length of the taste vectors (default 32).
+    """
+    if args.transform_graph is None:
+        raise ValueError("the vocabularies of users and items are in the transform graph; pass it to Trainer")
+    user, item, strength, moment = _past(args.train, args.eval)
+    users, items = args.transform_graph.vocabulary("user"), args.transform_graph.vocabulary("item")
+    factors = int(args.hyperparameters.get("factors", 32))
+    model = fit(users, items, user, item, aged(strength, moment), factors=factors)
+    model.save(args.model_dir)
+    args.describe_model(
+        framework="numpy",
+        framework_version=np.__version__,
+        inputs={"user_id": "string"},
+        outputs=["item_id"],
+        details={"users": len(users), "items": len(items), "factors": model.item_factors.shape[1]},
+    )
+    print(f"{len(user)} interactions of {len(users)} users with {len(items)} items")
+
+
+def _past(train: Dataset, later: Dataset) -> tuple[Ints, Ints, Floats, NDArray[np.datetime64]]:
+    """The rows to learn from: all before the cuts, and of days that are over what came after the cut, too.
+
+    What came after the cut of the newest day is the future, which the model will be judged on.
+    """
+    before, after = _columns(train), _columns(later)
+    if not len(before["timestamp"]):
+        raise ValueError("there are no interactions before the cut, so there is nothing to learn from")
+    newest_day = before["timestamp"].max().astype("datetime64[D]")
+    over = after["timestamp"] < newest_day
+    rows = {name: np.concatenate([before[name], after[name][over]]) for name in FEATURES}
+    known = (rows["user"] >= 0) & (rows["item"] >= 0)
+    user, item, strength, moment = (rows[name][known] for name in FEATURES)
+    return user, item, strength, moment
+
+
+def _columns(rows: Dataset) -> dict[str, NDArray[Any]]:
+    """The features as arrays; a row without a user or an item counts as outside the vocabulary."""
+    table = rows.to_arrow(FEATURES)
+    numbers = {
+        name: np.nan_to_num(table[name].to_numpy(), nan=-1).astype(np.int64) for name in ("user", "item")
+    }
+    return {**numbers, "strength": table["strength"].to_numpy(), "timestamp": table["timestamp"].to_numpy()}
+
+
+def judge(model: Recommender, past: Pairs, future: Pairs) -> dict[str, float]:
+    """Metrics of `model` on who took what in one day, before the cut (`past`) and after it (`future`).
 
     Judged are the users with at least one item in `future` that is not in their `past`. Items the
     model has never seen count as misses. ValueError when nobody is left to judge.
