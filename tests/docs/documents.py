@@ -58,7 +58,7 @@ class Document:
         """Commands of console blocks and code spans that begin with `make` or `tidemill`."""
         for block in self.blocks:
             if block.language in COMMAND_LANGUAGES:
-                yield from _commands_of(block)
+                yield from commands_of(block)
         for number, code in self.inline_code():
             if re.match(r"(make|tidemill) ", code):
                 yield number, code
@@ -86,8 +86,8 @@ def read(path: Path) -> Document:
     return Document(path, tuple(blocks), tuple(prose))
 
 
-def _commands_of(block: Block) -> Iterator[tuple[int, str]]:
-    """With `$ ` prompts only these lines are commands; without any, every line is one."""
+def commands_of(block: Block) -> Iterator[tuple[int, str]]:
+    """The numbered commands of a console block: the lines after a `$ ` prompt, or all if there is none."""
     lines = list(enumerate(block.text.splitlines(), block.line + 1))
     prompted = [(n, text.strip()[2:]) for n, text in lines if text.strip().startswith("$ ")]
     for number, text in prompted or lines:
