@@ -57,9 +57,7 @@ class MetadataStore(Protocol):
     def get_run(self, run_id: str) -> Run | None:
         """One run, or None."""
 
-    def get_runs(
-        self, *, pipeline: str = "", state: RunState | None = None, limit: int = 100
-    ) -> list[Run]:
+    def get_runs(self, *, pipeline: str = "", state: RunState | None = None, limit: int = 100) -> list[Run]:
         """Runs, newest first."""
 
     # --- claim and publish -----------------------------------------------------------------------
@@ -121,7 +119,9 @@ class MetadataStore(Protocol):
     def last_cache_key(self, pipeline: str, node_id: str) -> tuple[str, int] | None:
         """Cache key and execution id of the node's newest COMPLETE execution in any run."""
 
-    def latest_blessed(self, pipeline: str, node_id: str, output: str, *, before: str = "") -> Artifact | None:
+    def latest_blessed(
+        self, pipeline: str, node_id: str, output: str, *, before: str = ""
+    ) -> Artifact | None:
         """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
         execution took as input whose output ModelBlessing has `blessed` = 1. With `before`, only
         from runs whose date is earlier; without, from any run."""

@@ -1,0 +1,147 @@
+"""Claim: who runs a node now, decided by compare-and-set on the node's row.
+
+A claim writes the record of the attempt (an MLMD execution in state RUNNING) together with the node's
+row, so that neither is ever seen without the other. What the attempt did is written by publish.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidemill.errors import FencedError, RunnerError, StoreError
+from tidemill.metadata.model import Claim, ClaimRequest, ExecutionState, NodeState, RunState, TypeKind
+from tidemill.metadata.sql import names
+from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.properties import custom_rows, insert_properties
+
+_STANDING = """
+    SELECT r.state, r.pipeline, r.context_id,
+           n.state, n.attempt, n.fence, n.execution_id, n.owner, n.message
+    FROM tidemill_run r
+    LEFT JOIN tidemill_node n ON n.run_id = r.id AND n.node_id = ? AND n.iteration = ?
+    WHERE r.id = ?
+"""
+_NODE_COLUMNS = (
+    "run_id, node_id, iteration, state, attempt, fence, execution_id, first_execution_id, owner, "
+    "cache_key, message, start_time, end_time"
+)
+_CLAIMABLE = (NodeState.RUNNING, NodeState.FAILED, NodeState.CANCELED)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a node of a run stands. `attempt` is 0 when it was never claimed."""
+
+    run_state: str
+    pipeline: str
+    run_context: int
+    state: NodeState = NodeState.FAILED
+    attempt: int = 0
+    fence: int = 0
+    execution_id: int = 0
+    owner: str = ""
+    message: str = ""
+
+
+def standing(tx: Transaction, run_id: str, node_id: str, iteration: int) -> Standing:
+    """Read where a node stands; RunnerError when there is no such run."""
+    row = tx.row(_STANDING, (node_id, iteration, run_id))
+    if row is None:
+        raise RunnerError(f"there is no run {run_id!r} in this store")
+    run_state, pipeline, run_context, state, *rest = row
+    if state is None:
+        return Standing(run_state, pipeline, run_context)
+    return Standing(run_state, pipeline, run_context, NodeState(state), *rest)
+
+
+def claim(tx: Transaction, request: ClaimRequest) -> Claim:
+    """See MetadataStore.claim."""
+    if request.attempt is not None and request.attempt < 1:
+        raise StoreError(f"attempts count from 1, not {request.attempt}", where=request.node_id)
+    now = standing(tx, request.run_id, request.node_id, request.iteration)
+    attempt = now.attempt + 1 if request.attempt is None else request.attempt
+    if now.state.succeeded or (now.attempt and (now.state not in _CLAIMABLE or attempt <= now.attempt)):
+        return _answer(request, now)
+    if now.run_state != RunState.RUNNING.value:
+        raise RunnerError(
+            f"run {request.run_id} is {now.run_state}: node {request.node_id!r} cannot start any more",
+            hint="start a new run, or resume this one first",
+        )
+    if now.attempt and now.state is NodeState.RUNNING:
+        _mark_lost(tx, now.execution_id, attempt)
+    execution_id = _add_execution(tx, request, attempt)
+    _associate(tx, now, request, execution_id)
+    _take_node(tx, request, now, attempt, execution_id)
+    return Claim(
+        granted=True, run_id=request.run_id, node_id=request.node_id, iteration=request.iteration,
+        attempt=attempt, fence=now.fence + 1, execution_id=execution_id, state=NodeState.RUNNING,
+        owner=request.owner,
+    )  # fmt: skip
+
+
+def _answer(request: ClaimRequest, now: Standing) -> Claim:
+    """Not granted: how the node ended, or who runs it."""
+    return Claim(
+        granted=False, run_id=request.run_id, node_id=request.node_id, iteration=request.iteration,
+        attempt=now.attempt, fence=now.fence, execution_id=now.execution_id, state=now.state,
+        owner=now.owner, message=now.message,
+    )  # fmt: skip
+
+
+def _mark_lost(tx: Transaction, execution_id: int, attempt: int) -> None:
+    """End the execution that is taken over; whoever ran it can no longer publish."""
+    ended = tx.execute(
+        "UPDATE Execution SET last_known_state = ?, last_update_time_since_epoch = ? "
+        "WHERE id = ? AND last_known_state = ?",
+        (ExecutionState.FAILED.value, tx.now, execution_id, ExecutionState.RUNNING.value),
+    )
+    if ended:
+        error = f"lost: attempt {attempt} took over"
+        insert_properties(tx, "Execution", custom_rows(execution_id, {"error": error}))
+
+
+def _add_execution(tx: Transaction, request: ClaimRequest, attempt: int) -> int:
+    type_id = names.ensure_type(tx, TypeKind.EXECUTION, request.component)
+    return tx.insert(
+        "Execution",
+        "type_id, last_known_state, name, create_time_since_epoch, last_update_time_since_epoch",
+        (
+            type_id,
+            ExecutionState.RUNNING.value,
+            f"{request.run_id}/{request.node_id}/{request.iteration}/{attempt}",
+            tx.now,
+            tx.now,
+        ),
+    )
+
+
+def _associate(tx: Transaction, now: Standing, request: ClaimRequest, execution_id: int) -> None:
+    contexts = (
+        names.ensure_context(tx, names.PIPELINE, now.pipeline),
+        now.run_context,
+        names.ensure_context(tx, names.NODE, names.node_name(now.pipeline, request.node_id)),
+    )
+    tx.insert_rows("Association", "context_id, execution_id", [(c, execution_id) for c in contexts])
+
+
+def _take_node(
+    tx: Transaction, request: ClaimRequest, now: Standing, attempt: int, execution_id: int
+) -> None:
+    """The compare-and-set: only from the very state and fence that were read."""
+    key = (request.run_id, request.node_id, request.iteration)
+    if not now.attempt:
+        state = (NodeState.RUNNING.value, attempt, 1, execution_id, execution_id)
+        tx.insert("tidemill_node", _NODE_COLUMNS, (*key, *state, request.owner, "", "", tx.now, 0))
+        return
+    taken = tx.execute(
+        "UPDATE tidemill_node SET state = ?, attempt = ?, fence = fence + 1, execution_id = ?, owner = ?, "
+        "cache_key = '', message = '', start_time = ?, end_time = 0 "
+        "WHERE run_id = ? AND node_id = ? AND iteration = ? AND state = ? AND fence = ?",
+        (NodeState.RUNNING.value, attempt, execution_id, request.owner, tx.now, *key,
+         now.state.value, now.fence),
+    )  # fmt: skip
+    if taken != 1:
+        raise FencedError(
+            f"node {request.node_id!r} of run {request.run_id} was claimed by another process just now",
+            hint="ask again: the answer says who runs it",
+        )

@@ -1,0 +1,101 @@
+"""Properties: Python values to the columns of MLMD's property tables, and back.
+
+A row has one value, in the column of its kind. MLMD keeps STRUCT values as text with a prefix, which is
+handed out as it is, and PROTO values as bytes, which have no plain form and are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from tidemill.errors import StoreError
+from tidemill.metadata.model import Properties, PropertyType, PropertyValue
+from tidemill.metadata.sql.database import Transaction
+
+Owner = Literal["Artifact", "Execution", "Context"]
+PropertyRow = tuple[int, str, int, int | None, float | None, str | None, int | None]
+
+_INT64 = 2**63
+
+
+def custom_rows(owner_id: int, properties: Properties) -> list[PropertyRow]:
+    """Rows of custom properties, which may have any value."""
+    return [_row(owner_id, name, value, custom=True) for name, value in properties.items()]
+
+
+def declared_rows(
+    owner_id: int, properties: Properties, kind_of: Callable[[str], PropertyType]
+) -> list[PropertyRow]:
+    """Rows of declared properties; StoreError when a value is not of the declared kind."""
+    rows = []
+    for name, value in properties.items():
+        kind = kind_of(name)
+        if kind is PropertyType.DOUBLE and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if _kind(value) is not kind:
+            raise StoreError(f"property {name!r} is declared {kind.name}, but got {value!r}")
+        rows.append(_row(owner_id, name, value, custom=False))
+    return rows
+
+
+def insert_properties(tx: Transaction, owner: Owner, rows: list[PropertyRow]) -> None:
+    """Store rows made by the functions above."""
+    tx.insert_rows(
+        f"{owner}Property",
+        f"{owner.lower()}_id, name, is_custom_property, int_value, double_value, string_value, bool_value",
+        rows,
+    )
+
+
+def read_properties(
+    tx: Transaction, owner: Owner, ids: Iterable[int]
+) -> dict[int, tuple[dict[str, PropertyValue], dict[str, PropertyValue]]]:
+    """Declared and custom properties by owner id, with an entry for every id."""
+    found: dict[int, tuple[dict[str, PropertyValue], dict[str, PropertyValue]]] = {i: ({}, {}) for i in ids}
+    column = f"{owner.lower()}_id"
+    rows = tx.rows_in(
+        f"SELECT {column}, name, is_custom_property, int_value, double_value, string_value, bool_value "
+        f"FROM {owner}Property WHERE {column} IN ({{ids}}) ORDER BY {column}, is_custom_property, name",
+        found,
+    )
+    for owner_id, name, is_custom, int_value, double_value, string_value, bool_value in rows:
+        if bool_value is not None:
+            value: PropertyValue | None = bool(bool_value)
+        else:
+            value = next((v for v in (int_value, double_value, string_value) if v is not None), None)
+        if value is not None:
+            found[owner_id][1 if is_custom else 0][name] = value
+    return found
+
+
+def _kind(value: PropertyValue) -> PropertyType:
+    if isinstance(value, bool):
+        return PropertyType.BOOLEAN
+    if isinstance(value, int):
+        return PropertyType.INT
+    return PropertyType.DOUBLE if isinstance(value, float) else PropertyType.STRING
+
+
+def _row(owner_id: int, name: str, value: PropertyValue, *, custom: bool) -> PropertyRow:
+    flag = int(custom)
+    if isinstance(value, bool):
+        return (owner_id, name, flag, None, None, None, int(value))
+    if isinstance(value, str):
+        return (owner_id, name, flag, None, None, str(value), None)
+    if isinstance(value, int):
+        if not -_INT64 <= value < _INT64:
+            raise StoreError(
+                f"property {name!r} is too large: {value}", hint="64 bits are kept; store it as text"
+            )
+        return (owner_id, name, flag, int(value), None, None, None)
+    if isinstance(value, float):
+        if math.isnan(value):
+            raise StoreError(
+                f"property {name!r} is NaN, which cannot be stored", hint="leave it out, or store it as text"
+            )
+        return (owner_id, name, flag, None, float(value), None, None)
+    raise StoreError(  # user code is not type-checked
+        f"property {name!r} is a {type(value).__name__}", hint="properties are int, float, str or bool"
+    )

@@ -1,0 +1,186 @@
+"""Rows back to values: executions, artifacts, events, contexts and nodes.
+
+Each question costs a fixed number of queries, however many rows answer it (long lists of ids are cut at
+the database's limit on parameters). Every function works inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tidemill.metadata.model import (
+    Artifact,
+    ArtifactState,
+    Context,
+    Event,
+    EventType,
+    Execution,
+    ExecutionState,
+    NodeRecord,
+    NodeState,
+    PathStep,
+    TypeKind,
+)
+from tidemill.metadata.sql import dialect, names, schema
+from tidemill.metadata.sql.database import Row, Transaction
+from tidemill.metadata.sql.properties import read_properties
+
+_NODE_COLUMNS = (
+    "run_id, node_id, iteration, state, attempt, fence, execution_id, owner, cache_key, message, "
+    "start_time, end_time"
+)
+_ARTIFACT = (
+    "SELECT a.id, t.name, a.uri, a.name, a.state, a.create_time_since_epoch, a.last_update_time_since_epoch "
+    "FROM Artifact a JOIN Type t ON t.id = a.type_id"
+)
+_EXECUTION = (
+    "SELECT e.id, t.name, e.name, e.last_known_state, e.create_time_since_epoch, "
+    "e.last_update_time_since_epoch FROM Execution e JOIN Type t ON t.id = e.type_id"
+)
+
+
+def nodes(tx: Transaction, run_id: str) -> list[NodeRecord]:
+    """See MetadataStore.get_nodes."""
+    rows = tx.rows(
+        f"SELECT {_NODE_COLUMNS} FROM tidemill_node WHERE run_id = ? ORDER BY first_execution_id", (run_id,)
+    )
+    return [
+        NodeRecord(
+            run_id=run, node_id=node, iteration=iteration, state=NodeState(state), attempt=attempt,
+            fence=fence, execution_id=execution, owner=owner, cache_key=cache_key, message=message,
+            start_time=start, end_time=end,
+        )
+        for (run, node, iteration, state, attempt, fence, execution, owner, cache_key, message, start, end)
+        in rows
+    ]  # fmt: skip
+
+
+def executions(tx: Transaction, run_id: str, node_id: str) -> list[Execution]:
+    """See MetadataStore.get_executions."""
+    contexts = [names.find_context(tx, names.RUN, run_id)]
+    if node_id:
+        row = tx.row("SELECT pipeline FROM tidemill_run WHERE id = ?", (run_id,))
+        name = names.node_name(row[0], node_id) if row else ""
+        contexts.append(names.find_context(tx, names.NODE, name))
+    if not all(contexts):
+        return []
+    joins = "".join(
+        f" JOIN Association c{i} ON c{i}.execution_id = e.id AND c{i}.context_id = ?"
+        for i in range(len(contexts))
+    )
+    return _executions(tx, tx.rows(f"{_EXECUTION}{joins} ORDER BY e.id", contexts))
+
+
+def executions_by_id(tx: Transaction, ids: Iterable[int]) -> list[Execution]:
+    """See MetadataStore.get_executions_by_id."""
+    return _executions(tx, sorted(tx.rows_in(f"{_EXECUTION} WHERE e.id IN ({{ids}})", set(ids))))
+
+
+def artifacts(tx: Transaction, *, type: str, run_id: str, pipeline: str, limit: int) -> list[Artifact]:
+    """See MetadataStore.get_artifacts."""
+    joins, conditions, values = "", "", list[object]()
+    for context_type, name in ((names.RUN, run_id), (names.PIPELINE, pipeline)):
+        if name:
+            joins += f" JOIN Attribution {context_type} ON {context_type}.artifact_id = a.id"
+            joins += f" AND {context_type}.context_id = ?"
+            values.append(names.find_context(tx, context_type, name))
+    if type:
+        conditions = " WHERE t.name = ? AND t.type_kind = ?"
+        values += [type, TypeKind.ARTIFACT.value]
+    rows = tx.rows(f"{_ARTIFACT}{joins}{conditions} ORDER BY a.id DESC LIMIT ?", [*values, max(limit, 0)])
+    return _artifacts(tx, rows)
+
+
+def artifacts_by_id(tx: Transaction, ids: Iterable[int]) -> list[Artifact]:
+    """See MetadataStore.get_artifacts_by_id."""
+    return _artifacts(tx, sorted(tx.rows_in(f"{_ARTIFACT} WHERE a.id IN ({{ids}})", set(ids))))
+
+
+def outputs(tx: Transaction, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
+    """See MetadataStore.get_outputs."""
+    found = [e for e in events(tx, [], execution_ids) if e.type is EventType.OUTPUT]
+    by_id = {a.id: a for a in artifacts_by_id(tx, {e.artifact_id for e in found})}
+    places = []
+    for event in found:
+        for name, index in zip(event.path[::2], event.path[1::2], strict=False):
+            places.append((event.execution_id, str(name), index, event.artifact_id))
+    answer: dict[int, dict[str, list[Artifact]]] = {}
+    for execution_id, name, _, artifact_id in sorted(
+        places, key=lambda p: (p[0], p[1], str(type(p[2])), p[2])
+    ):
+        answer.setdefault(execution_id, {}).setdefault(name, []).append(by_id[artifact_id])
+    return answer
+
+
+def events(tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable[int]) -> list[Event]:
+    """See MetadataStore.get_events."""
+    columns = "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event"
+    rows = {
+        *tx.rows_in(f"{columns} WHERE artifact_id IN ({{ids}})", set(artifact_ids)),
+        *tx.rows_in(f"{columns} WHERE execution_id IN ({{ids}})", set(execution_ids)),
+    }
+    paths: dict[int, list[PathStep]] = defaultdict(list)
+    steps = tx.rows_in(
+        "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
+        f"WHERE event_id IN ({{ids}}) ORDER BY event_id, {dialect.INSERTION_ORDER}",
+        [row[0] for row in rows],
+    )
+    for event_id, is_index, index, key in steps:
+        paths[event_id].append(index if is_index else key)
+    return [
+        Event(
+            artifact_id=artifact_id, execution_id=execution_id, type=EventType(kind),
+            path=tuple(paths.get(event_id, ())), time=time or 0,
+        )
+        for event_id, artifact_id, execution_id, kind, time in sorted(rows)
+    ]  # fmt: skip
+
+
+def contexts_by_execution(tx: Transaction, execution_id: int) -> list[Context]:
+    """See MetadataStore.get_contexts_by_execution."""
+    rows = tx.rows(
+        "SELECT c.id, t.name, c.name, c.create_time_since_epoch, c.last_update_time_since_epoch "
+        "FROM Association s JOIN Context c ON c.id = s.context_id JOIN Type t ON t.id = c.type_id "
+        "WHERE s.execution_id = ? ORDER BY c.id",
+        (execution_id,),
+    )
+    properties = read_properties(tx, "Context", [row[0] for row in rows])
+    return [
+        Context(
+            id=id, type=type, name=name, properties=properties[id][0], custom_properties=properties[id][1],
+            create_time=create_time, update_time=update_time,
+        )
+        for id, type, name, create_time, update_time in rows
+    ]  # fmt: skip
+
+
+def row_counts(tx: Transaction) -> dict[str, int]:
+    """See MetadataStore.statistics."""
+    tables = [t.name for t in (*schema.MLMD_TABLES, *schema.OWN_TABLES)]
+    row = tx.row("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in tables))
+    return dict(zip(tables, row or (), strict=True))
+
+
+def _executions(tx: Transaction, rows: Sequence[Row]) -> list[Execution]:
+    properties = read_properties(tx, "Execution", [row[0] for row in rows])
+    return [
+        Execution(
+            id=id, type=type, name=name or "", state=ExecutionState(state or 0),
+            properties=properties[id][0], custom_properties=properties[id][1],
+            create_time=create_time, update_time=update_time,
+        )
+        for id, type, name, state, create_time, update_time in rows
+    ]  # fmt: skip
+
+
+def _artifacts(tx: Transaction, rows: Sequence[Row]) -> list[Artifact]:
+    properties = read_properties(tx, "Artifact", [row[0] for row in rows])
+    return [
+        Artifact(
+            id=id, type=type, uri=uri or "", name=name or "", state=ArtifactState(state or 0),
+            properties=properties[id][0], custom_properties=properties[id][1],
+            create_time=create_time, update_time=update_time,
+        )
+        for id, type, uri, name, state, create_time, update_time in rows
+    ]  # fmt: skip

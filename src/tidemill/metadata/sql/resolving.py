@@ -1,0 +1,113 @@
+"""The launcher's questions: what may be reused, which model is blessed, which spans are in the window.
+
+They are asked for every node of every run, so none may get slower as history grows: each starts from the
+newest rows of one node (through its MLMD context, or through a property's index) and stops when it has
+enough. Every function works inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from tidemill.metadata.model import Artifact, ArtifactState, EventType, NodeState, TypeKind
+from tidemill.metadata.sql import names
+from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.reading import artifacts_by_id
+
+_SUCCEEDED = tuple(state.value for state in NodeState if state.succeeded)
+
+# CROSS JOIN keeps the order of the tables: newest first from one index, so that LIMIT can stop early.
+_LAST_KEY = f"""
+    SELECT n.cache_key, n.execution_id
+    FROM Association c CROSS JOIN tidemill_node n
+    WHERE c.context_id = ? AND n.execution_id = c.execution_id AND n.state = '{NodeState.COMPLETE.value}'
+    ORDER BY c.execution_id DESC LIMIT 1
+"""
+
+_PUT_OUT = f"""
+    SELECT 1 FROM Event o
+    JOIN EventPath p ON p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ?
+    JOIN tidemill_node n ON n.execution_id = o.execution_id AND n.node_id = ?
+    JOIN tidemill_run r ON r.id = n.run_id AND r.pipeline = ?
+    WHERE o.artifact_id = a.id AND o.type = {EventType.OUTPUT.value}
+"""
+"""Whether artifact `a` was put out, or put out again from the cache, as an output of a node."""
+
+_BLESSED = f"""
+    SELECT 1 FROM Event i
+    JOIN Event b ON b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
+    JOIN Artifact v ON v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
+    JOIN Type t ON t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
+    JOIN ArtifactProperty q ON q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = 1
+    WHERE i.artifact_id = a.id AND i.type = {EventType.INPUT.value} AND q.int_value = 1
+"""
+"""Whether artifact `a` was judged by an execution that put out a blessing."""
+
+_OF_NODE = f"""
+    FROM Attribution x CROSS JOIN Artifact a
+    WHERE x.context_id = ? AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value}
+"""
+
+
+def find_cached(tx: Transaction, cache_key: str, limit: int) -> list[int]:
+    """See MetadataStore."""
+    if not cache_key:
+        return []
+    rows = tx.rows(
+        "SELECT execution_id FROM tidemill_node WHERE cache_key = ? AND state = ? "
+        "ORDER BY execution_id DESC LIMIT ?",
+        (cache_key, NodeState.COMPLETE.value, max(limit, 0)),
+    )
+    return [execution_id for (execution_id,) in rows]
+
+
+def last_cache_key(tx: Transaction, pipeline: str, node_id: str) -> tuple[str, int] | None:
+    """See MetadataStore."""
+    context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
+    row = tx.row(_LAST_KEY, (context,))
+    return (row[0], row[1]) if row else None
+
+
+def latest_blessed(tx: Transaction, pipeline: str, node_id: str, output: str, before: str) -> Artifact | None:
+    """See MetadataStore."""
+    context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
+    values: list[object] = [context, output, node_id, pipeline]
+    earlier = ""
+    if before:
+        earlier = " AND r.date <> '' AND r.date < ?"
+        values.append(before)
+    row = tx.row(
+        f"SELECT a.id {_OF_NODE} AND EXISTS ({_PUT_OUT}{earlier}) AND EXISTS ({_BLESSED}) "
+        "ORDER BY x.artifact_id DESC LIMIT 1",
+        values,
+    )
+    return artifacts_by_id(tx, [row[0]])[0] if row else None
+
+
+def get_window(
+    tx: Transaction, pipeline: str, node_id: str, output: str, *, spans: int, until: int, passed: str
+) -> list[Artifact]:
+    """See MetadataStore."""
+    context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
+    values: list[object] = [until, context, output, node_id, pipeline]
+    gate = ""
+    if passed:
+        states = ", ".join(f"'{s}'" for s in _SUCCEEDED)
+        gate = (
+            " AND EXISTS (SELECT 1 FROM tidemill_node g"
+            f" WHERE g.run_id = r.id AND g.node_id = ? AND g.state IN ({states}))"
+        )
+        values.append(passed)
+    rows = tx.each(
+        "SELECT s.int_value, a.id FROM ArtifactProperty s CROSS JOIN Attribution x CROSS JOIN Artifact a "
+        "WHERE s.name = 'span' AND s.is_custom_property = 0 AND s.int_value < ? "
+        "AND x.context_id = ? AND x.artifact_id = s.artifact_id "
+        f"AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value} AND EXISTS ({_PUT_OUT}{gate}) "
+        "ORDER BY s.int_value DESC, a.id DESC",
+        values,
+    )
+    newest: dict[int, int] = {}
+    for span, artifact_id in rows:
+        if span not in newest and len(newest) >= spans:
+            break
+        newest.setdefault(span, artifact_id)
+    by_id = {a.id: a for a in artifacts_by_id(tx, newest.values())}
+    return [by_id[newest[span]] for span in sorted(newest)]

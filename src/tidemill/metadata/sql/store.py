@@ -1,0 +1,195 @@
+"""SqlStore: the MetadataStore protocol on one SQL database. Each method is one transaction.
+
+What happens inside is told elsewhere: claim.py, publish.py, runs.py, reading.py, resolving.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tidemill.metadata.model import (
+    Artifact,
+    ArtifactType,
+    Claim,
+    ClaimRequest,
+    Context,
+    Event,
+    Execution,
+    NodeRecord,
+    Publication,
+    Run,
+    RunState,
+)
+from tidemill.metadata.sql import reading, resolving, runs, schema
+from tidemill.metadata.sql.claim import claim
+from tidemill.metadata.sql.database import Database
+from tidemill.metadata.sql.dialect import Place
+from tidemill.metadata.sql.publish import publish
+
+
+def open_store(url: str, *, read_only: bool = False) -> SqlStore:
+    """Open the metadata store at `url`, and create it there unless `read_only`.
+
+    `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or a plain path. A database that ml-metadata
+    wrote (schema version 10) is opened in place and gains tidemill's own tables. StoreError says what is
+    wrong with anything else.
+    """
+    database = Database(Place.locate(url, read_only=read_only))
+    try:
+        schema.prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlStore(database)
+
+
+class SqlStore:
+    """A MetadataStore in a SQL database; see the protocol for what each method promises.
+
+    All threads of a process may share one. Each gets a connection of its own, and close() ends them all.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def database(self) -> Database:
+        """The database underneath, for `doctor`."""
+        return self._database
+
+    def close(self) -> None:
+        """Release connections. The store must not be used afterwards."""
+        self._database.close()
+
+    # --- versions and runs -----------------------------------------------------------------------
+
+    def put_pipeline_version(self, version: str, pipeline: str, ir: str) -> None:
+        """Keep the IR of a pipeline under its content hash."""
+        with self._database.writing() as tx:
+            runs.put_pipeline_version(tx, version, pipeline, ir)
+
+    def get_pipeline_version(self, version: str) -> str:
+        """The IR kept under `version`."""
+        with self._database.reading() as tx:
+            return runs.get_pipeline_version(tx, version)
+
+    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
+        """Start a run and register the artifact types its nodes use."""
+        with self._database.writing() as tx:
+            runs.create_run(tx, run, types)
+
+    def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
+        """Change the owner of a RUNNING run, if it is `expected_owner`."""
+        with self._database.writing() as tx:
+            return runs.take_run(tx, run_id, owner=owner, expected_owner=expected_owner)
+
+    def end_run(self, run_id: str, state: RunState, *, owner: str) -> bool:
+        """End a RUNNING run, if `owner` owns it."""
+        with self._database.writing() as tx:
+            return runs.end_run(tx, run_id, state, owner=owner)
+
+    def get_run(self, run_id: str) -> Run | None:
+        """One run, or None."""
+        with self._database.reading() as tx:
+            return runs.get_run(tx, run_id)
+
+    def get_runs(self, *, pipeline: str = "", state: RunState | None = None, limit: int = 100) -> list[Run]:
+        """Runs, newest first."""
+        with self._database.reading() as tx:
+            return runs.get_runs(tx, pipeline=pipeline, state=state, limit=limit)
+
+    # --- claim and publish -----------------------------------------------------------------------
+
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Ask to run a node."""
+        with self._database.writing() as tx:
+            return claim(tx, request)
+
+    def publish(self, claim: Claim, publication: Publication) -> int:
+        """End a claimed attempt."""
+        with self._database.writing() as tx:
+            return publish(tx, claim, publication)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def get_nodes(self, run_id: str) -> list[NodeRecord]:
+        """The nodes of a run, in order of their first claim."""
+        with self._database.reading() as tx:
+            return reading.nodes(tx, run_id)
+
+    def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
+        """Every attempt of a run, or of one node of it."""
+        with self._database.reading() as tx:
+            return reading.executions(tx, run_id, node_id)
+
+    def get_executions_by_id(self, ids: Sequence[int]) -> list[Execution]:
+        """Executions by id."""
+        with self._database.reading() as tx:
+            return reading.executions_by_id(tx, ids)
+
+    def get_artifact(self, artifact_id: int) -> Artifact | None:
+        """One artifact, or None."""
+        found = self.get_artifacts_by_id([artifact_id])
+        return found[0] if found else None
+
+    def get_artifacts(
+        self, *, type: str = "", run_id: str = "", pipeline: str = "", limit: int = 100
+    ) -> list[Artifact]:
+        """Artifacts, newest first."""
+        with self._database.reading() as tx:
+            return reading.artifacts(tx, type=type, run_id=run_id, pipeline=pipeline, limit=limit)
+
+    def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
+        """Artifacts by id."""
+        with self._database.reading() as tx:
+            return reading.artifacts_by_id(tx, ids)
+
+    def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
+        """Output artifacts per execution and output name."""
+        with self._database.reading() as tx:
+            return reading.outputs(tx, execution_ids)
+
+    def get_events(
+        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = ()
+    ) -> list[Event]:
+        """Events that touch any of the artifacts or executions."""
+        with self._database.reading() as tx:
+            return reading.events(tx, artifact_ids, execution_ids)
+
+    def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
+        """Contexts an execution belongs to."""
+        with self._database.reading() as tx:
+            return reading.contexts_by_execution(tx, execution_id)
+
+    # --- queries of the launcher -----------------------------------------------------------------
+
+    def find_cached(self, cache_key: str, *, limit: int = 5) -> list[int]:
+        """COMPLETE executions published under this cache key."""
+        with self._database.reading() as tx:
+            return resolving.find_cached(tx, cache_key, limit)
+
+    def last_cache_key(self, pipeline: str, node_id: str) -> tuple[str, int] | None:
+        """Cache key and id of a node's newest COMPLETE execution."""
+        with self._database.reading() as tx:
+            return resolving.last_cache_key(tx, pipeline, node_id)
+
+    def latest_blessed(
+        self, pipeline: str, node_id: str, output: str, *, before: str = ""
+    ) -> Artifact | None:
+        """The newest blessed artifact of an output."""
+        with self._database.reading() as tx:
+            return resolving.latest_blessed(tx, pipeline, node_id, output, before)
+
+    def get_window(
+        self, pipeline: str, node_id: str, output: str, *, spans: int, until: int, passed: str = ""
+    ) -> list[Artifact]:
+        """The newest artifact of each of the newest spans before `until`."""
+        with self._database.reading() as tx:
+            return resolving.get_window(
+                tx, pipeline, node_id, output, spans=spans, until=until, passed=passed
+            )
+
+    def statistics(self) -> Mapping[str, int]:
+        """Row counts by table."""
+        with self._database.reading() as tx:
+            return reading.row_counts(tx)
