@@ -190,7 +190,8 @@ def _place(error: BaseException) -> str:
 # --- the process ----------------------------------------------------------------------------------
 
 
-def _main(answer_fd: int) -> int:
+def serve(answer_fd: int) -> int:
+    """Perform the one order on stdin, answer on `answer_fd`; the exit status."""
     order = Order.from_json(json.loads(sys.stdin.buffer.readline()))
     os.set_inheritable(answer_fd, False)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -215,4 +216,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(int(sys.argv[1])))
+    sys.exit(serve(int(sys.argv[1])))

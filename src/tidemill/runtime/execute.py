@@ -16,10 +16,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
+from tidemill.runtime.spawner import Spawner
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
@@ -50,50 +52,67 @@ def execute_here(order: Order, log: Path) -> Answer | Failure:
     return _checked(answer)
 
 
-def execute_in_child(order: Order, log: Path, *, timeout: float, cancel: CancelToken) -> Answer | Failure:
+class Process(Protocol):
+    """What executing needs of a process: `subprocess.Popen` and `SpawnedProcess` have it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of its group."""
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Exit status, negative for a signal."""
+
+
+def execute_in_child(
+    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Spawner | None = None
+) -> Answer | Failure:
     """Run the order in a child process; end it and all it started when it is over, late or canceled."""
-    answer_end, child_end = os.pipe()
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill.runtime.child", str(child_end)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=(child_end,),
-            start_new_session=True,
-            env=environment,
-        )
-    os.close(child_end)
+    order_end, order_write = os.pipe()
+    answer_read, answer_end = os.pipe()
     try:
-        ended = _converse(process, answer_end, order, timeout, cancel)
-        if isinstance(ended, Failure):
-            return ended
-        return _judge(process.wait(), ended)
+        with log.open("ab") as output:
+            process = _start(order_end, answer_end, output.fileno(), spawner)
     finally:
+        os.close(order_end)
         os.close(answer_end)
+    try:
+        ended = _converse(process, order_write, answer_read, order, timeout, cancel)
+        return ended if isinstance(ended, Failure) else _judge(process, ended)
+    finally:
+        os.close(answer_read)
         _kill_group(process.pid, signal.SIGKILL)
         process.wait()
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
+        os.close(order_write)
+
+
+def _start(order: int, answer: int, log: int, spawner: Spawner | None) -> Process:
+    if spawner is not None:
+        return spawner.start(order, answer, log)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidemill.runtime.child", str(answer)],
+        stdin=order,
+        stdout=log,
+        stderr=log,
+        pass_fds=(answer,),
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def _converse(
-    process: subprocess.Popen[bytes], answer_end: int, order: Order, timeout: float, cancel: CancelToken
+    process: Process, order_write: int, answer_read: int, order: Order, timeout: float, cancel: CancelToken
 ) -> bytes | Failure:
     """Hand over the order and wait for the answer, the end of the process, lateness or cancelling."""
-    assert process.stdin is not None
+    # The pipe stays open after this: its end would tell the child that we died.
     with contextlib.suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(order.to_json()).encode() + b"\n")
-        process.stdin.flush()  # it stays open: its end would tell the child that we died
+        _write_all(order_write, json.dumps(order.to_json()).encode() + b"\n")
     deadline = time.monotonic() + timeout if timeout else None
     answer = b""
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        readable, _, _ = select.select([answer_end, cancel.fileno()], [], [], left)
-        if answer_end in readable:
-            piece = os.read(answer_end, 1 << 16)
+        readable, _, _ = select.select([answer_read, cancel.fileno()], [], [], left)
+        if answer_read in readable:
+            piece = os.read(answer_read, 1 << 16)
             if not piece:
                 return answer
             answer += piece
@@ -105,11 +124,19 @@ def _converse(
             return Failure(kind=FailureKind.TIMEOUT, message=f"took longer than its timeout of {timeout:g} s")
 
 
-def _judge(status: int, answer: bytes) -> Answer | Failure:
-    """What an ended process means. It may answer and only then be killed: the answer counts."""
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _judge(process: Process, answer: bytes) -> Answer | Failure:
+    """What the end of the answer means. Who answered and was killed only then has still answered."""
     if answer:
         with contextlib.suppress(ValueError):
             return _checked(Answer.from_json(json.loads(answer)))
+    status = 0
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        status = process.wait(GRACE) or 0
     if status < 0:
         name = signal.Signals(-status).name
         hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
@@ -125,7 +152,7 @@ def _checked(answer: Answer) -> Answer | Failure:
     return Failure(kind=FailureKind(answer.failure_kind), message=answer.message, exception=answer.exception)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: Process) -> None:
     """TERM to the group, then KILL what is left after the grace period."""
     _kill_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -36,6 +36,7 @@ from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
+from tidemill.runtime.spawner import Spawner
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
@@ -62,7 +63,7 @@ class Outcome:
 
 def launch(
     call: NodeCall, store: MetadataStore, *, pipeline: ir.PipelineIR | None = None,
-    cancel: CancelToken | None = None,
+    cancel: CancelToken | None = None, spawner: Spawner | None = None,
 ) -> Outcome:  # fmt: skip
     """Run one node of one run, or say how it already ended.
 
@@ -90,7 +91,7 @@ def launch(
     crashpoint.reach("claim.after")
     if not claim.granted:
         return _already(claim)
-    attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken())
+    attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner)
     publication, failure = attempt.run()
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
@@ -125,7 +126,7 @@ class _Attempt:
 
     def __init__(
         self, call: NodeCall, run: Run, pipeline: ir.PipelineIR, node: ir.NodeIR, claim: Claim,
-        store: MetadataStore, cancel: CancelToken,
+        store: MetadataStore, cancel: CancelToken, spawner: Spawner | None,
     ) -> None:  # fmt: skip
         self.call = call
         self.run_record = run
@@ -134,6 +135,7 @@ class _Attempt:
         self.claim = claim
         self.store = store
         self.cancel = cancel
+        self.spawner = spawner
         self.folder = join(run.root, run.pipeline, run.id, node.id, str(claim.execution_id))
         self.properties: dict[str, PropertyValue] = {}
         self.inputs: dict[str, list[int]] = {}
@@ -196,7 +198,8 @@ class _Attempt:
             except KeyboardInterrupt:
                 self.cancel.cancel()
                 return Failure(kind=FailureKind.CANCELED, message="canceled")
-        return execute_in_child(order, log, timeout=self.node.options.timeout, cancel=self.cancel)
+        timeout = self.node.options.timeout
+        return execute_in_child(order, log, timeout=timeout, cancel=self.cancel, spawner=self.spawner)
 
     def _log(self) -> Path:
         uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)

@@ -31,7 +31,10 @@ from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.plan import Plan, Step, make_plan
+from tidemill.runtime.spawner import Spawner
 
+PRELOAD = ("tidemill.dsl.pipeline", "tidemill.dsl.component", "tidemill.dsl.resolver")
+"""What the module of a pipeline imports of tidemill anyway, loaded once for all executor processes."""
 MAX_BACKOFF = 600.0
 """Seconds; longer waits between retries are cut to this."""
 
@@ -142,6 +145,7 @@ class _Session:
         self.code_root = code_root
         self.workdir = workdir or str(Path.cwd())
         self.cancel = runner.cancel or CancelToken()
+        self.spawner = Spawner(PRELOAD)
         self.steps = {step.node_id: step for step in plan.steps}
         self.waiting = {step.node_id: set(step.upstream) for step in plan.steps}
         self.attempts = dict.fromkeys(self.steps, 0)
@@ -169,6 +173,7 @@ class _Session:
                 self._launch_ready(submit)
         finally:
             shutdown()
+            self.spawner.close()
         return self._finish(resumed, started)
 
     def _workers(self) -> tuple[Callable[..., Any], Callable[[], None]]:
@@ -213,7 +218,9 @@ class _Session:
                 workdir=self.workdir,
                 isolation=self.runner.isolation,
             )
-            outcome = launch(call, self.runner.store, pipeline=self.ir, cancel=self.cancel)
+            outcome = launch(
+                call, self.runner.store, pipeline=self.ir, cancel=self.cancel, spawner=self.spawner
+            )
             self.ended.put((node_id, outcome))
         except BaseException as error:
             self.ended.put((node_id, error))
