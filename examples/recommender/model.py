@@ -1,8 +1,8 @@
-"""What the pipeline calls: features for Transform, training for Trainer, metrics for Evaluator, and serving.
+"""What the pipeline calls: features for Transform, training for Trainer, metrics for Evaluator; and serving.
 
-One evening is judged, so everything before the cut of the newest day is past and everything after it is
-future. Training sees the past only; an item that a user already had that day is neither recommended nor
-counted as a hit, for every model alike, so that nobody is paid for repeating the running session.
+The evening of the newest day is what models are judged by: everything before CUT is past, the rest is
+future. Training sees the past only. An item that a user already had that day is neither recommended nor
+counted as a hit, for every model alike, so that no model is paid for repeating the running session.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tidemill.components.trainer.fn_args import Dataset, FnArgs
 STRENGTH = {"view": 1.0, "click": 2.0, "purchase": 4.0}
 """What an event says about a preference, in views."""
 HALF_LIFE_DAYS = 2.0
+CUT = "20:00"
+"""Of the newest day: what comes before it is past, the rest is future."""
 DAY = np.timedelta64(1, "D")
 FEATURES = ("user", "item", "strength", "timestamp")
 Pairs = tuple[Sequence[str], Sequence[str]]
@@ -85,6 +87,23 @@ def _columns(rows: Dataset) -> dict[str, NDArray[Any]]:
         name: np.nan_to_num(table[name].to_numpy(), nan=-1).astype(np.int64) for name in ("user", "item")
     }
     return {**numbers, "strength": table["strength"].to_numpy(), "timestamp": table["timestamp"].to_numpy()}
+
+
+def evaluate_fn(model_dir: Path, examples: Dataset) -> dict[str, float]:
+    """The metrics of `judge` for one day of raw rows, both sides of CUT; rows without a user are left out.
+
+    Champion and challenger are asked about the same evening, which neither was trained on, and are
+    spared the same items, those of the same day before the cut. That the challenger knows one more day
+    is no unfair advantage but the question: is it worth replacing yesterday's model with today's?
+    """
+    table = examples.to_arrow(["timestamp", "user_id", "item_id"])
+    table = table.filter(table["user_id"].is_valid())
+    moment = table["timestamp"].to_numpy()
+    future = moment >= np.datetime64(f"{moment.max().astype('datetime64[D]')}T{CUT}")
+    users, items = (np.asarray(table[name].to_pylist(), dtype=np.str_) for name in ("user_id", "item_id"))
+    past: Pairs = (users[~future].tolist(), items[~future].tolist())
+    after: Pairs = (users[future].tolist(), items[future].tolist())
+    return judge(Recommender.load(model_dir), past, after)
 
 
 def judge(model: Recommender, past: Pairs, future: Pairs) -> dict[str, float]:

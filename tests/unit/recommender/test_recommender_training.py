@@ -13,6 +13,7 @@ from factors import Recommender
 
 from tidemill.components.trainer.executor import run as train
 from tidemill.components.transform.executor import run as transform
+from tidemill.data.dataset import Dataset
 from tidemill.data.parquet import split_folder, write_split
 from tidemill.types.standard import Examples, Model, ModelRun, TransformGraph
 
@@ -96,3 +97,19 @@ def test_strength_age_and_the_evening_of_a_past_day_count(tmp_path: Path) -> Non
 
 def test_rows_without_a_user_teach_nothing(tmp_path: Path) -> None:
     assert sorted(trained(tmp_path, TONIGHT).users) == ["ann", "bob", "cas"]
+
+
+def test_the_evaluator_gets_metrics_of_the_evening_of_the_day(tmp_path: Path) -> None:
+    trained(tmp_path, TONIGHT)
+    late = [
+        *TONIGHT,
+        ("2026-03-05T23:00:00", "ann", "oil", "view"),
+        ("2026-03-05T23:00:00", None, "tea", "view"),
+    ]
+    today = Dataset.of([day(tmp_path / "today", TODAY, late)], ["train", "eval"])
+    found = example.evaluate_fn(tmp_path / "model", today)
+    # ann wants the unknown pot (oil she had this morning); cas wants tea, the best she has not had today.
+    assert found["users"] == 2.0
+    assert found["recall@10"] == 0.5
+    assert found["popularity_ndcg@10"] == pytest.approx(0.5)
+    assert all(np.isfinite(value) for value in found.values())
