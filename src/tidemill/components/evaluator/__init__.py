@@ -1,0 +1,1 @@
+"""A model is measured, compared, and blessed or not."""

@@ -1,0 +1,1 @@
+"""A blessed model is put in its serving place, whole or not at all."""

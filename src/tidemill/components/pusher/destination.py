@@ -1,0 +1,220 @@
+"""A folder of model versions, one of them current: every change is one rename.
+
+    <destination>/versions/<version>/   the model's files and their manifest; never changed once there
+    <destination>/current.json          which version is served, and the date of its data
+    <destination>/.pending/             what is being made or removed; worthless after a crash
+    <destination>/.lock                 held by the one pusher at work; the system frees it when that dies
+
+The pointer is a small file, not a symbolic link: network file systems, Windows and object-store mounts
+have no links, or links that cannot be replaced in one step; all of them can replace a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidemill.errors import StorageError
+from tidemill.storage.manifest import NAME, damage, read, seal, storage_error
+
+POINTER, VERSIONS = "current.json", "versions"
+_PENDING, _LOCK = ".pending", ".lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """What `current.json` says."""
+
+    version: str
+    as_of: str
+    """ISO date of the data behind the current model; empty when it was pushed without one."""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """The outcome of one push."""
+
+    version: str
+    path: Path
+    written: bool
+    """False when a version with these bytes was there already."""
+    current: bool
+    """Whether this version is the current one now."""
+    reason: str
+
+
+def current(destination: Path) -> Path | None:
+    """Folder of the current version; None before the first push. StorageError for a broken pointer."""
+    pointer = read_pointer(destination)
+    return destination / VERSIONS / pointer.version if pointer else None
+
+
+def read_pointer(destination: Path) -> Pointer | None:
+    """What is current; None before the first push. StorageError when the file is damaged."""
+    path = destination / POINTER
+    try:
+        value = json.loads(path.read_bytes())
+        return Pointer(version=value["version"], as_of=value["as_of"], digest=value["digest"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{path} is damaged: {error!r}", hint="restore it, or delete it and push again"
+        ) from None
+
+
+def push(
+    source: Path, destination: Path, *, as_of: str = "", force: bool = False, keep: int | None = None
+) -> Push:
+    """Add the files of `source` as a version, and make it current unless the current one is newer.
+
+    `as_of` is an ISO date or empty; an empty one is never too old. StorageError when the disk is full or
+    the place cannot be written; what this call added is gone then.
+    """
+    try:
+        for folder in (destination / VERSIONS, destination / _PENDING):
+            folder.mkdir(parents=True, exist_ok=True)
+        with _locked(destination / _LOCK):
+            _clear(destination / _PENDING)
+            done = _push(source, destination, as_of, force)
+            if keep is not None:
+                _prune(destination, keep, done.version)
+            return done
+    except OSError as error:
+        raise storage_error(error, destination) from error
+
+
+def _push(source: Path, destination: Path, as_of: str, force: bool) -> Push:
+    pointer = read_pointer(destination)
+    work = Path(tempfile.mkdtemp(dir=destination / _PENDING))
+    try:
+        copy = work / "model"
+        shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(NAME))
+        digest = seal(copy).digest
+        version = _version_of(destination, digest)
+        written = version is None
+        version = version or _appear(copy, destination, as_of)
+        try:
+            return _point(
+                destination, pointer, Pointer(version=version, as_of=as_of, digest=digest), written, force
+            )
+        except OSError:
+            if written:
+                _remove(destination, version)
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _point(destination: Path, old: Pointer | None, new: Pointer, written: bool, force: bool) -> Push:
+    """Make `new` current, unless what is current has a newer date."""
+    path = destination / VERSIONS / new.version
+    what = f"version {new.version}" if written else f"these bytes are version {new.version} already: it"
+    stays = old is not None and bool(new.as_of) and new.as_of < old.as_of and not force
+    if stays and old is not None:
+        reason = (
+            f"{what} is kept, but {old.version} stays current: its data is of {old.as_of}, after {new.as_of}"
+        )
+        return Push(
+            version=new.version, path=path, written=written, current=old.version == new.version, reason=reason
+        )
+    if old != new:
+        _replace_pointer(destination, new)
+    return Push(version=new.version, path=path, written=written, current=True, reason=f"{what} is current")
+
+
+def _version_of(destination: Path, digest: str) -> str | None:
+    """The newest undamaged version with this content."""
+    for name in reversed(versions(destination)):
+        folder = destination / VERSIONS / name
+        manifest = read(folder)
+        if manifest is not None and manifest.digest == digest and not damage(folder):
+            return name
+    return None
+
+
+def versions(destination: Path) -> list[str]:
+    """Names of all versions, in the order they were pushed."""
+    names = [path.name for path in (destination / VERSIONS).iterdir() if _number(path.name)]
+    return sorted(names, key=_number)
+
+
+def _number(name: str) -> int:
+    """The count in a version's name: 7 of `2026-03-01-7`; 0 for other folders."""
+    last = name.rpartition("-")[2]
+    return int(last) if last.isascii() and last.isdigit() else 0
+
+
+def _appear(copy: Path, destination: Path, as_of: str) -> str:
+    """Give the finished copy its name, in one step; a name that another host took is passed over."""
+    number = max((_number(name) for name in versions(destination)), default=0) + 1
+    while True:
+        name = f"{as_of}-{number}" if as_of else str(number)
+        try:
+            copy.rename(destination / VERSIONS / name)
+        except OSError:
+            if not (destination / VERSIONS / name).exists():
+                raise
+            number += 1
+        else:
+            _sync(destination / VERSIONS)
+            return name
+
+
+def _replace_pointer(destination: Path, pointer: Pointer) -> None:
+    value = {"version": pointer.version, "as_of": pointer.as_of, "digest": pointer.digest}
+    new = destination / _PENDING / POINTER
+    with new.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(value) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(destination / POINTER)
+    _sync(destination)
+
+
+def _prune(destination: Path, keep: int, pushed: str) -> None:
+    """Remove the oldest versions above `keep`; never the current one nor the one just pushed."""
+    pointer = read_pointer(destination)
+    safe = {pushed, pointer.version if pointer else pushed}
+    others = [name for name in versions(destination) if name not in safe]
+    for name in others[: max(0, len(others) + len(safe) - keep)]:
+        _remove(destination, name)
+
+
+def _remove(destination: Path, version: str) -> None:
+    """Take a version away in one step, then delete its files."""
+    gone = Path(tempfile.mkdtemp(dir=destination / _PENDING)) / version
+    (destination / VERSIONS / version).rename(gone)
+    shutil.rmtree(gone.parent, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a pusher that died left behind; nobody else is at work while we hold the lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
