@@ -79,11 +79,10 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the `tidemill` command."""
     try:
-        cli.main(standalone_mode=False)
+        # Outside standalone mode click returns what a command passed to Exit.
+        sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

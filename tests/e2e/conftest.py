@@ -1,0 +1,105 @@
+"""A project folder, the real command line in a real process, and a look into the real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with pipeline files, and the `tidemill` command run inside it."""
+
+    folder: Path
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tidemill.cli.main", *words],
+            cwd=self.folder,
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def tidemill(self, *words: str, expect: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*words, **env)
+        out, err = process.communicate(timeout=120)
+        if expect is not None:
+            assert process.returncode == expect, f"exit {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def run(self, *words: str, expect: int | None = 0, **env: str) -> dict[str, Any]:
+        """`tidemill run pipeline.py --json`; its answer."""
+        done = self.tidemill("run", "pipeline.py", "--json", *words, expect=expect, **env)
+        return dict(json.loads(done.stdout))
+
+    def states(self, answer: dict[str, Any]) -> dict[str, str]:
+        return {name: node["state"] for name, node in answer["nodes"].items()}
+
+    def journal(self) -> list[str]:
+        """What executors noted in `journal.txt`, one line per call."""
+        path = self.folder / "journal.txt"
+        return path.read_text().split() if path.exists() else []
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with sqlite3.connect(self.folder / ".tidemill" / "metadata.db") as database:
+            rows = database.execute(sql, values).fetchall()
+        database.close()
+        return rows
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def sound() -> Callable[[Project], None]:
+    """Checks what must hold of the record at any time, whatever died and when."""
+
+    def check(project: Project) -> None:
+        if not (project.folder / ".tidemill" / "metadata.db").exists():
+            return
+        assert project.query("PRAGMA integrity_check") == [("ok",)]
+        # An execution runs exactly as long as its node does.
+        running = project.query("SELECT id FROM Execution WHERE last_known_state = 2")
+        nodes = project.query("SELECT execution_id FROM tidemill_node WHERE state = 'RUNNING'")
+        assert sorted(running) == sorted(nodes)
+        # Every artifact is live and came out of exactly one complete execution.
+        made = project.query(
+            "SELECT a.id, a.state, COUNT(e.id) FROM Artifact a LEFT JOIN Event v"
+            " ON v.artifact_id = a.id AND v.type = 4 LEFT JOIN Execution e"
+            " ON e.id = v.execution_id AND e.last_known_state = 3 GROUP BY a.id"
+        )
+        assert all(row[1:] == (2, 1) for row in made), made
+        # A node succeeded at most once per run, and its execution says the same as its row.
+        twice = project.query(
+            "SELECT n.node_id FROM tidemill_node n JOIN Execution e ON e.id = n.execution_id"
+            " WHERE (n.state = 'COMPLETE') <> (e.last_known_state = 3)"
+        )
+        assert twice == []
+
+    return check
+
+
+@pytest.fixture
+def ended_by_kill() -> int:
+    return -signal.SIGKILL
