@@ -46,7 +46,7 @@ def open_parquet(source: Path | pa.NativeFile, name: str = "") -> pq.ParquetFile
     """Open one file and read its footer. DataError, naming the file, when it is not whole Parquet."""
     name = name or str(source)
     try:
-        return pq.ParquetFile(source, pre_buffer=False)
+        return pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
     except FileNotFoundError:
         raise DataError("the file does not exist", where=name) from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -119,7 +119,9 @@ class SplitWriter:
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._writer = pq.ParquetWriter(folder / "part-00000.parquet", schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            folder / "part-00000.parquet", schema, compression="zstd", write_page_checksum=True
+        )
 
     def write(self, table: pa.Table) -> None:
         """Append rows; their columns must equal the schema's."""
