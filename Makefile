@@ -3,9 +3,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 # The first Python that is new enough; say `make PYTHON=...` for another one.
+# ARGS are handed to the demo, as in `make demo ARGS="--days 7"`.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+ARGS ?=
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
@@ -36,7 +38,7 @@ setup: .venv/.ready  ## make .venv with tidemill and everything its tests need
 	@touch $@
 
 demo: setup  ## five days of the recommender pipeline, with a bad one among them
-	@$(BIN)/python examples/recommender/demo.py
+	@$(BIN)/python examples/recommender/demo.py $(ARGS)
 
 test: setup  ## the whole test suite, with lint and types
 	@$(BIN)/python -m pytest -n auto
