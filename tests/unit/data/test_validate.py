@@ -57,7 +57,7 @@ NAN, INF = float("nan"), float("inf")
         (["a"], ColumnSchema(type="int"), "UNEXPECTED_DATA_TYPE", "is string, the schema says int"),
         ([1.5], ColumnSchema(type="int"), "UNEXPECTED_DATA_TYPE", "is float, the schema says int"),
         ([1], ColumnSchema(type="string", domain=("a",)), "UNEXPECTED_DATA_TYPE", "is int"),
-        ([1, None], ColumnSchema(type="int", min_fraction=0.6), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "1 of 2"),
+        ([1, None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "1 of 2"),
         ([None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "0 of 1"),
         (
             ["a", "ü", "b", "ü"],
