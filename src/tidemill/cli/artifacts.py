@@ -9,7 +9,7 @@ import click
 from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError
-from tidemill.metadata.model import Artifact, Event, EventType, Execution
+from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState
 from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
 
@@ -72,8 +72,11 @@ def show_artifact(artifact: int, workspace: Workspace, as_json: bool) -> None:
         click.echo(f"          {name} = {value!r}")
     _print_files(found)
     for event in events:
-        verb = "made by" if event.type is EventType.OUTPUT else "used by"
-        click.echo(f"{verb}   {names[event.execution_id].name} (execution {event.execution_id})")
+        execution = names[event.execution_id]
+        verb = "used by" if event.type is not EventType.OUTPUT else "made by"
+        if verb == "made by" and execution.state is ExecutionState.CACHED:
+            verb = "reused by"
+        click.echo(f"{verb.ljust(9)} {execution.name} (execution {execution.id})")
 
 
 def _print_files(artifact: Artifact) -> None:

@@ -47,11 +47,7 @@ class _LazyGroup(click.Group):
             ctx.fail(f"no such command {args[0]!r}; {did_you_mean(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(  # click's signature
-        self,
-        ctx: click.Context,
-        formatter: click.HelpFormatter,  # noqa: ARG002
-    ) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
 

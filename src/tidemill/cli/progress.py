@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -70,7 +71,7 @@ class Progress:
         self.width = max(map(len, self.order))
         if self.verbose:
             self._tail = _Tail(Path(run.root) / "logs" / run.id)
-        elif click.get_text_stream("stdout").isatty():
+        elif sys.stdout.isatty():
             from rich.live import Live
 
             self._live = Live(get_renderable=self._table, refresh_per_second=8, transient=True)
