@@ -96,6 +96,15 @@ def test_quotes_line_breaks_and_unicode_survive(tmp_path: Path) -> None:
     assert table["a"].to_pylist() == ["x,y", None, "\t"]
 
 
+def test_a_quoted_line_break_may_lie_anywhere_in_a_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [f"{'x' * (at % 17)}\n{at}" for at in range(100)]
+    monkeypatch.setattr(csv_source, "BLOCK_BYTES", 64)
+    table = read_text(tmp_path, "a,b\n" + "".join(f'"{value}",1\n' for value in values))
+    assert table["a"].to_pylist() == values
+
+
 def test_a_quoted_nothing_is_an_empty_text(tmp_path: Path) -> None:
     assert read_text(tmp_path, 'a,b\n"",1\n,2\nx,3\n')["a"].to_pylist() == ["", None, "x"]
 

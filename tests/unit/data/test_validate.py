@@ -291,6 +291,14 @@ def test_unlisted_values_are_not_counted_as_change() -> None:
     assert l_infinity(column(["new"] * 500 + shared), before) == pytest.approx(500 / 2800, abs=0.01)
 
 
+def test_distances_of_incomplete_lists_are_symmetric() -> None:
+    shared = ["often"] * 300 + [f"item-{at}" for at in range(2000)]
+    now, before = column([*shared, "z"]), column([*shared, "z", "z"])
+    assert "z" not in dict(now.string.frequencies if now.string else ())
+    assert l_infinity(now, before) == l_infinity(before, now) < 1.5 / 2300
+    assert jensen_shannon(now, before) == pytest.approx(jensen_shannon(before, now), abs=1e-12)
+
+
 # -- the file
 
 
