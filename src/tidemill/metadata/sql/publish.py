@@ -144,13 +144,16 @@ def _contexts(tx: Transaction, claim: Claim, now: Standing) -> tuple[int, int, i
     )
 
 
-def _link_contexts(tx: Transaction, contexts: Sequence[int], artifact_ids: Sequence[int]) -> None:
+def _link_contexts(tx: Transaction, contexts: tuple[int, int, int], artifact_ids: Sequence[int]) -> None:
     """Attribute artifacts that are stored, and perhaps attributed, already."""
     if not artifact_ids:
         return
     present = set(
         tx.rows_in(
-            "SELECT context_id, artifact_id FROM Attribution WHERE artifact_id IN ({ids})", artifact_ids
+            "SELECT context_id, artifact_id FROM Attribution "
+            "WHERE context_id IN (?, ?, ?) AND artifact_id IN ({ids})",
+            artifact_ids,
+            contexts,
         )
     )
     wanted = dict.fromkeys((context, artifact) for artifact in artifact_ids for context in contexts)

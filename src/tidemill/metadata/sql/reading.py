@@ -139,10 +139,11 @@ def events(tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable
 
 def contexts_by_execution(tx: Transaction, execution_id: int) -> list[Context]:
     """See MetadataStore.get_contexts_by_execution."""
+    # MLMD has no index by execution alone; one probe per context beats reading every association.
     rows = tx.rows(
         "SELECT c.id, t.name, c.name, c.create_time_since_epoch, c.last_update_time_since_epoch "
-        "FROM Association s JOIN Context c ON c.id = s.context_id JOIN Type t ON t.id = c.type_id "
-        "WHERE s.execution_id = ? ORDER BY c.id",
+        "FROM Context c CROSS JOIN Association s JOIN Type t ON t.id = c.type_id "
+        "WHERE s.context_id = c.id AND s.execution_id = ? ORDER BY c.id",
         (execution_id,),
     )
     properties = read_properties(tx, "Context", [row[0] for row in rows])

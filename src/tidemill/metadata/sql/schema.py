@@ -128,9 +128,6 @@ OWN_INDEXES = (
     Index("tidemill_run_context", "tidemill_run", "context_id"),
     Index("tidemill_node_cache_key", "tidemill_node", "cache_key"),
     Index("tidemill_node_execution", "tidemill_node", "execution_id"),
-    # MLMD finds the contexts of an artifact or execution by reading the whole table.
-    Index("tidemill_association_execution", "Association", "execution_id"),
-    Index("tidemill_attribution_artifact", "Attribution", "artifact_id"),
 )
 
 
