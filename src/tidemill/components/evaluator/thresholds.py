@@ -122,7 +122,9 @@ def _praise(
     baseline: Mapping[str, float] | None,
     same_model: bool,
 ) -> str:
-    shown = ", ".join(f"{name} {_short(model[name])}" for name in thresholds)
+    old = baseline if baseline and not same_model else {}
+    compared = {name: f", baseline {_short(old[name])}" for name in thresholds if name in old}
+    shown = "; ".join(f"{name} {_short(model[name])}{compared.get(name, '')}" for name in thresholds)
     passed = f"every threshold is met ({shown})" if shown else "no thresholds are set"
     if same_model:
         return f"{passed}; the baseline is this very model, so changes are not judged"

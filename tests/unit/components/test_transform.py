@@ -1,0 +1,141 @@
+"""Transform: splits and examples in order, spans, types over files, errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tidemill.data.transform as tft
+from tidemill.components.transform.executor import run
+from tidemill.data.parquet import split_folder
+from tidemill.data.schema import ColumnSchema
+from tidemill.data.schema import Schema as DataSchema
+from tidemill.data.schema_file import write_schema
+from tidemill.errors import DataError
+from tidemill.types.standard import Examples, Schema, TransformGraph
+
+
+def examples(folder: Path, splits: Mapping[str, list[dict[str, Any]]], span: int = 0) -> Examples:
+    """Examples by hand: each split is a list of files, each file columns."""
+    made = Examples(path=folder)
+    for name, files in splits.items():
+        split_folder(folder, name).mkdir(parents=True)
+        for number, columns in enumerate(files):
+            pq.write_table(pa.table(columns), split_folder(folder, name) / f"part-{number:05d}.parquet")
+    made.splits = list(splits)
+    made.span = span
+    return made
+
+
+def outputs(tmp_path: Path) -> tuple[TransformGraph, Examples]:
+    for name in ("graph", "transformed"):
+        (tmp_path / name).mkdir()
+    return TransformGraph(path=tmp_path / "graph"), Examples(path=tmp_path / "transformed")
+
+
+def read(made: Examples, split: str) -> dict[str, list[Any]]:
+    files = sorted(split_folder(made.path, split).iterdir())
+    return pa.concat_tables([pq.read_table(file) for file in files]).to_pydict()
+
+
+def scale(inputs: tft.Inputs) -> dict[str, tft.Column]:
+    return {"id": inputs["id"], "x": tft.scale_to_0_1(inputs["x"])}
+
+
+def test_order_of_examples_and_splits_is_kept(tmp_path: Path) -> None:
+    newer = examples(
+        tmp_path / "a",
+        {"train": [{"id": [1, 2], "x": [1, 3]}, {"id": [3], "x": [5]}], "eval": [{"id": [9], "x": [11]}]},
+        span=7,
+    )
+    older = examples(
+        tmp_path / "b", {"eval": [{"id": [8], "x": [0]}], "train": [{"id": [4], "x": [2.5]}]}, span=3
+    )
+    graph, transformed = outputs(tmp_path)
+    run(examples=[older, newer], preprocessing_fn=scale, transform_graph=graph, transformed=transformed)
+    assert transformed.splits == ["eval", "train"]
+    assert transformed.span == 7
+    assert transformed.num_rows == 6
+    assert read(transformed, "train") == {"id": [4, 1, 2, 3], "x": [0.375, 0.0, 0.5, 1.0]}
+    assert read(transformed, "eval") == {"id": [8, 9], "x": [-0.25, 2.5]}  # fitted to train alone
+    again = tft.FittedGraph.load(graph.path)
+    assert again.graph.inputs == {"id": "int", "x": "float"}
+    assert again.transform_rows([{"id": 1, "x": 3}]) == {"id": [1], "x": [0.5]}
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1, 2], "x": [1.0, 3.0]}]})
+    written = []
+    for attempt in ("first", "second"):
+        (tmp_path / attempt).mkdir()
+        graph, transformed = outputs(tmp_path / attempt)
+        run(examples=[given], preprocessing_fn=scale, transform_graph=graph, transformed=transformed)
+        files = sorted((tmp_path / attempt).rglob("*"))
+        written.append({f.name: f.read_bytes() for f in files if f.is_file()})
+    assert written[0] == written[1]
+
+
+def test_without_materializing_only_the_graph_is_written(tmp_path: Path) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1], "x": [1.0]}]})
+    graph, transformed = outputs(tmp_path)
+    run(
+        examples=[given],
+        preprocessing_fn=scale,
+        transform_graph=graph,
+        transformed=transformed,
+        materialize=False,
+    )
+    assert (graph.path / "graph.json").exists()
+    assert transformed.splits == []
+    assert list(transformed.path.iterdir()) == []
+
+
+def test_the_schema_decides_where_the_files_leave_it_open(tmp_path: Path) -> None:
+    given = examples(tmp_path / "a", {"train": [{"a": pa.array([None], pa.null()), "b": [3]}]})
+    (tmp_path / "schema").mkdir()
+    columns = {"a": ColumnSchema(type="timestamp"), "b": ColumnSchema(type="float")}
+    write_schema(tmp_path / "schema", DataSchema(columns=columns))
+    graph, transformed = outputs(tmp_path)
+    run(
+        examples=[given],
+        preprocessing_fn=lambda inputs: {"hour": tft.hour(inputs["a"]), "b": inputs["b"]},
+        transform_graph=graph,
+        transformed=transformed,
+        schema=Schema(path=tmp_path / "schema"),
+    )
+    fitted = tft.FittedGraph.load(graph.path)
+    assert fitted.transform_rows([{"a": dt.datetime(2026, 1, 1, 5), "b": 0.5}]) == {"hour": [5], "b": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"preprocessing_fn": lambda inputs: {"y": inputs["idd"]}}, "no column 'idd'", "did you mean 'id'"),
+        ({"analyze_splits": ["trian"]}, "no examples have a split 'trian'", "did you mean 'train'"),
+        ({"analyze_splits": ["empty"]}, "no rows to analyze", "analyze_splits"),
+    ],
+)
+def test_mistakes(tmp_path: Path, changes: dict[str, Any], message: str, hint: str) -> None:
+    empty = {"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())}
+    given = examples(tmp_path / "a", {"train": [{"id": [1], "x": [1.0]}], "empty": [empty]})
+    graph, transformed = outputs(tmp_path)
+    usual: dict[str, Any] = {"examples": [given], "preprocessing_fn": scale}
+    with pytest.raises(DataError) as raised:
+        run(**{**usual, **changes}, transform_graph=graph, transformed=transformed)
+    assert message in raised.value.message
+    assert hint in raised.value.hint
+
+
+def test_an_empty_split_stays_a_split(tmp_path: Path) -> None:
+    empty = {"id": pa.array([], pa.int64()), "x": pa.array([], pa.float64())}
+    given = examples(tmp_path / "a", {"train": [{"id": [1], "x": [1.0]}], "eval": [empty]})
+    graph, transformed = outputs(tmp_path)
+    run(examples=[given], preprocessing_fn=scale, transform_graph=graph, transformed=transformed)
+    assert transformed.splits == ["train", "eval"]
+    assert read(transformed, "eval") == {"id": [], "x": []}
