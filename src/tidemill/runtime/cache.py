@@ -46,10 +46,11 @@ def decide(node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: 
     unusable = ""
     for execution_id in store.find_cached(key):
         outputs = store.get_outputs([execution_id]).get(execution_id, {})
-        unusable = _unusable(node, execution_id, outputs, store)
-        if not unusable:
+        wrong = _unusable(node, execution_id, outputs, store)
+        if not wrong:
             reason = f"same code, parameters and inputs as execution {execution_id}"
             return Decision(key=key, parts=parts, reason=reason, execution_id=execution_id, outputs=outputs)
+        unusable = unusable or wrong  # the newest one's reason is the one that people expect
     reason = unusable or _difference(node, pipeline.name, parts, store)
     return Decision(key=key, parts=parts, reason=reason, outputs={})
 

@@ -47,7 +47,12 @@ class CancelToken:
 
 def execute_here(order: Order, log: Path) -> Answer | Failure:
     """Run the order in this process, with stdout and stderr going to the log. One at a time."""
-    with log.open("a", encoding="utf-8") as file, _redirected(file.fileno()):
+    with (
+        log.open("a", encoding="utf-8", buffering=1) as file,
+        _redirected(file.fileno()),
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         answer = child.perform(order)
     return _checked(answer)
 
