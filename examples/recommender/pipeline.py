@@ -70,7 +70,7 @@ def recommender(
     )
     Pusher(
         model=trainer.outputs.model,
-        model_blessing=evaluator.outputs.blessing,
+        blessing=evaluator.outputs.blessing,
         destination=serving,
         as_of=run.date,
     )
