@@ -28,6 +28,18 @@ _HEAD = """\
 Key = tuple[str, ...]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML would fold: line and paragraph separators in names and values."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if value.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def write_schema(folder: Path, schema: Schema) -> None:
     """Write the file of an artifact; equal schemas give equal bytes."""
     value: dict[str, Any] = {"format": FORMAT, "dataset": _fields(schema.dataset, always=("min_examples",))}
@@ -36,7 +48,7 @@ def write_schema(folder: Path, schema: Schema) -> None:
     value["columns"] = {name: _fields(schema.columns[name]) for name in sorted(schema.columns)}
     text = yaml.dump(
         value,
-        Dumper=yaml.SafeDumper,
+        Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,

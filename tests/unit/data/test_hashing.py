@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.data.hashing import HASH_VERSION, hash_column, hash_rows
@@ -99,6 +99,7 @@ def test_golden_vectors(value: Any, expected: int) -> None:
     ids=str,
 )
 def test_agrees_with_the_definition(values: st.SearchStrategy[Any], type: pa.DataType) -> None:
+    @settings(max_examples=40)
     @given(st.lists(st.none() | values, max_size=30))
     def check(column: list[Any]) -> None:
         assert hashes(column, type) == [reference(value) for value in column]

@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.data import csv_source
@@ -312,6 +312,7 @@ def test_remote_files(tmp_path: Path) -> None:
 # -- splits
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 20), st.text("ab", max_size=3)), min_size=1, max_size=60), st.data())
 def test_every_row_lands_in_one_split_by_its_hash(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]], data: st.DataObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidemill.data.analyze import analyze_tables
@@ -105,7 +105,9 @@ schemas = st.builds(
 )
 
 
+@settings(max_examples=60)
 @given(schemas)
+@example(Schema(columns={"\x85": ColumnSchema(type="string", domain=("\u2028 x", "a\nb", " ", "", "~"))}))
 def test_the_file_gives_back_the_schema(tmp_path_factory: pytest.TempPathFactory, schema: Schema) -> None:
     folder = tmp_path_factory.mktemp("schema")
     write_schema(folder, schema)
