@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +83,12 @@ def push(
             folder.mkdir(parents=True, exist_ok=True)
         with _locked(destination / _LOCK):
             _clear(destination / _PENDING)
-            done = _push(source, destination, as_of, force)
-            if keep is not None:
-                _prune(destination, keep, done.version)
+            try:
+                done = _push(source, destination, as_of, force)
+                if keep is not None:
+                    _prune(destination, keep, done.version)
+            finally:
+                _clear(destination / _PENDING)
             return done
     except OSError as error:
         raise storage_error(error, destination) from error
@@ -94,24 +96,31 @@ def push(
 
 def _push(source: Path, destination: Path, as_of: str, force: bool) -> Push:
     pointer = read_pointer(destination)
-    work = Path(tempfile.mkdtemp(dir=destination / _PENDING))
+    copy = destination / _PENDING / "model"
+    _copy(source, copy)
+    digest = seal(copy).digest
+    version = _version_of(destination, digest)
+    written = version is None
+    version = version or _appear(copy, destination, as_of)
+    new = Pointer(version=version, as_of=as_of, digest=digest)
     try:
-        copy = work / "model"
-        shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(NAME))
-        digest = seal(copy).digest
-        version = _version_of(destination, digest)
-        written = version is None
-        version = version or _appear(copy, destination, as_of)
-        try:
-            return _point(
-                destination, pointer, Pointer(version=version, as_of=as_of, digest=digest), written, force
-            )
-        except OSError:
-            if written:
-                _remove(destination, version)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        return _point(destination, pointer, new, written, force)
+    except OSError:
+        if written and read_pointer(destination) == pointer:  # else it is served already
+            _remove(destination, version)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy all files but the manifest; `shutil.copytree` would hide which error ended it."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.is_symlink():
+            raise StorageError(f"{path} is a symbolic link", hint="write a real file into the model instead")
+        if path.is_dir():
+            _copy(path, target / path.name)
+        elif path.name != NAME:
+            shutil.copyfile(path, target / path.name)
 
 
 def _point(destination: Path, old: Pointer | None, new: Pointer, written: bool, force: bool) -> Push:
@@ -191,18 +200,18 @@ def _prune(destination: Path, keep: int, pushed: str) -> None:
 
 def _remove(destination: Path, version: str) -> None:
     """Take a version away in one step, then delete its files."""
-    gone = Path(tempfile.mkdtemp(dir=destination / _PENDING)) / version
+    gone = destination / _PENDING / f"removed-{version}"
     (destination / VERSIONS / version).rename(gone)
-    shutil.rmtree(gone.parent, ignore_errors=True)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _clear(folder: Path) -> None:
-    """Delete what a pusher that died left behind; nobody else is at work while we hold the lock."""
+    """Delete what we, or a pusher that died, left behind; nobody else is at work while we hold the lock."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
