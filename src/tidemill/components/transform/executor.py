@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pyarrow as pa
 
 from tidemill.data.dataset import Dataset
 from tidemill.data.parquet import read_schema, split_folder, write_split
@@ -50,11 +53,21 @@ def _apply(
     for name in splits:
         rows = Dataset.of(examples, [name])
         tables = (fitted.transform(table) for table in rows.iter_batches(columns))
-        counts[name] = write_split(split_folder(transformed.path, name), fitted.arrow_schema, tables)
+        folder = split_folder(transformed.path, name)
+        counts[name] = write_split(folder, fitted.arrow_schema, _one_ahead(tables))
         if counts[name] != rows.num_rows:
             raise DataError(f"split {name}: {rows.num_rows} rows went in and {counts[name]} came out")
         print(f"{name}: {counts[name]} rows")
     return counts
+
+
+def _one_ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables; the next one is made while the caller writes this one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(next, tables, None)
+        while (table := waiting.result()) is not None:
+            waiting = pool.submit(next, tables, None)
+            yield table
 
 
 def _types(examples: Sequence[Examples], schema: Schema | None) -> Mapping[str, str]:

@@ -30,7 +30,7 @@ class Column:
     """
 
     __slots__ = ("_tracer", "id", "type")
-    __hash__ = None  # type: ignore[assignment]  # == builds a column, so a hash would be a trap
+    __hash__ = None  # type: ignore[assignment]  # because == builds a column, a hash would be a trap
 
     def __init__(self, tracer: Tracer, id: str, type: str) -> None:
         self._tracer = tracer
