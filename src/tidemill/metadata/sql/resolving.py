@@ -14,7 +14,8 @@ from tidemill.metadata.sql.reading import artifacts_by_id
 
 _SUCCEEDED = tuple(state.value for state in NodeState if state.succeeded)
 
-# CROSS JOIN keeps the order of the tables: newest first from one index, so that LIMIT can stop early.
+# CROSS JOIN keeps the order of the tables as written, so that each query starts from the newest rows of
+# one index, follows ids from there, and LIMIT can stop it early.
 _LAST_KEY = f"""
     SELECT n.cache_key, n.execution_id
     FROM Association c CROSS JOIN tidemill_node n
@@ -23,21 +24,22 @@ _LAST_KEY = f"""
 """
 
 _PUT_OUT = f"""
-    SELECT 1 FROM Event o
-    JOIN EventPath p ON p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ?
-    JOIN tidemill_node n ON n.execution_id = o.execution_id AND n.node_id = ?
-    JOIN tidemill_run r ON r.id = n.run_id AND r.pipeline = ?
+    SELECT 1 FROM Event o CROSS JOIN EventPath p CROSS JOIN tidemill_node n CROSS JOIN tidemill_run r
     WHERE o.artifact_id = a.id AND o.type = {EventType.OUTPUT.value}
+    AND p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ?
+    AND n.execution_id = o.execution_id AND n.node_id = ?
+    AND r.id = n.run_id AND r.pipeline = ?
 """
 """Whether artifact `a` was put out, or put out again from the cache, as an output of a node."""
 
 _BLESSED = f"""
-    SELECT 1 FROM Event i
-    JOIN Event b ON b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
-    JOIN Artifact v ON v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
-    JOIN Type t ON t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
-    JOIN ArtifactProperty q ON q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = 1
-    WHERE i.artifact_id = a.id AND i.type = {EventType.INPUT.value} AND q.int_value = 1
+    SELECT 1 FROM Event i CROSS JOIN Event b CROSS JOIN Artifact v CROSS JOIN Type t
+    CROSS JOIN ArtifactProperty q
+    WHERE i.artifact_id = a.id AND i.type = {EventType.INPUT.value}
+    AND b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
+    AND v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
+    AND t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
+    AND q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = 1 AND q.int_value = 1
 """
 """Whether artifact `a` was judged by an execution that put out a blessing."""
 
