@@ -35,7 +35,10 @@ def recommender(
     serving: str = ".tidemill/recommender/serving",
     factors: int = 32,
 ) -> None:
-    """The arguments are runtime parameters; paths start where the run was started."""
+    """Retrain on the last three good days; push when better than the champion.
+
+    The arguments are runtime parameters; paths start where the run was started.
+    """
     example_gen = ExampleGen(
         source=files(f"{data}/interactions-{{YYYY}}-{{MM}}-{{DD}}.csv", date=run.date),
         splits={"train": 2, "eval": 1},
@@ -43,7 +46,7 @@ def recommender(
         cut_points=[CUT],
     )
     statistics_gen = StatisticsGen(examples=example_gen.outputs.examples)
-    schema_gen = ImportSchemaGen(schema_file=schema_file)
+    schema_gen = ImportSchemaGen(schema_file=files(schema_file))
     validator = ExampleValidator(
         statistics=statistics_gen.outputs.statistics, schema=schema_gen.outputs.schema
     )
