@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidemill.dsl.location import caller
 from tidemill.dsl.placeholder import ArtifactProperty, Placeholder
-from tidemill.errors import Problem, did_you_mean
-from tidemill.types.artifact import Artifact
+from tidemill.errors import did_you_mean
+from tidemill.types.artifact import Artifact, ValueArtifact
 
 if TYPE_CHECKING:
     from tidemill.dsl.node import Node
@@ -29,14 +29,24 @@ class Channel(Placeholder):
         """`Node.outputs.output`."""
         return f"{self._node.id}.outputs.{self._output}"
 
+    def kind(self) -> type | None:
+        """Type of the plain value that the output holds; the artifact type when it holds none."""
+        if not issubclass(self._type, ValueArtifact):
+            return None if self._type is Artifact else self._type
+        return None if self._type.VALUE_TYPE is object else self._type.VALUE_TYPE
+
+    def property_kind(self, name: str) -> type | None:
+        """Type of the property `name`; None when there is no such property."""
+        declared = self._type.declared_properties()
+        return str if name == "uri" else declared[name].python_type if name in declared else None
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         declared = self._type.declared_properties()
         if name != "uri" and name not in declared:
-            hint = did_you_mean(name, [*declared, "uri"])
-            what = f"{self.describe()} is a {self._type.TYPE_NAME}, which has no property {name!r}"
-            self._node.problems.append(Problem(what, caller(), hint))
+            what = f"output {self._output!r} is a {self._type.TYPE_NAME}, which has no property {name!r}"
+            self._node.note(what, did_you_mean(name, [*declared, "uri"]), where=caller())
         return ArtifactProperty(self, name)
 
     def __repr__(self) -> str:
@@ -53,14 +63,8 @@ class Outputs:
             model_run: ModelRun
     """
 
-    _node: Node[Any]
-
-    @classmethod
-    def of(cls, node: Node[Any]) -> Outputs:
-        """The outputs of `node`."""
-        outputs = cls()
-        outputs._node = node
-        return outputs
+    def __init__(self, node: Node[Any]) -> None:
+        self._node = node
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -70,11 +74,12 @@ class Outputs:
     def __getitem__(self, name: str) -> Any:
         node = self._node
         declared = node.component.signature.outputs
-        if name not in declared:
-            what = f"{node.id} ({node.component.name}) has no output {name!r}"
-            node.problems.append(Problem(what, caller(), did_you_mean(name, declared)))
-            return Channel(node, name, Artifact)
-        return Channel(node, name, declared[name].type)
+        if name in declared:
+            return Channel(node, name, declared[name].type)
+        if not node.component.signature.problems:
+            what = f"{node.component.name} has no output {name!r}"
+            node.note(what, did_you_mean(name, declared), where=caller())
+        return Channel(node, name, Artifact)
 
     def __iter__(self) -> Any:
         return iter(self._node.component.signature.outputs)

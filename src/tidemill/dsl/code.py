@@ -2,8 +2,8 @@
 
 The digest covers the function, what it uses of its own module, and the whole of every project module
 that is imported from there, directly or not. It is taken of the syntax tree without comments and
-docstrings, so formatting never changes it. Installed packages are not covered: pin them. Calls that
-are found only at run time (`getattr`, `importlib`) are not seen either.
+docstrings, so formatting never changes it. Source files are read, never imported. Installed packages
+are not covered: pin them. Calls that are found only at run time (`getattr`, `importlib`) are not seen.
 """
 
 from __future__ import annotations
@@ -11,153 +11,223 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from tidemill.errors import did_you_mean
+
 _OWN_CODE = ("tidemill.components.", "tidemill.data.")
 """Of tidemill itself only what executors run counts as code of a component."""
-_INSTALLED = tuple(
-    str(Path(p).resolve()) for key in ("stdlib", "platstdlib", "purelib", "platlib")
-    if (p := sysconfig.get_paths().get(key))
-)  # fmt: skip
+_STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"]).resolve()
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
-def digest_of(function: Callable[..., Any]) -> str:
-    """Digest of `function` and of all project code it can reach, in hex."""
-    pieces = dict(_reachable(function))
+def digest_of(ref: str) -> str:
+    """Digest of the function `module:qualname` and of all project code it can reach, in hex.
+
+    LookupError says which of the two cannot be found.
+    """
     sha = hashlib.sha256()
-    for name in sorted(pieces):
-        sha.update(f"{name}\0{pieces[name]}\0".encode())
+    for name, text in sorted(dict(_reachable(ref)).items()):
+        sha.update(f"{name}\0{text}\0".encode())
     return sha.hexdigest()[:32]
 
 
-def _reachable(function: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+def module_of(function: Callable[..., Any]) -> str:
+    """The module a worker imports `function` from; `__main__` when there is no file to import."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:
+        return main.__spec__.name
+    script = getattr(main, "__file__", None)
+    return Path(script).stem if script else "__main__"
+
+
+def _reachable(ref: str) -> Iterator[tuple[str, str]]:
     """(name, normalised source) of the function, and of the modules it draws in."""
-    module = function.__module__
-    source = _source_file(module)
-    if source is None:
-        yield module, _plain(ast.parse(inspect.cleandoc(inspect.getsource(function))))
+    module, _, qualname = ref.partition(":")
+    path = _source_file(module)
+    if path is None:
+        if _origin(module) is None:
+            raise LookupError(f"there is no module {module!r}")
+        yield ref, ""
         return
-    tree = _parse(source)
-    used = _used_definitions(tree, function.__qualname__.split(".", 1)[0])
-    yield module, "\n".join(_plain(statement) for statement in used)
+    used = _used_definitions(_parse(path.read_bytes()), qualname.partition(".")[0])
+    yield ref, "\n".join(ast.unparse(statement) for statement in used)
     seen = {module}
-    pending = list(_imports(used, _package(module, source)))
+    pending = list(_imports(used, _package(module, path)))
     while pending:
         name = pending.pop()
         if name in seen:
             continue
         seen.add(name)
-        path = _source_file(name)
-        if path is not None:
-            yield name, _plain(_parse(path))
-            pending.extend(_imports([_parse(path)], _package(name, path)))
+        if (path := _source_file(name)) is not None:
+            text, imports = _read_module(path.read_bytes(), _package(name, path))
+            yield name, text
+            pending.extend(imports)
+
+
+# --- within one module ----------------------------------------------------------------------------
 
 
 def _used_definitions(tree: ast.Module, name: str) -> list[ast.stmt]:
     """The statements of a module that define `name` and, in turn, everything these mention."""
-    bindings: dict[str, list[ast.stmt]] = {}
+    touching: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
-        for bound in _binds(statement):
-            bindings.setdefault(bound, []).append(statement)
-    wanted, seen, used = [name], {name}, set()
+        if not _is_main_block(statement):
+            for touched in _touches(statement):
+                touching.setdefault(touched, []).append(statement)
+    if name not in touching:
+        raise LookupError(f"it has no {name!r}: {did_you_mean(name, touching)}".rstrip(": "))
+    wanted, seen, used = [name, "*"], {name, "*"}, set()
     while wanted:
-        for statement in bindings.get(wanted.pop(), ()):
+        for statement in touching.get(wanted.pop(), ()):
             used.add(statement)
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and node.id not in seen:
-                    seen.add(node.id)
-                    wanted.append(node.id)
+            new = _names(statement) - seen
+            seen |= new
+            wanted.extend(new)
     return [statement for statement in tree.body if statement in used]
 
 
-def _binds(statement: ast.stmt) -> set[str]:
-    """Names a module-level statement binds."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return {statement.name}
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
-    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    inner = (s for s in ast.walk(statement) if isinstance(s, ast.stmt) and s is not statement)
-    return names.union(*(_binds(s) for s in inner)) if not isinstance(statement, ast.Assign) else names
+def _touches(statement: ast.AST) -> set[str]:
+    """Names that a module-level statement binds, or whose values it may change. `*`: any name."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {(alias.asname or alias.name).partition(".")[0] for alias in names}
+        case ast.Assign(targets=targets):
+            return set().union(*map(_names, targets))
+        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            return _names(target)
+        case ast.Expr():  # a call such as TABLE.update(...) or register(f)
+            return _names(statement)
+    found: set[str] = set()
+    for part in ast.iter_child_nodes(statement):
+        if isinstance(part, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            found |= _touches(part)
+        else:  # the head of an if, for or with
+            found |= {
+                n.id for n in ast.walk(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            }
+    return found
 
 
-def _imports(statements: list[Any], package: str) -> Iterator[str]:
-    """Full names of the modules imported anywhere inside the statements."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                parts = package.split(".") if package else []
-                base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
-                name = ".".join(p for p in (base, node.module or "") if p)
-                yield name
-                yield from (f"{name}.{alias.name}" for alias in node.names)
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-@cache
-def _source_file(module: str) -> Path | None:
-    """The source of a project module; None for installed, built-in and unknown ones."""
-    if module == "tidemill" or (module.startswith("tidemill.") and not module.startswith(_OWN_CODE)):
-        return None
-    if not _is_project(module.partition(".")[0]):
-        return None
-    origin = getattr(sys.modules.get(module), "__file__", None)
-    if origin is None:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        origin = spec.origin if spec and spec.has_location else None
-    if origin is None or not origin.endswith(".py"):
-        return None
-    return Path(origin).resolve()
+def _is_main_block(statement: ast.stmt) -> bool:
+    """`if __name__ == "__main__":`, which a worker never runs."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
 
 
 @cache
-def _is_project(top: str) -> bool:
-    """Whether a top-level module is the user's (or tidemill) and not installed; imports nothing."""
-    if top in sys.builtin_module_names or top in sys.stdlib_module_names:
-        return False
-    if top in ("tidemill", "__main__"):
-        return True
+def _parse(source: bytes) -> ast.Module:
+    """The tree without docstrings, nor other texts that stand alone, which do nothing either."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]
+    return tree
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False
+
+
+# --- between modules ------------------------------------------------------------------------------
+
+
+@cache
+def _read_module(source: bytes, package: str) -> tuple[str, frozenset[str]]:
+    """Normalised text of a module and the names of what it imports; bytes that do not parse are text."""
     try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return False
-    places = [spec.origin, *(spec.submodule_search_locations or [])] if spec else []
-    found = [str(Path(p).resolve()) for p in places if p]
-    return bool(found) and not found[0].startswith(_INSTALLED)
+        tree = _parse(source)
+    except SyntaxError:
+        return repr(source), frozenset()
+    return ast.unparse(tree), frozenset(_imports([tree], package))
 
 
-def module_of(function: Callable[..., Any]) -> str:
-    """The module a worker imports `function` from: for a script that runs now, its file's name."""
-    if function.__module__ != "__main__":
-        return function.__module__
-    script = getattr(sys.modules["__main__"], "__file__", None)
-    return Path(script).stem if script else "__main__"
+def _imports(trees: Iterable[ast.AST], package: str) -> Iterator[str]:
+    """Full names of the modules that may be imported anywhere inside the trees."""
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+                if alias.asname is None:  # `import a.b` gives a, with all it holds
+                    yield from _parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".") if package else []
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            name = ".".join(p for p in (base, node.module or "") if p)
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def _parents(module: str) -> Iterator[str]:
+    while module := module.rpartition(".")[0]:
+        yield module
 
 
 def _package(module: str, path: Path) -> str:
     return module if path.name == "__init__.py" else module.rpartition(".")[0]
 
 
-@cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_bytes(), filename=str(path))
+def _source_file(module: str) -> Path | None:
+    """The source of a project module; None for installed, built-in and unknown ones."""
+    top = module.partition(".")[0]
+    if top == "tidemill" and not module.startswith(_OWN_CODE):
+        return None
+    origin = _origin(module)
+    if origin is None or not origin.endswith(".py"):
+        return None
+    path = Path(origin).resolve()
+    return None if top != "tidemill" and _is_installed(path) else path
 
 
-def _plain(tree: ast.AST) -> str:
-    """Source text of a tree without comments, formatting and docstrings."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            match node.body:
-                case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-                    node.body = rest or [ast.Pass()]
-    return ast.unparse(tree)
+def _is_installed(path: Path) -> bool:
+    return not _PACKAGE_FOLDERS.isdisjoint(path.parts) or path.is_relative_to(_STANDARD_LIBRARY)
+
+
+def _origin(module: str) -> str | None:
+    """Where a module comes from: a file, or a word for built-in ones. None when it is not found."""
+    top = module.partition(".")[0]
+    loaded = sys.modules.get(module)
+    if top in sys.stdlib_module_names:
+        return "standard library"
+    if loaded is not None and getattr(loaded, "__file__", None):
+        return str(loaded.__file__)
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # a loaded module without a spec, and without a file
+        return None
+    if spec is not None and spec.origin is not None and _is_installed(Path(spec.origin).resolve()):
+        return spec.origin
+    return _file_of(_inside(spec, module))
+
+
+def _inside(spec: ModuleSpec | None, module: str) -> ModuleSpec | None:
+    """The spec of a module below a top-level package. `find_spec` would import the packages between."""
+    parts = module.split(".")
+    for end in range(2, len(parts) + 1):
+        places = spec.submodule_search_locations if spec is not None else None
+        if places is None:
+            return None
+        spec = PathFinder.find_spec(".".join(parts[:end]), list(places))
+    return spec
+
+
+def _file_of(spec: ModuleSpec | None) -> str | None:
+    if spec is None:
+        return None
+    return spec.origin or "namespace"

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import inspect
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from typing import Any
 
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
 from tidemill.dsl.channel import Channel, channel_parts
 from tidemill.dsl.code import digest_of, module_of
+from tidemill.dsl.component import Component
 from tidemill.dsl.node import Node
-from tidemill.dsl.pipeline import Pipeline, upstream_of
+from tidemill.dsl.options import NodeOptions
+from tidemill.dsl.pipeline import Pipeline, waits_for
 from tidemill.dsl.placeholder import (
     ArtifactProperty,
     EnvironmentVariable,
@@ -30,6 +35,7 @@ from tidemill.dsl.resolver import LatestBlessed, RollingWindow
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec, model
 from tidemill.types.artifact import PROPERTY_TYPES, Artifact
+from tidemill.types.json import canonical
 
 _NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _PIPELINE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -56,7 +62,7 @@ class _Compiler:
 
     def compile(self) -> model.PipelineIR:
         nodes = self._collect()
-        self._check_pipeline()
+        self._check_pipelines(nodes)
         self._check_nodes(nodes)
         ordered = self._order(nodes)
         compiled = tuple(self._node(node) for node in ordered)
@@ -74,24 +80,23 @@ class _Compiler:
         )
 
     def _collect(self) -> list[Node[Any]]:
-        try:
-            nodes = self.pipeline.collect()
-        except DefinitionError as error:
-            self.problems.extend(error.problems)
-            return []
+        nodes = self.pipeline.collect()
         self.problems.extend(self.pipeline.problems)
-        if not nodes:
+        if not nodes and not self.problems:
             hint = "call components inside the pipeline function, or pass nodes=[...]"
             self.problems.append(Problem("the pipeline has no nodes", self.pipeline.where, hint))
         return nodes
 
     # --- checks -----------------------------------------------------------------------------------
 
-    def _check_pipeline(self) -> None:
-        name, where = self.pipeline.name, self.pipeline.where
-        if not _PIPELINE_NAME.fullmatch(name):
-            hint = "use letters, digits, _ . and -, and start with a letter"
-            self.problems.append(Problem(f"bad pipeline name {name!r}", where, hint))
+    def _check_pipelines(self, nodes: list[Node[Any]]) -> None:
+        where = self.pipeline.where
+        for pipeline in dict.fromkeys([self.pipeline, *(p for node in nodes for p in node.within)]):
+            if not _PIPELINE_NAME.fullmatch(pipeline.name):
+                hint = "use letters, digits, _ . and -, and start with a letter"
+                self.problems.append(Problem(f"bad pipeline name {pipeline.name!r}", pipeline.where, hint))
+            for what in node_options.problems_of(pipeline.options or NodeOptions()):
+                self.problems.append(Problem(f"options: {what}", pipeline.where))
         if self.pipeline.schedule is not None:
             found = schedules.problems_of(self.pipeline.schedule)
             self.problems.extend(Problem(what, where) for what in found)
@@ -100,7 +105,8 @@ class _Compiler:
         first: dict[str, Node[Any]] = {}
         for node in nodes:
             self.problems.extend(node.component.signature.problems)
-            self.problems.extend(node.problems)
+            for found in node.problems:
+                self.problems.append(dataclasses.replace(found, what=f"{node.id}: {found.what}"))
             if not _NODE_NAME.fullmatch(node.name):
                 hint = "use letters, digits, _ and -, and start with a letter"
                 self.problems.append(Problem(f"bad node name {node.name!r}", node.where, hint))
@@ -109,13 +115,13 @@ class _Compiler:
                 hint = f'name one of them: {node.component.name}(...).with_id("{node.name}_2")'
                 self.problems.append(Problem(what, node.where, hint))
             first.setdefault(node.id, node)
-            for what in node_options.problems_of(node.node_options or self.pipeline.options):
+            for what in node_options.problems_of(node.node_options or NodeOptions()):
                 self.problems.append(Problem(f"{node.id}: {what}", node.where))
 
     def _order(self, nodes: list[Node[Any]]) -> list[Node[Any]]:
         """Nodes so that each follows what it needs, otherwise in order of definition."""
         position = {id(node): i for i, node in enumerate(nodes)}
-        needs = {i: {position[id(u)] for u in _needed(node)} for i, node in enumerate(nodes)}
+        needs = {i: {position[id(u)] for u in waits_for(node)} for i, node in enumerate(nodes)}
         ready = [i for i, upstream in needs.items() if not upstream]
         heapq.heapify(ready)
         users: dict[int, list[int]] = {}
@@ -180,30 +186,45 @@ class _Compiler:
         component = node.component
         if not component.executor:
             return self._function(component.function, node)
-        module, _, name = component.executor.partition(":")
         try:
-            self.code.setdefault(component.executor, digest_of(_Reference(module, name)))
-        except (OSError, TypeError):
-            what = f"{node.id}: the executor {component.executor!r} cannot be found"
-            self.problems.append(Problem(what, component.where, "write executor='package.module:function'"))
+            self._add_code(component.executor)
+        except LookupError as error:
+            what = f"component {component.name}: the executor {component.executor!r} cannot be found: "
+            hint = "write executor='package.module:function'"
+            self.problems.append(Problem(what + error.args[0], component.where, hint))
         return component.executor
 
     def _function(self, function: Callable[..., Any], node: Node[Any]) -> str:
-        ref = f"{module_of(function)}:{function.__qualname__}"
-        if "<" in function.__qualname__:
-            what = f"{node.id}: {function.__qualname__!r} is defined inside a function or is a lambda"
-            hint = "move it to the top level of its module: workers import it by name"
-            self.problems.append(Problem(what, node.where, hint))
-            return ref
-        self.code.setdefault(ref, digest_of(function))
+        """A reference to a function that workers can import."""
+        name = getattr(function, "__qualname__", "")
+        hint = "move it to the top level of its module: workers import it by name"
+        why = ""
+        if not name or inspect.ismethod(function):
+            name, why = repr(function), "has no name that a worker can import"
+        elif "<" in name:
+            why = "is defined inside a function or is a lambda"
+        elif module_of(function) == "__main__":
+            why, hint = "is not defined in a file", "put it into a module: workers import it by name"
+        ref = f"{'' if why else module_of(function)}:{name}"
+        try:
+            if not why:
+                self._add_code(ref)
+        except LookupError as error:
+            why = f"cannot be imported from {module_of(function)}: {error.args[0]}"
+        if why:
+            self.problems.append(Problem(f"{node.id}: {name!r} {why}", node.where, hint))
         return ref
 
+    def _add_code(self, ref: str) -> None:
+        if ref not in self.code:
+            self.code[ref] = digest_of(ref)
+
     def _options(self, node: Node[Any]) -> model.OptionsIR:
-        options = node.node_options or self.pipeline.options
-        try:
-            memory = node_options.bytes_of(options.resources.memory)
-        except ValueError:
-            memory = 0  # already reported by _check_nodes
+        around = next((p for p in reversed(node.within) if p.options is not None), self.pipeline)
+        options = node.node_options or around.options or NodeOptions()
+        if node_options.problems_of(options):
+            return model.OptionsIR()  # already reported
+        memory = node_options.bytes_of(options.resources.memory)
         return model.OptionsIR(
             retries=options.retries,
             backoff=node_options.seconds(options.backoff),
@@ -224,11 +245,9 @@ class _Compiler:
             case LatestBlessed():
                 return model.LatestBlessed(*_output(item.channel))
             case RollingWindow():
-                passed = item.passed.id if item.passed else ""
+                passed = item.passed.id if isinstance(item.passed, Node) else ""
                 return model.Window(*_output(item.channel), item.spans, passed)
-            case Channel():
-                return model.OutputRef(*_output(item))
-        return model.OutputRef("", "")  # a wrong argument, already reported by the node
+        return model.OutputRef(*_output(item))
 
     def _value(self, value: Any, node: Node[Any]) -> model.Value:
         match value:
@@ -251,20 +270,23 @@ class _Compiler:
                 return model.Literal(value)
             case list() | tuple():
                 items = tuple(self._value(item, node) for item in value)
-                plain = all(isinstance(item, model.Literal) for item in items)
-                return model.Literal([i.value for i in items]) if plain else model.Array(items)  # type: ignore[union-attr]  # all are literals
-            case dict():
+                plain = [item.value for item in items if isinstance(item, model.Literal)]
+                return model.Literal(plain) if len(plain) == len(items) else model.Array(items)
+            case Mapping():
                 entries = {str(key): self._value(item, node) for key, item in value.items()}
-                plain = all(isinstance(item, model.Literal) for item in entries.values())
-                return model.Literal(value) if plain else model.Object(entries)
+                known = {key: item.value for key, item in entries.items() if isinstance(item, model.Literal)}
+                return model.Literal(known) if len(known) == len(entries) else model.Object(entries)
         if callable(value) and not isinstance(value, Placeholder):
-            return model.Function(self._function(getattr(value, "function", value), node))
+            return model.Function(
+                self._function(value.function if isinstance(value, Component) else value, node)
+            )
         return model.Literal(value)
 
     def _parameter_ref(self, value: RuntimeParameter, node: Node[Any]) -> model.ParameterRef:
-        if all(p.name != value.name for p in self.pipeline.parameters):
+        if all(p is not value for p in self.pipeline.parameters):
             what = f"{node.id}: runtime parameter {value.name!r} belongs to another pipeline"
-            self.problems.append(Problem(what, node.where))
+            hint = "call that pipeline inside a pipeline function, with a value for the parameter"
+            self.problems.append(Problem(what, node.where, hint))
         return model.ParameterRef(value.name)
 
     def _files(self, value: SourceFiles, node: Node[Any]) -> model.Files:
@@ -274,33 +296,6 @@ class _Compiler:
         return model.Files(
             self._value(value.pattern, node), optional(value.date), optional(value.span), value.window
         )
-
-
-class _Reference:
-    """Stands for a function that is named but not imported: enough for its code digest."""
-
-    def __init__(self, module: str, qualname: str) -> None:
-        self.__module__ = module
-        self.__qualname__ = qualname
-
-    def __call__(self) -> None:
-        raise NotImplementedError
-
-
-def _needed(node: Node[Any]) -> Iterable[Node[Any]]:
-    """Nodes that must run before `node`; a LatestBlessed input looks at earlier runs only."""
-    earlier = {
-        id(channel_parts(item.channel)[0])
-        for value in node.bound.values() if isinstance(value, list)
-        for item in value if isinstance(item, LatestBlessed)
-    }  # fmt: skip
-    direct = [
-        channel_parts(item)[0]
-        for value in node.bound.values() if isinstance(value, list)
-        for item in value if isinstance(item, Channel)
-    ]  # fmt: skip
-    wired = {id(n) for n in [*direct, *node.order_after]}
-    return [u for u in upstream_of(node) if id(u) not in earlier or id(u) in wired]
 
 
 def _cycle(needs: dict[int, set[int]]) -> list[int]:
@@ -315,13 +310,16 @@ def _cycle(needs: dict[int, set[int]]) -> list[int]:
     return cycle[start:] + cycle[:start]
 
 
-def _output(channel: Channel) -> tuple[str, str]:
+def _output(channel: Any) -> tuple[str, str]:
+    if not isinstance(channel, Channel):
+        return "", ""  # a wrong argument, already reported by the node
     node, output, _ = channel_parts(channel)
     return node.id, output
 
 
 def _parameter(p: RuntimeParameter) -> model.ParameterIR:
-    return model.ParameterIR(name=p.name, type=p.type, required=p.required, default=p.default)
+    default = json.loads(canonical(p.default))  # tuples and the like as JSON has them
+    return model.ParameterIR(name=p.name, type=p.type, required=p.required, default=default)
 
 
 def _artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
@@ -337,9 +335,14 @@ def _artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
 def _schedule(schedule: schedules.Schedule | None) -> model.ScheduleIR | None:
     if schedule is None:
         return None
+    start = schedule.start or ""
+    if isinstance(start, str):
+        start = date.fromisoformat(start) if start else ""
+    elif isinstance(start, datetime):
+        start = start.date()
     return model.ScheduleIR(
         cron=schedule.cron,
-        start=str(schedule.start or ""),
+        start=str(start),
         timezone=schedule.timezone,
         catch_up=schedule.catch_up,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tidemill.dsl.channel import Outputs
 from tidemill.dsl.node import Node
@@ -34,14 +34,6 @@ class Component(Generic[P, R]):
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
-
-    @property
-    def outputs_class(self) -> type[Outputs] | None:
-        """The `Outputs` subclass the function declares to return, if any."""
-        if not isinstance(self.function.__annotations__.get("return"), (str, type)):
-            return None
-        returned = get_type_hints(self.function).get("return")
-        return returned if isinstance(returned, type) and issubclass(returned, Outputs) else None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Node[R]:
         return Node(cast("Component[..., R]", self), args, kwargs)

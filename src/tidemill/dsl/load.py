@@ -23,11 +23,10 @@ FACTORY = "create_pipeline"
 
 def load_pipeline(target: str) -> tuple[Pipeline, Path]:
     """The pipeline that `FILE` or `FILE:NAME` defines, and the folder its modules are imported from."""
-    file, _, name = target.rpartition(":") if _has_name(target) else (target, "", "")
-    path = Path(file).resolve()
+    path, name = _file_of(target)
     if not path.is_file():
-        near = [str(p) for p in Path(file).parent.glob("*.py")] if Path(file).parent.is_dir() else []
-        raise DefinitionError(f"there is no pipeline file {file!r}", hint=did_you_mean(file, near))
+        near = [p.name for p in path.parent.glob("*.py")]
+        raise DefinitionError(f"there is no pipeline file {target!r}", hint=did_you_mean(path.name, near))
     root, module_name = code_root(path)
     module = _import(path, root, module_name)
     return _find(module, path, name), root
@@ -42,8 +41,10 @@ def code_root(path: Path) -> tuple[Path, str]:
     return folder, ".".join(parts)
 
 
-def _has_name(target: str) -> bool:
-    return target.rpartition(":")[0].endswith(".py")
+def _file_of(target: str) -> tuple[Path, str]:
+    """The file, and the name of a pipeline in it or nothing."""
+    file, _, name = target.rpartition(":")
+    return (Path(file).resolve(), name) if file.endswith(".py") else (Path(target).resolve(), "")
 
 
 def _import(path: Path, root: Path, module_name: str) -> ModuleType:
@@ -51,27 +52,33 @@ def _import(path: Path, root: Path, module_name: str) -> ModuleType:
         sys.path.insert(0, str(root))
     try:
         module = importlib.import_module(module_name)
-    except DefinitionError:
-        raise
     except Exception as error:
-        where = _place(error, path)
-        raise DefinitionError(
-            f"{path.name} cannot be imported: {type(error).__name__}: {error}", where=where
-        ) from error
+        raise _explained(error, path, "imported") from error
     if Path(getattr(module, "__file__", None) or "").resolve() != path:
         hint = f"rename {path.name}: another module is already called {module_name!r}"
         raise DefinitionError(f"importing {module_name!r} did not give {path}", where=str(path), hint=hint)
     return module
 
 
+def _explained(error: Exception, path: Path, done: str) -> DefinitionError:
+    """The error as one of the definition, with a place."""
+    if isinstance(error, DefinitionError) and error.problems[0].where:
+        return error
+    if isinstance(error, DefinitionError):
+        return DefinitionError(error.message, where=_place(error, path), hint=error.hint)
+    what = f"{path.name} cannot be {done}: {type(error).__name__}: {error}"
+    return DefinitionError(what, where=_place(error, path))
+
+
 def _place(error: BaseException, path: Path) -> str:
-    """The line of the user's file where an import failed."""
+    """The last line of the user's own code on the way to an error."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     place, trace = str(path), error.__traceback__
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith("<frozen"):
-            place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+        file = trace.tb_frame.f_code.co_filename
+        if Path(file).is_relative_to(code_root(path)[0]):
+            place = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
 
@@ -84,7 +91,10 @@ def _find(module: ModuleType, path: Path, name: str) -> Pipeline:
             raise DefinitionError(f"{path.name} has no pipeline {name!r}", where=str(path), hint=hint)
         return found[name]
     if not found and callable(factory := getattr(module, FACTORY, None)):
-        made = factory()
+        try:
+            made = factory()
+        except Exception as error:
+            raise _explained(error, path, "compiled") from error
         if isinstance(made, Pipeline):
             return made
     if "pipeline" in found:
@@ -104,7 +114,10 @@ def _main(target: str, out: str) -> int:
     answer: dict[str, Any]
     try:
         found, root = load_pipeline(target)
-        answer = {"ir": compile_to_json(found), "code_root": str(root)}
+        try:
+            answer = {"ir": compile_to_json(found), "code_root": str(root)}
+        except Exception as error:
+            raise _explained(error, _file_of(target)[0], "compiled") from error
     except DefinitionError as error:
         answer = {"error": error.message, "problems": [_problem(p) for p in error.problems]}
     Path(out).write_text(json.dumps(answer), encoding="utf-8")

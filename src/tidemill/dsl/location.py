@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-_HOME = str(Path(__file__).resolve().parent.parent)
+_HOME = str(Path(__file__).parent.parent) + os.sep
 
 
 def caller() -> str:

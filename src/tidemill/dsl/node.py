@@ -7,22 +7,22 @@ user's file, so that `compile` can report all of them together.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from tidemill.dsl.channel import Channel, Outputs, channel_parts
+from tidemill.dsl.channel import Channel, channel_parts
+from tidemill.dsl.fit import mismatch
 from tidemill.dsl.location import caller
 from tidemill.dsl.options import NodeOptions
-from tidemill.dsl.placeholder import Placeholder, RuntimeParameter, SourceFiles, split_text
 from tidemill.dsl.resolver import LatestBlessed, RollingWindow
-from tidemill.dsl.signature import InputSpec, ParameterSpec, mismatch
+from tidemill.dsl.signature import InputSpec, ParameterSpec
 from tidemill.errors import Problem, did_you_mean
-from tidemill.types.artifact import Artifact, ValueArtifact
-from tidemill.types.source import FileSet
+from tidemill.types.artifact import Artifact
 
 if TYPE_CHECKING:
     from tidemill.dsl.component import Component
+    from tidemill.dsl.pipeline import Pipeline
 
 R = TypeVar("R")
 
@@ -38,10 +38,13 @@ class Node(Generic[R]):
     ) -> None:
         self.component = component
         self.name = component.name
-        self.path: tuple[str, ...] = ()
-        """Names of the sub-pipelines around the node, outermost first."""
+        self.made_in: tuple[Pipeline, ...] = ()
+        """Sub-pipelines whose functions were being called when the node was made, outermost first."""
+        self.within: tuple[Pipeline, ...] = ()
+        """All sub-pipelines around the node; set anew each time a pipeline collects its nodes."""
         self.where = caller()
         self.problems: list[Problem] = []
+        """Without the node's id, which may yet change."""
         self.node_options: NodeOptions | None = None
         self.order_after: list[Node[Any]] = []
         self.bound: dict[str, Any] = {}
@@ -54,12 +57,12 @@ class Node(Generic[R]):
     @property
     def id(self) -> str:
         """Unique in the pipeline: sub-pipeline names and the node's own, with dots between."""
-        return ".".join((*self.path, self.name))
+        return ".".join((*(p.name for p in self.within), self.name))
 
     @property
     def outputs(self) -> R:
         """The outputs, by attribute or key, to pass to other components."""
-        return cast("R", (self.component.outputs_class or Outputs).of(self))
+        return cast("R", self.component.signature.outputs_class(self))
 
     def with_id(self, name: str) -> Self:
         """Name the node. Needed when a component is used twice in one pipeline."""
@@ -70,43 +73,53 @@ class Node(Generic[R]):
         """Set how the node is run: a `NodeOptions`, or its fields as keywords."""
         known = [f.name for f in dataclasses.fields(NodeOptions)]
         for name in [f for f in fields if f not in known]:
-            self._problem(f"unknown option {name!r}", did_you_mean(name, known), where=caller())
+            self.note(f"unknown option {name!r}", did_you_mean(name, known), where=caller())
             del fields[name]
         self.node_options = dataclasses.replace(options or self.node_options or NodeOptions(), **fields)
         return self
 
     def __rshift__(self, other: Any) -> Any:
         """`a >> b`: b runs after a succeeded. `a >> [b, c]` and `[a, b] >> c` work too."""
-        for node in other if isinstance(other, (list, tuple)) else [other]:
+        for node in self._nodes_in(other):
             node.order_after.append(self)
         return other
 
-    def __rrshift__(self, others: Iterable[Node[Any]]) -> Self:
-        self.order_after.extend(others)
+    def __rrshift__(self, others: Any) -> Self:
+        self.order_after.extend(self._nodes_in(others))
         return self
+
+    def _nodes_in(self, other: Any) -> list[Node[Any]]:
+        items = list(other) if isinstance(other, (list, tuple)) else [other]
+        for item in [item for item in items if not isinstance(item, Node)]:
+            self.note(f">> takes nodes, got {_shown(item)}", "write a >> b, or a >> [b, c]", where=caller())
+        return [item for item in items if isinstance(item, Node)]
 
     def __repr__(self) -> str:
         return f"<node {self.id}>"
 
-    # --- binding ----------------------------------------------------------------------------------
+    def note(self, what: str, hint: str = "", *, where: str = "") -> None:
+        """Remember a mistake; it is at the node's own place unless `where` names another."""
+        self.problems.append(Problem(what, where or self.where, hint))
 
-    def _problem(self, what: str, hint: str = "", *, where: str = "") -> None:
-        self.problems.append(Problem(f"{self.id}: {what}", where or self.where, hint))
+    # --- binding ----------------------------------------------------------------------------------
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         signature = self.component.signature
         order = signature.order
+        if signature.problems:  # reported in their place; what follows from them would only hide them
+            self.bound = {**{str(i): value for i, value in enumerate(args)}, **kwargs}
+            return
         if len(args) > len(order):
-            self._problem(f"{len(args)} positional arguments, but it takes {len(order)}: {', '.join(order)}")
+            self.note(f"{len(args)} positional arguments, but it takes {len(order)}: {', '.join(order)}")
         given = dict(zip(order, args, strict=False))
         for name, value in kwargs.items():
             if name in given:
-                self._problem(f"{name!r} is passed twice")
+                self.note(f"{name!r} is passed twice")
             elif name in signature.outputs:
-                self._problem(f"{name!r} is an output; the launcher passes it", "leave it out of the call")
+                self.note(f"{name!r} is an output; the launcher passes it", "leave it out of the call")
             elif name not in order:
                 kind = "input" if isinstance(value, Channel) else "input or parameter"
-                self._problem(f"unknown {kind} {name!r}", did_you_mean(name, order))
+                self.note(f"unknown {kind} {name!r}", did_you_mean(name, order))
             else:
                 given[name] = value
         for name, inp in signature.inputs.items():
@@ -115,78 +128,66 @@ class Node(Generic[R]):
             if name in given:
                 self._bind_parameter(name, parameter, given[name])
             elif parameter.required:
-                self._problem(f"missing parameter {name!r}", f"pass {name}=...")
+                self.note(f"missing parameter {name!r}", f"pass {name}=...")
             else:
                 self.bound[name] = parameter.default
 
     def _bind_input(self, name: str, spec: InputSpec, value: Any) -> None:
-        if value is None:
-            if not spec.optional:
-                self._problem(f"missing input {name!r} ({spec.type.TYPE_NAME})", f"pass {name}=...")
-            return
-        items = list(value) if isinstance(value, (list, tuple)) else [value]
+        items = [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+        if not items and not spec.optional:
+            self.note(f"missing input {name!r} ({spec.type.TYPE_NAME})", f"pass {name}=...")
         if len(items) > 1 and not spec.many:
-            self._problem(f"input {name!r} takes one {spec.type.TYPE_NAME}, got {len(items)}")
+            self.note(f"input {name!r} takes one {spec.type.TYPE_NAME}, got {len(items)}")
         for item in items:
-            if isinstance(item, RollingWindow) and not spec.many:
-                self._problem(
-                    f"input {name!r} takes one {spec.type.TYPE_NAME}, a window holds several",
-                    f"declare it as Input[list[{spec.type.TYPE_NAME}]]",
-                )
+            if isinstance(item, RollingWindow):
+                self._check_window(name, spec, item)
             channel = item.channel if isinstance(item, LatestBlessed | RollingWindow) else item
             self._check_channel(name, spec, channel)
-        self.bound[name] = items
+        if items:
+            self.bound[name] = items
+
+    def _check_window(self, name: str, spec: InputSpec, window: RollingWindow) -> None:
+        if not spec.many:
+            self.note(
+                f"input {name!r} takes one {spec.type.TYPE_NAME}, a window holds several",
+                f"declare it as Input[list[{spec.type.TYPE_NAME}]]",
+            )
+        spans: object = window.spans
+        if type(spans) is not int or spans < 1:
+            self.note(f"input {name!r}: a window of {spans!r} spans", "write spans=1 or more")
+        passed: object = window.passed
+        if passed is not None and not isinstance(passed, Node):
+            self.note(f"input {name!r}: passed takes a node, got {_shown(passed)}")
 
     def _check_channel(self, name: str, spec: InputSpec, channel: Any) -> None:
         wanted = spec.type.TYPE_NAME
         if isinstance(channel, Node):
-            outputs = list(channel.component.signature.outputs)
-            self._problem(
+            self.note(
                 f"input {name!r} takes an output, got the node {channel.id}",
-                f"write {channel.name}.outputs.{outputs[0] if len(outputs) == 1 else '<output>'}",
+                f"write {channel.name}.outputs.{_only_output(channel)}",
             )
         elif not isinstance(channel, Channel):
-            self._problem(f"input {name!r} takes an output of type {wanted}, got {_shown(channel)}")
+            self.note(f"input {name!r} takes an output of type {wanted}, got {_shown(channel)}")
         else:
             _, _, found = channel_parts(channel)
             if found is not Artifact and not issubclass(found, spec.type):
-                self._problem(
+                self.note(
                     f"input {name!r} takes {wanted}, but {channel.describe()} is {found.TYPE_NAME}",
                     _suggest_output(channel, spec),
                 )
 
     def _bind_parameter(self, name: str, spec: ParameterSpec, value: Any) -> None:
         self.bound[name] = value
-        why = _placeholder_mismatch(value, spec.annotation)
-        if why is None:
-            why = mismatch(value, spec.annotation)
-        if why:
-            self._problem(f"parameter {name!r}: {why}")
+        if isinstance(value, Node):
+            hint = f"write {value.name}.outputs.{_only_output(value)}"
+            self.note(f"parameter {name!r} takes a value, got the node {value.id}", hint)
+        elif why := mismatch(value, spec.annotation):
+            self.note(f"parameter {name!r}: {why}")
 
 
-def _placeholder_mismatch(value: Any, annotation: Any) -> str | None:
-    """Why a placeholder does not fit; empty when it does; None when `value` is no placeholder."""
-    if isinstance(value, str) and any(isinstance(p, Placeholder) for p in split_text(value)):
-        return mismatch("", annotation)
-    if isinstance(value, Node):
-        return f"expected a value, got the node {value.id}; write {value.name}.outputs.result"
-    if not isinstance(value, Placeholder):
-        return None
-    if isinstance(value, Channel):
-        _, _, found = channel_parts(value)
-        if not issubclass(found, ValueArtifact):
-            return f"{value.describe()} is {found.TYPE_NAME}, which holds no plain value"
-        sample: Any = found.VALUE_TYPE
-    elif isinstance(value, RuntimeParameter):
-        sample = {"int": int, "float": float, "str": str, "bool": bool}.get(value.type, object)
-    elif isinstance(value, SourceFiles):
-        return "" if annotation is FileSet else f"files(...) is a FileSet, expected {annotation}"
-    else:
-        sample = str if not hasattr(value, "channel") else object
-    if sample is object:
-        return ""
-    why = mismatch(sample(), annotation)
-    return f"{value.describe()} is a {sample.__name__}: {why.split(', got')[0]}" if why else ""
+def _only_output(node: Node[Any]) -> str:
+    outputs = list(node.component.signature.outputs)
+    return outputs[0] if len(outputs) == 1 else "<output>"
 
 
 def _suggest_output(channel: Channel, spec: InputSpec) -> str:

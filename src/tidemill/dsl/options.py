@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,16 +62,45 @@ def bytes_of(memory: int | str) -> int:
 
 def problems_of(options: NodeOptions) -> list[str]:
     """What is wrong with the options, as sentences."""
-    found = []
-    if options.retries < 0:
-        found.append(f"retries is {options.retries}; it cannot be negative")
-    for name in ("backoff", "timeout", "cache_max_age"):
-        if seconds(getattr(options, name)) < 0:
-            found.append(f"{name} is {getattr(options, name)}; it cannot be negative")
-    if options.resources.cpu < 0 or options.resources.gpu < 0:
-        found.append("resources cannot be negative")
-    try:
-        bytes_of(options.resources.memory)
-    except ValueError as error:
-        found.append(str(error))
+    resources: object = options.resources
+    if not isinstance(resources, Resources):
+        return [f"resources is {resources!r}; write Resources(cpu=..., memory=..., gpu=...)"]
+    amounts: dict[str, tuple[object, type]] = {
+        "retries": (options.retries, int),
+        "backoff": (options.backoff, timedelta),
+        "timeout": (options.timeout or 0, timedelta),
+        "cache_max_age": (options.cache_max_age or 0, timedelta),
+        "resources.cpu": (resources.cpu, float),
+        "resources.memory": (resources.memory, str),
+        "resources.gpu": (resources.gpu, int),
+    }
+    found = [why for name, (value, kind) in amounts.items() if (why := _amount_problem(name, value, kind))]
+    cache: object = options.cache
+    if not isinstance(cache, bool):
+        found.append(f"cache is {cache!r}; write True or False")
+    labels: object = options.labels
+    pairs = labels.items() if isinstance(labels, Mapping) else [(labels, labels)]
+    if not all(_is_plain_text(key) and _is_plain_text(value) for key, value in pairs):
+        found.append(f"labels is {labels!r}; write a dict of str to str")
+    if not _is_plain_text(options.owner):
+        found.append(f"owner is {options.owner!r}; write a str")
     return found
+
+
+def _amount_problem(name: str, value: object, kind: type) -> str:
+    if kind is str and isinstance(value, str):
+        try:
+            bytes_of(value)
+        except ValueError as error:
+            return f"{name}: {error}"
+        return ""
+    number = value.total_seconds() if kind is timedelta and isinstance(value, timedelta) else value
+    accepted = int if kind in (int, str) else (int, float)
+    if isinstance(number, bool) or not isinstance(number, accepted) or not math.isfinite(number):
+        return f"{name} is {value!r}; it must be {'a whole number' if accepted is int else 'a number'}"
+    return f"{name} is {value!r}; it cannot be negative" if number < 0 else ""
+
+
+def _is_plain_text(value: object) -> bool:
+    """Whether it is a str that no placeholder was written into."""
+    return isinstance(value, str) and "\0" not in value

@@ -39,8 +39,8 @@ class Pipeline:
     ) -> None:
         self.name = name
         self.schedule = schedule
-        self.options = options or NodeOptions()
-        """Options of every node that has none of its own."""
+        self.options = options
+        """Options of every node that has none of its own, also in sub-pipelines that have none."""
         self.description = description
         self.where = caller()
         self.problems: list[Problem] = []
@@ -63,36 +63,66 @@ class Pipeline:
         return made
 
     def collect(self) -> list[Node[Any]]:
-        """Every node, in the order of definition. A pipeline function is called anew each time."""
-        return _with_upstream(self._members())
+        """Every node, in the order of definition. A pipeline function is called anew each time.
 
-    def _members(self) -> list[Node[Any]]:
-        """The pipeline's own nodes and those of its sub-pipelines, with their paths set."""
+        What is wrong with the pipelines themselves is in `problems` afterwards.
+        """
         self.problems.clear()
+        members = self._members(self.problems)
+        nodes = _with_upstream(list(members))
+        for node in nodes:  # the node may have been part of another pipeline before
+            node.within = (*members.get(node, ()), *node.made_in)
+        for inner in dict.fromkeys(p for node in nodes for p in node.within):
+            inner._runtime_parameters(self.problems)
+        return nodes
+
+    def _members(self, problems: list[Problem]) -> dict[Node[Any], tuple[Pipeline, ...]]:
+        """The pipeline's own nodes and those of the pipelines in it, with the latter ones' order."""
         if self._function is not None:
-            self.parameters = _runtime_parameters(self._function, self.where, self.problems)
-            return _call(self._function, {p.name: p for p in self.parameters})[1]
-        nodes: list[Node[Any]] = []
+            return dict.fromkeys(self._call_function(self._function, problems), ())
+        found: dict[Node[Any], tuple[Pipeline, ...]] = {}
         for item in self._given:
             if isinstance(item, Pipeline):
-                nodes.extend(_nest(item.name, item._members()))
-                self.problems.extend(item.problems)
+                found |= {node: (item, *within) for node, within in item._members(problems).items()}
             else:
-                item.path = ()
-                nodes.append(item)
+                found[item] = ()
+        return found
+
+    def _call_function(self, function: Callable[..., Any], problems: list[Problem]) -> list[Node[Any]]:
+        """The nodes that the function makes; those before the place where it stops, if it does."""
+        self.parameters = self._runtime_parameters(problems)
+        arguments: dict[str, Any] = {p.name: p for p in self.parameters}
+        nodes: list[Node[Any]] = []
+        try:
+            _call(function, inspect.BoundArguments(inspect.signature(function), arguments), nodes)
+        except DefinitionError as error:
+            problems.extend(error.problems)
         return nodes
+
+    def _runtime_parameters(self, problems: list[Problem]) -> list[RuntimeParameter]:
+        return [] if self._function is None else _runtime_parameters(self._function, self.where, problems)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Use a pipeline function as a sub-pipeline; gives what the function returns."""
         if self._function is None:
-            raise TypeError(f"pipeline {self.name!r} is not a function; put it into nodes=[...]")
-        bound = inspect.signature(self._function).bind(*args, **kwargs)
+            raise DefinitionError(
+                f"pipeline {self.name!r} is not a function, so it cannot be called",
+                where=caller(),
+                hint="put it into nodes=[...] of the other pipeline",
+            )
+        try:
+            bound = inspect.signature(self._function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise DefinitionError(f"pipeline {self.name!r}: {error}", where=caller()) from None
         bound.apply_defaults()
-        result, nodes = _call(self._function, bound.arguments)
-        outer = collecting.get()
-        if outer is not None:
-            outer.extend(_nest(self.name, nodes))
-        return result
+        nodes: list[Node[Any]] = []
+        try:
+            return _call(self._function, bound, nodes)
+        finally:
+            for node in nodes:
+                node.made_in = (self, *node.made_in)
+            if (outer := collecting.get()) is not None:
+                outer.extend(nodes)
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
@@ -120,27 +150,29 @@ def pipeline(
     return decorate if function is None else decorate(function)
 
 
-def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, list[Node[Any]]]:
-    nodes: list[Node[Any]] = []
+def _call(function: Callable[..., Any], bound: inspect.BoundArguments, nodes: list[Node[Any]]) -> Any:
+    """What the function returns; the nodes it makes are added to `nodes`, even if it stops with an error."""
     token = collecting.set(nodes)
     try:
-        return function(**arguments), nodes
+        return function(*bound.args, **bound.kwargs)
     finally:
         collecting.reset(token)
-
-
-def _nest(name: str, nodes: list[Node[Any]]) -> list[Node[Any]]:
-    for node in nodes:
-        node.path = (name, *node.path)
-    return nodes
 
 
 def _runtime_parameters(
     function: Callable[..., Any], where: str, problems: list[Problem]
 ) -> list[RuntimeParameter]:
-    hints = typing.get_type_hints(function)
+    hints: dict[str, Any] = {}
+    try:
+        hints = typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError) as error:
+        problems.append(Problem(f"the types of the runtime parameters cannot be read: {error}", where))
     found = []
     for p in inspect.signature(function).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            what = f"runtime parameter {str(p).partition(':')[0]} is not allowed"
+            problems.append(Problem(what, where, "name every runtime parameter"))
+            continue
         required = p.default is p.empty
         default = None if required else p.default
         type_name = _TYPES.get(hints.get(p.name, type(default)), "json")
@@ -165,28 +197,33 @@ def _with_upstream(nodes: list[Node[Any]]) -> list[Node[Any]]:
 
 def upstream_of(node: Node[Any]) -> list[Node[Any]]:
     """The nodes that `node` mentions, in its inputs, parameters or order."""
-    found: list[Node[Any]] = []
-    for value in node.bound.values():
-        found.extend(_nodes_of(value))
-    return [*found, *node.order_after]
+    return [*_nodes_of(list(node.bound.values()), earlier_runs=True), *node.order_after]
 
 
-def _nodes_of(value: Any) -> list[Node[Any]]:
+def waits_for(node: Node[Any]) -> list[Node[Any]]:
+    """As `upstream_of`, without those of which only outputs of earlier runs are taken."""
+    return [*_nodes_of(list(node.bound.values()), earlier_runs=False), *node.order_after]
+
+
+def _nodes_of(value: Any, *, earlier_runs: bool) -> list[Node[Any]]:
+    parts: list[Any] = []
     match value:
+        case Node():  # passed instead of an output: a mistake, noted already
+            return [value]
         case Channel():
             return [channel_parts(value)[0]]
         case LatestBlessed():
-            return [channel_parts(value.channel)[0]]
+            parts = [value.channel] if earlier_runs else []
         case RollingWindow():
-            return [channel_parts(value.channel)[0], *([value.passed] if value.passed else [])]
+            parts = [value.channel, value.passed]
         case ArtifactProperty():
-            return [channel_parts(value.channel)[0]]
+            parts = [value.channel]
         case SourceFiles():
-            return _nodes_of([value.pattern, value.date, value.span])
+            parts = [value.pattern, value.date, value.span]
         case str() if "\x00" in value:
-            return _nodes_of([part for part in split_text(value) if not isinstance(part, str)])
+            parts = [part for part in split_text(value) if not isinstance(part, str)]
         case list() | tuple():
-            return [node for item in value for node in _nodes_of(item)]
+            parts = list(value)
         case dict():
-            return _nodes_of(list(value.values()))
-    return []
+            parts = list(value.values())
+    return [node for part in parts for node in _nodes_of(part, earlier_runs=earlier_runs)]

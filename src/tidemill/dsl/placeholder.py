@@ -7,7 +7,9 @@ or written into text with an f-string; it cannot be computed with.
 
 from __future__ import annotations
 
+import builtins
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -29,6 +31,10 @@ class Placeholder:
         """How the placeholder is called in messages."""
         raise NotImplementedError
 
+    def kind(self) -> type | None:
+        """Python type of the value it stands for; None when that is not known."""
+        return str
+
     def __format__(self, spec: str) -> str:
         """A mark that `split_text` finds again: this is how f-strings keep placeholders."""
         if spec:
@@ -44,12 +50,35 @@ class Placeholder:
     def __iter__(self) -> NoReturn:
         self._refuse("loop over it")
 
+    def __getitem__(self, key: object) -> NoReturn:
+        self._refuse("look inside it")
+
+    def __len__(self) -> NoReturn:
+        self._refuse("measure it")
+
     def _refuse(self, what: str) -> NoReturn:
         raise DefinitionError(
             f"{self.describe()} is known only at run time; a pipeline definition cannot {what}",
             where=caller(),
             hint="pass it to a component and do the work there",
         )
+
+
+def _refusal(what: str) -> Callable[..., NoReturn]:
+    def method(self: Placeholder, *_: object) -> NoReturn:
+        self._refuse(what)
+
+    return method
+
+
+# Without these `rate == 0.1` would quietly be False, and `rate * 2` an error that names no remedy.
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Placeholder, f"__{_name}__", _refusal("compare it"))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    setattr(Placeholder, f"__{_name}__", _refusal("compute with it"))
+    setattr(Placeholder, f"__r{_name}__", _refusal("compute with it"))
+for _name in ("int", "float", "index", "neg"):
+    setattr(Placeholder, f"__{_name}__", _refusal("compute with it"))
 
 
 def split_text(text: str) -> list[str | Placeholder]:
@@ -76,6 +105,10 @@ class RuntimeParameter(Placeholder):
     def describe(self) -> str:
         """`runtime parameter 'name'`."""
         return f"runtime parameter {self.name!r}"
+
+    def kind(self) -> builtins.type | None:
+        """As declared; not known for JSON."""
+        return {"int": int, "float": float, "str": str, "bool": bool}.get(self.type)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +148,10 @@ class ArtifactProperty(Placeholder):
         """`Node.outputs.output.property`."""
         return f"{self.channel.describe()}.{self.name}"
 
+    def kind(self) -> type | None:
+        """As declared by the artifact type."""
+        return self.channel.property_kind(self.name)
+
 
 @dataclass(frozen=True, eq=False)
 class SourceFiles(Placeholder):
@@ -129,6 +166,10 @@ class SourceFiles(Placeholder):
     def describe(self) -> str:
         """`files('pattern')`."""
         return f"files({self.pattern!r})"
+
+    def kind(self) -> type | None:
+        """A set of files."""
+        return FileSet
 
 
 class _RunFacts:

@@ -21,12 +21,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from tidemill.dsl.channel import Outputs
-from tidemill.dsl.placeholder import Placeholder
+from tidemill.dsl.fit import mismatch
 from tidemill.errors import Problem
 from tidemill.types import standard
 from tidemill.types.artifact import Artifact
-from tidemill.types.json import not_json
-from tidemill.types.source import FileSet
 
 T = TypeVar("T")
 Input = Annotated[T, "tidemill.input"]
@@ -81,13 +79,20 @@ class Signature:
     order: tuple[str, ...]
     """Names of inputs and parameters in the order in which they may be passed by position."""
     problems: tuple[Problem, ...]
+    outputs_class: type[Outputs] = Outputs
+    """The subclass that the function declares to return."""
 
 
 def read(function: Callable[..., Any], where: str, local_names: Mapping[str, Any]) -> Signature:
     """The signature of a component's function; mistakes are collected, not raised."""
     name = function.__name__
+    reader = _Reader(name, where)
     try:
         hints = typing.get_type_hints(function, localns=dict(local_names), include_extras=True)
+        returned = hints.pop("return", None)
+        for parameter in inspect.signature(function).parameters.values():
+            reader.argument(parameter, hints.get(parameter.name))
+        reader.result(returned, local_names)
     except (NameError, TypeError, AttributeError) as error:
         problem = Problem(
             f"the annotations of component {name} cannot be read: {error}",
@@ -95,13 +100,13 @@ def read(function: Callable[..., Any], where: str, local_names: Mapping[str, Any
             "import the names at module level, not under TYPE_CHECKING",
         )
         return Signature({}, {}, {}, (), (problem,))
-    reader = _Reader(name, where)
-    returned = hints.pop("return", None)
-    for parameter in inspect.signature(function).parameters.values():
-        reader.argument(parameter, hints.get(parameter.name))
-    reader.result(returned)
     return Signature(
-        reader.inputs, reader.outputs, reader.parameters, tuple(reader.order), tuple(reader.problems)
+        reader.inputs,
+        reader.outputs,
+        reader.parameters,
+        tuple(reader.order),
+        tuple(reader.problems),
+        reader.outputs_class,
     )
 
 
@@ -116,6 +121,7 @@ class _Reader:
         self.parameters: dict[str, ParameterSpec] = {}
         self.order: list[str] = []
         self.problems: list[Problem] = []
+        self.outputs_class = Outputs
 
     def problem(self, what: str, hint: str = "") -> None:
         self.problems.append(Problem(f"component {self.component}: {what}", self.where, hint))
@@ -123,7 +129,10 @@ class _Reader:
     def argument(self, parameter: inspect.Parameter, hint: Any) -> None:
         name = parameter.name
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            self.problem(f"argument *{name} is not allowed", "name every input and parameter")
+            self.problem(
+                f"argument {str(parameter).partition(':')[0]} is not allowed",
+                "name every input and parameter",
+            )
             return
         if hint is None:
             self.problem(
@@ -140,6 +149,8 @@ class _Reader:
                     "use a type from tidemill.types, or a subclass of Artifact",
                 )
             elif marker == "tidemill.output":
+                if many or optional:
+                    self.problem(f"output {name!r} must be one artifact", f"write Output[{_name(artifact)}]")
                 self.outputs[name] = OutputSpec(artifact, returned=False)
                 return
             else:
@@ -152,23 +163,41 @@ class _Reader:
         else:
             annotation = typing.Optional[hint] if optional else hint  # noqa: UP045 - built at run time
             required = parameter.default is parameter.empty
+            if not required and (why := mismatch(parameter.default, annotation)):
+                self.problem(f"the default of parameter {name!r}: {why}")
             self.parameters[name] = ParameterSpec(
                 annotation, required, None if required else parameter.default
             )
         self.order.append(name)
 
-    def result(self, hint: Any) -> None:
+    def result(self, hint: Any, local_names: Mapping[str, Any]) -> None:
         if hint is None or hint is type(None):
             return
         if isinstance(hint, type) and issubclass(hint, Outputs):
-            for name, artifact in typing.get_type_hints(hint).items():
+            self.outputs_class = hint
+            for name, artifact in typing.get_type_hints(hint, localns=dict(local_names)).items():
                 if not name.startswith("_"):
-                    self.outputs[name] = OutputSpec(artifact, returned=False)
+                    self.declared(name, artifact)
         elif typing.is_typeddict(hint):
-            for name, value in typing.get_type_hints(hint).items():
+            for name, value in typing.get_type_hints(hint, localns=dict(local_names)).items():
                 self.returned(name, value)
+        elif _artifact_type(hint)[0] is not None:
+            self.problem(
+                f"returns {_name(hint)}, an artifact", f"take it as an argument: model: Output[{_name(hint)}]"
+            )
         else:
             self.returned(RESULT, hint)
+
+    def declared(self, name: str, hint: Any) -> None:
+        if not isinstance(hint, type) or not issubclass(hint, Artifact):
+            self.problem(
+                f"output {name!r} is {_name(hint)}, which is not an artifact type",
+                "use a type from tidemill.types, or a subclass of Artifact",
+            )
+            return
+        if name in self.inputs or name in self.parameters:
+            self.problem(f"returns {name!r}, which is also an argument", "rename one of them")
+        self.outputs[name] = OutputSpec(hint, returned=False)
 
     def returned(self, name: str, hint: Any) -> None:
         if name in self.outputs or name in self.inputs or name in self.parameters:
@@ -201,56 +230,3 @@ def _artifact_type(hint: Any) -> tuple[type[Artifact] | None, bool]:
 
 def _name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
-
-
-def mismatch(value: Any, annotation: Any) -> str:
-    """Why a literal `value` does not fit the parameter annotation; empty when it does."""
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any or annotation is object:
-        return not_json(value)
-    if origin is Annotated:
-        return mismatch(value, args[0])
-    if origin in (typing.Union, types.UnionType):
-        fits = any(not mismatch(value, arg) for arg in args)
-        return "" if fits else _expected(annotation, value)
-    if origin is typing.Literal:
-        return "" if value in args else _expected(annotation, value)
-    if origin is collections.abc.Callable or annotation is collections.abc.Callable:
-        return "" if callable(value) else _expected("a function", value)
-    if (origin or annotation) in (list, tuple, collections.abc.Sequence):
-        if not isinstance(value, (list, tuple)):
-            return _expected(annotation, value)
-        item = args[0] if args else Any
-        return next((why for i, v in enumerate(value) if (why := _nested(v, item, i))), "")
-    if (origin or annotation) in (dict, collections.abc.Mapping):
-        if not isinstance(value, Mapping):
-            return _expected(annotation, value)
-        item = args[1] if args else Any
-        return next((why for k, v in value.items() if (why := _nested(v, item, k))), "") or not_json(value)
-    if annotation is FileSet:
-        return _expected("files(...)", value)
-    return _plain_mismatch(value, annotation)
-
-
-def _plain_mismatch(value: Any, annotation: Any) -> str:
-    if annotation is type(None):
-        return "" if value is None else _expected("None", value)
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return ""
-    if annotation in (int, float, str, bool):
-        return "" if type(value) is annotation and not not_json(value) else _expected(annotation, value)
-    return not_json(value)
-
-
-def _nested(value: Any, annotation: Any, at: Any) -> str:
-    if isinstance(value, Placeholder):
-        return ""
-    why = mismatch(value, annotation)
-    return f"at [{at!r}]: {why}" if why else ""
-
-
-def _expected(annotation: Any, value: Any) -> str:
-    wanted = annotation if isinstance(annotation, str) else _name(annotation)
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"expected {wanted.replace('typing.', '')}, got {type(value).__name__} {shown}"

@@ -49,7 +49,7 @@ def dumps(ir: PipelineIR) -> str:
 def loads(text: str | bytes) -> PipelineIR:
     """Inverse of `dumps`; reads any JSON spelling of an IR. DefinitionError says what is wrong."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise DefinitionError(f"the IR is not JSON: {error}") from None
     if not isinstance(data, dict):
@@ -80,6 +80,10 @@ def decode(data: Mapping[str, Any]) -> PipelineIR:
     return ir
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
 # --- encoding -------------------------------------------------------------------------------------
 
 
@@ -107,8 +111,12 @@ def _encode_tagged(value: Any) -> Any:
 
 def _encode_record(record: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    cls: type = type(record)
+    hints = _hints(cls)
     for f in dataclasses.fields(record):
         value = getattr(record, f.name)
+        if hints[f.name] is float:
+            value = float(value)  # an int there is equal, so it must be written alike
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
         if value != default or type(value) is not type(default):
             out[f.name] = _encode(value)
@@ -143,7 +151,9 @@ def _decode(expected: Any, data: Any, at: str) -> Any:
         return {key: _decode(args[1], item, f"{at}.{key}") for key, item in data.items()}
     if origin is not None:
         rest = [a for a in args if a is not type(None)]
-        return None if data is None else _decode(rest[0] if len(rest) == 1 else model.Value, data, at)
+        if len(rest) > 1:  # `Value | None`, where None is left out: what is written is a value, null too
+            return _decode_value(data, at)
+        return None if data is None else _decode(rest[0], data, at)
     if expected is Any:
         return data
     accepted = (int, float) if expected is float else expected

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from tidemill.errors import RunnerError, did_you_mean
 
@@ -45,15 +45,25 @@ class NodeCall:
     @classmethod
     def from_argv(cls, words: list[str]) -> Self:
         """Inverse of `argv()[3:]`; RunnerError for anything else."""
-        fields = {f.name: f for f in dataclasses.fields(cls)}
+        names = {f"--{f.name.replace('_', '-')}": f.name for f in dataclasses.fields(cls)}
         given: dict[str, int | str] = {}
         for word in words:
             option, equals, value = word.partition("=")
-            name = option.removeprefix("--").replace("-", "_")
-            if not option.startswith("--") or not equals or name not in fields:
-                raise RunnerError(f"unknown argument {word!r}", hint=did_you_mean(name, fields))
-            given[name] = int(value) if name in ("iteration", "attempt") else value
+            if not equals or option not in names:
+                raise RunnerError(f"unknown argument {word!r}", hint=did_you_mean(option, names))
+            given[names[option]] = _read(names[option], value)
         try:
             return cls(**given)  # type: ignore[arg-type]  # each was converted to its field's type above
         except TypeError as error:
             raise RunnerError(f"the call is incomplete: {error}") from None
+
+
+def _read(name: str, text: str) -> int | str:
+    if name == "isolation" and text not in get_args(Isolation):
+        raise RunnerError(f"isolation {text!r} is unknown", hint=did_you_mean(text, get_args(Isolation)))
+    if name not in ("iteration", "attempt"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise RunnerError(f"{name} must be a number, got {text!r}") from None

@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tidemill.errors import RunnerError, did_you_mean
+from tidemill.errors import ResolutionError, RunnerError, did_you_mean
 from tidemill.ir import codec
-from tidemill.ir.model import OptionsIR, PipelineIR
+from tidemill.ir.model import OptionsIR, ParameterIR, PipelineIR
 from tidemill.types import parameter
 
 
@@ -53,7 +53,10 @@ def make_plan(ir: PipelineIR, parameters: Mapping[str, Any], date: str = "") -> 
 
 
 def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every runtime parameter. A str is read as the parameter's type, as on a command line."""
+    """A value for every runtime parameter. A str is read as the parameter's type, as on a command line.
+
+    RunnerError for an unknown, missing or wrong one.
+    """
     known = {p.name: p for p in ir.parameters}
     for name in given:
         if name not in known:
@@ -67,13 +70,19 @@ def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
                 raise RunnerError(f"runtime parameter {name!r} has no value", hint=f"pass --param {name}=...")
             bound[name] = p.default
             continue
-        value = given[name]
-        if isinstance(value, str) and p.type != "str":
-            value = parameter.parse(value, p.type, name=name)
-        if why := parameter.mismatch(value, p.type):
-            raise RunnerError(f"runtime parameter {name!r}: {why}")
-        bound[name] = value
+        bound[name] = _read(p, given[name])
     return bound
+
+
+def _read(p: ParameterIR, value: Any) -> Any:
+    if isinstance(value, str) and p.type != "str":
+        try:
+            value = parameter.parse(value, p.type, name=p.name)
+        except ResolutionError as error:
+            raise RunnerError(f"runtime {error.message}") from None
+    if why := parameter.mismatch(value, p.type):
+        raise RunnerError(f"runtime parameter {p.name!r}: {why}")
+    return float(value) if p.type == "float" else value
 
 
 def run_date(ir: PipelineIR, given: str = "") -> str:

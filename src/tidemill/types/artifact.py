@@ -20,6 +20,7 @@ V = TypeVar("V", int, float, str, bool)
 
 PROPERTY_TYPES: dict[type, str] = {int: "INT", float: "DOUBLE", str: "STRING", bool: "BOOLEAN"}
 """Python type -> MLMD `PropertyType` name (`metadata_store.proto`, enum PropertyType)."""
+_OWN_ATTRIBUTES = ("uri", "path", "id", "name", "digest", "properties", "custom_properties")
 
 
 class Property(Generic[V]):
@@ -36,11 +37,6 @@ class Property(Generic[V]):
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        if self.python_type not in PROPERTY_TYPES:
-            raise DefinitionError(
-                f"property {name!r} of {owner.__name__} has type {self.python_type!r}",
-                hint="use int, float, str or bool; encode anything else as a JSON str",
-            )
         self.name = name
 
     @overload
@@ -74,6 +70,22 @@ class Artifact:
     def __init_subclass__(cls) -> None:
         if "TYPE_NAME" not in cls.__dict__:
             cls.TYPE_NAME = cls.__name__
+        for name in [n for n, value in vars(cls).items() if isinstance(value, Property)]:
+            cls._check_property(name, vars(cls)[name])
+
+    @classmethod
+    def _check_property(cls, name: str, declared: Property[Any]) -> None:
+        # Not in __set_name__: Python 3.11 would wrap the error in a RuntimeError.
+        what = f"property {name!r} of {cls.__name__}"
+        if declared.python_type not in PROPERTY_TYPES:
+            raise DefinitionError(
+                f"{what} has the type {declared.python_type!r}",
+                hint="use int, float, str or bool; encode anything else as a JSON str",
+            )
+        if name in _OWN_ATTRIBUTES:
+            raise DefinitionError(
+                f"{what} hides an attribute that every artifact has", hint=f"rename it, to {name}_ perhaps"
+            )
 
     def __init__(
         self,

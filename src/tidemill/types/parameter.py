@@ -27,7 +27,7 @@ def mismatch(value: Any, type_name: str) -> str:
     accepted = PARAMETER_TYPES[type_name]
     if not isinstance(value, accepted) or (isinstance(value, bool) and type_name != "bool"):
         return f"expected {type_name}, got {type(value).__name__} {value!r}"
-    return ""
+    return not_json(value)
 
 
 def parse(text: str, type_name: str, *, name: str) -> Any:
