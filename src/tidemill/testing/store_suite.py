@@ -246,7 +246,7 @@ class _Claims:
                 super().__init__(store)
 
         run_state_machine_as_test(
-            Machine, settings=settings(max_examples=25, stateful_step_count=15, deadline=None)
+            Machine, settings=settings(max_examples=50, stateful_step_count=20, deadline=None)
         )
 
 

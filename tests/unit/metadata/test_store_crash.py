@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import pickle
 import shutil
 import signal
 import sqlite3
@@ -20,18 +22,13 @@ PUBLICATION = Publication(
     state=NodeState.COMPLETE, outputs={"x": [model()]}, properties={"note": "n" * 5000}, cache_key="k"
 )
 
-# Publishes the claim in argv; dies before its N-th statement, or right after the publication.
+# Publishes; dies before its N-th statement, or right after the publication.
 CHILD = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[3])
-from test_store_crash import PUBLICATION
-from tidemill.metadata.model import NodeState, Claim
+import base64, os, pickle, signal, sys
 from tidemill.metadata.sql import open_store
 path, kill_at = sys.argv[1], int(sys.argv[2])
+claim, publication = pickle.loads(base64.b64decode(sys.argv[3]))
 store = open_store(path)
-record = store.get_nodes("r1")[0]
-claim = Claim(granted=True, run_id="r1", node_id="a", iteration=0, attempt=record.attempt,
-              fence=record.fence, execution_id=record.execution_id, state=NodeState.RUNNING)
 seen = 0
 def die(statement):
     global seen
@@ -40,7 +37,7 @@ def die(statement):
         os.kill(os.getpid(), signal.SIGKILL)
 store.database.connection().set_trace_callback(die)
 print("publishing", flush=True)
-store.publish(claim, PUBLICATION)
+store.publish(claim, publication)
 print("published", seen, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -59,9 +56,10 @@ def store(path: Path) -> Iterator[SqlStore]:
     store.close()
 
 
-def publish_and_die(path: Path, kill_at: int, *prefix: str) -> str:
+def publish_and_die(claim: Claim, path: Path, kill_at: int, *prefix: str) -> str:
     """What the child said before it was killed."""
-    command = [*prefix, sys.executable, "-c", CHILD, str(path), str(kill_at), str(Path(__file__).parent)]
+    words = base64.b64encode(pickle.dumps((claim, PUBLICATION))).decode()
+    command = [*prefix, sys.executable, "-c", CHILD, str(path), str(kill_at), words]
     child = subprocess.run(command, capture_output=True, text=True)
     assert child.returncode == -signal.SIGKILL, child.stderr
     return child.stdout
@@ -103,21 +101,21 @@ def test_killed_before_each_statement(store: SqlStore, path: Path, tmp_path: Pat
     copies = [tmp_path / f"{i}.db" for i in range(20)]
     for copy in copies:
         shutil.copy(path, copy)
-    said = publish_and_die(copies[0], kill_at=0)
+    said = publish_and_die(claim, copies[0], kill_at=0)
     assert said.startswith("publishing\npublished ")
     statements = int(said.split()[-1])
     assert 10 <= statements < len(copies)  # with those of looking up what the child does not know yet
     for kill_at in range(1, statements + 1, 3):
-        assert publish_and_die(copies[kill_at], kill_at) == "publishing\n"
+        assert publish_and_die(claim, copies[kill_at], kill_at) == "publishing\n"
         check_nothing_then_everything(copies[kill_at], claim)
-    assert publish_and_die(copies[statements], statements) == "publishing\n"  # before COMMIT
+    assert publish_and_die(claim, copies[statements], statements) == "publishing\n"  # before COMMIT
     check_nothing_then_everything(copies[statements], claim)
 
 
 def test_killed_after_the_commit(store: SqlStore, path: Path) -> None:
     """The answer is lost, the publication is not; asking again changes nothing."""
     claim = claim_node(store, "r1", "a")
-    assert "published" in publish_and_die(path, kill_at=0)
+    assert "published" in publish_and_die(claim, path, kill_at=0)
     check_whole(path)
     check_everything(store)
     before = snapshot(store, "r1")
@@ -135,7 +133,7 @@ def test_killed_inside_the_commit(store: SqlStore, path: Path, tmp_path: Path, c
     trace = ["strace", "-f", "-o", str(log), "-e", f"trace={call}"]
     copy = tmp_path / "count.db"
     shutil.copy(path, copy)
-    publish_and_die(copy, 0, *trace)
+    publish_and_die(claim, copy, 0, *trace)
     total = sum(f"{call}(" in line for line in log.read_text().splitlines())
     if total == 0:
         pytest.skip(f"this SQLite commits without {call}")
@@ -144,7 +142,7 @@ def test_killed_inside_the_commit(store: SqlStore, path: Path, tmp_path: Path, c
         copy = tmp_path / f"{number}.db"
         shutil.copy(path, copy)
         inject = ["-e", f"inject={call}:signal=SIGKILL:when={number}"]
-        assert publish_and_die(copy, 0, *trace, *inject) == "publishing\n"
+        assert publish_and_die(claim, copy, 0, *trace, *inject) == "publishing\n"
         check_whole(copy)
         again = open_store(str(copy))
         (record,) = again.get_nodes("r1")
