@@ -22,7 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chain import NODES, chain
-
 from tidemill.dsl.compile import compile_pipeline
 from tidemill.metadata.sql import open_store
 from tidemill.runners.local.runner import LocalRunner

@@ -92,7 +92,7 @@ class DataError(ExecutorError):
     code = "DATA"
 
 
-class ValidationFailed(ExecutorError):  # noqa: N818 - a verdict, not a malfunction
+class ValidationFailed(ExecutorError):
     """A component did its work and its verdict is no: for example, the data has anomalies."""
 
     code = "VALIDATION"
@@ -127,7 +127,7 @@ class RunnerError(TidemillError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean 'x'?`, else the known names, else nothing. For use as a hint."""
-    import difflib  # noqa: PLC0415 - only needed once something went wrong
+    import difflib
 
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)

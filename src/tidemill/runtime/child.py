@@ -6,6 +6,7 @@ every isolated node pays for its imports.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -161,10 +162,9 @@ def _failed(error: BaseException, seconds: float) -> Answer:
         if "disk is full" in named.message:
             error = named
     explained = isinstance(error, TidemillError)
-    if explained:
-        sys.stderr.write(f"{error}\n")
-    else:
-        traceback.print_exception(_without_own_frames(error), file=sys.stderr)
+    text = f"{error}\n" if explained else "".join(traceback.format_exception(_without_own_frames(error)))
+    with contextlib.suppress(OSError):  # the log may be on the very disk that is full
+        sys.stderr.write(text)
     kind = "EXCEPTION"
     for cls, name in ((ValidationFailed, "VALIDATION"), (DataError, "DATA"), (StorageError, "STORAGE")):
         if isinstance(error, cls):
@@ -200,8 +200,9 @@ def serve(answer_fd: int) -> int:
     if order.workdir:
         os.chdir(order.workdir)
     answer = perform(order)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     with os.fdopen(answer_fd, "w", encoding="utf-8") as pipe:
         json.dump(answer.to_json(), pipe)
     return 0

@@ -10,6 +10,7 @@ no two attempts can touch each other's.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -245,6 +246,9 @@ class _Attempt:
 
     def _failed(self, failure: Failure) -> tuple[Publication, Failure]:
         canceled = failure.kind is FailureKind.CANCELED
+        if failure.kind is FailureKind.STORAGE:
+            # A full disk: nobody will ever look at these files, and recording the failure needs room.
+            shutil.rmtree(local_path(self.folder), ignore_errors=True)
         self.properties[FAILURE] = failure.kind.value
         state = NodeState.CANCELED if canceled else NodeState.FAILED
         message = failure.headline if failure.exception else failure.message

@@ -15,6 +15,7 @@ from tidemill.data.analyze import analyze_tables
 from tidemill.data.schema_file import FILE, read_schema
 from tidemill.data.statistics import Statistics, write_statistics
 from tidemill.errors import DataError
+from tidemill.storage.pattern import resolve_files
 from tidemill.types.standard import ExampleStatistics, Schema
 
 
@@ -58,15 +59,14 @@ def test_a_schema_of_all_splits_or_of_one(tmp_path: Path, statistics: ExampleSta
 
 
 def test_a_written_schema_can_be_imported_with_its_comments(
-    tmp_path: Path, statistics: ExampleStatistics, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, statistics: ExampleStatistics
 ) -> None:
     drawn = schema_output(tmp_path / "drawn")
     executor.run(statistics=statistics, schema=drawn)
     edited = (drawn.path / FILE).read_text() + "    min_domain_mass: 0.9  # new kinds come slowly\n"
     (tmp_path / "mine.yaml").write_text(edited)
     imported = schema_output(tmp_path / "imported")
-    monkeypatch.chdir(tmp_path)
-    executor.run_import(schema=imported, schema_file="mine.yaml")
+    executor.run_import(schema=imported, schema_file=resolve_files("mine.yaml", base=tmp_path))
     assert (imported.path / FILE).read_text() == edited
     assert read_schema(imported.path).columns["kind"].min_domain_mass == 0.9
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_schema_is_not_imported(tmp_path: Path) -> None:
     imported = schema_output(tmp_path / "imported")
     (tmp_path / "mine.yaml").write_text("format: tidemill.schema/1\ncolumns:\n  a: {tipe: int}\n")
     with pytest.raises(DataError) as caught:
-        executor.run_import(schema=imported, schema_file=str(tmp_path / "mine.yaml"))
+        executor.run_import(schema=imported, schema_file=resolve_files("mine.yaml", base=tmp_path))
     assert caught.value.where.endswith("mine.yaml:3")
     assert "did you mean 'type'" in caught.value.hint
     assert list(imported.path.iterdir()) == []

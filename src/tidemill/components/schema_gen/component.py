@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidemill.dsl.component import Input, Outputs, component
+from tidemill.types.source import FileSet
 from tidemill.types.standard import ExampleStatistics, Schema
 
 
@@ -27,10 +28,10 @@ def SchemaGen(
 
 
 @component(executor="tidemill.components.schema_gen.executor:run_import")
-def ImportSchemaGen(*, schema_file: str) -> SchemaGenOutputs:
+def ImportSchemaGen(schema_file: FileSet) -> SchemaGenOutputs:
     """Use a schema that people wrote or edited.
 
-    schema_file: path of the YAML file, relative to the directory the run was started in.
+    schema_file: the one YAML file, `files("schema.yaml")`. An edit to it is seen by the cache.
 
-    Errors: DataError with file, line and key for anything that is not a schema.
+    Errors: DataError with file, line and key for anything that is not a schema, or several files.
     """

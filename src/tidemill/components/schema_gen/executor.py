@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from tidemill.data.infer import infer_schema
 from tidemill.data.schema_file import FILE, load_schema, write_schema
 from tidemill.data.statistics import read_statistics
+from tidemill.errors import DataError
+from tidemill.storage.uri import local_path
+from tidemill.types.source import FileSet
 from tidemill.types.standard import ExampleStatistics, Schema
 
 
@@ -23,9 +25,12 @@ def run(
     print(f"{len(inferred.columns)} columns, {domains} with a domain")
 
 
-def run_import(*, schema: Schema, schema_file: str) -> None:
+def run_import(*, schema: Schema, schema_file: FileSet) -> None:
     """Check `schema_file` and copy it, comments and all."""
-    source = Path(schema_file)
+    if len(schema_file.files) != 1:
+        found = f"{schema_file.pattern!r} matches {len(schema_file.files)} files"
+        raise DataError(f"{found}; a schema is one file")
+    source = local_path(schema_file.files[0].uri)
     checked = load_schema(source)
     shutil.copyfile(source, schema.path / FILE)
     print(f"{len(checked.columns)} columns from {source}")
