@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from tidemill.metadata.model import (
     NodeState,
     PropertyType,
 )
-from tidemill.metadata.sql import SqlStore, open_store
+from tidemill.metadata.sql import SqlStore, dialect, open_store
 from tidemill.testing.store_stories import claim_node, end_node, start_run
 
 PYTHON = os.environ.get("TIDEMILL_MLMD_PYTHON", "")
@@ -231,7 +230,7 @@ def test_a_store_that_mlmd_made_becomes_ours(path: Path) -> None:
 
 def describe(path: Path) -> dict[str, Any]:
     """Tables, columns, keys and indexes of a database, without tidemill's own."""
-    with sqlite3.connect(path) as db:
+    with dialect.driver().connect(path) as db:
         tables = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found: dict[str, Any] = {}
         for table in sorted(t for t in tables if not t.startswith("tidemill_")):
@@ -259,7 +258,7 @@ def describe(path: Path) -> dict[str, Any]:
     return found
 
 
-def condition(db: sqlite3.Connection, index: str) -> str:
+def condition(db: Any, index: str) -> str:
     ddl = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (index,)).fetchone()[0] or ""
     return " ".join(ddl.partition("WHERE")[2].replace("`", "").split())
 

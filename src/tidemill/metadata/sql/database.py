@@ -163,6 +163,13 @@ class Database:
         self._known.types.update(tx.types.maps[0])
         self._known.contexts.update(tx.contexts.maps[0])
 
+    def settle(self) -> None:
+        """Put a database that is known to be ours into the mode we write in; outside any transaction."""
+        try:
+            self.place.settle(self.connection())
+        except dialect.driver().Error as error:
+            raise self.place.explain(error) from error
+
     def connection(self) -> Connection:
         """This thread's connection, opened when it has none."""
         if self._process != os.getpid():

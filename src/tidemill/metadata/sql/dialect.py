@@ -122,12 +122,35 @@ class Place:
         try:
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA synchronous = FULL")
-            if not self.read_only:
-                _choose_journal(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def settle(self, connection: Connection) -> None:
+        """Bring a database that is ours into the state we write in. Raises the driver's errors.
+
+        Write-ahead log where it is safe, a rollback journal elsewhere. The mode is kept in the file, so a
+        store must not be shared by processes that link a fixed and an unfixed SQLite: the last one to
+        open it decides.
+        """
+        safe = wal_is_safe(driver().sqlite_version_info)
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if self.read_only or safe == (mode == "wal"):
+            return
+        try:
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
+        except driver().OperationalError as error:
+            if not str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
+                raise
+            if safe:
+                return  # somebody is writing; both modes are safe, and the next to open tries again
+            raise StoreError(
+                "another process uses the database with a write-ahead log, which SQLite "
+                f"{driver().sqlite_version} of this process cannot do safely (WAL-reset bug)",
+                where=str(self.path),
+                hint="end that process, or install pysqlite3 here: pip install 'tidemill[sqlite]'",
+            ) from error
 
     def explain(self, error: Exception) -> StoreError:
         """What an error of the driver means, for people."""
@@ -137,6 +160,9 @@ class Place:
             if name.startswith(prefix):
                 what, hint = meaning.format(error=error, seconds=BUSY_SECONDS), mend
                 break
+        if self.read_only and name.startswith("SQLITE_READONLY"):
+            what = "the database has a write-ahead log, which also readers keep in files beside it"
+            hint = "let this user write in its folder, or copy the database to another one"
         return StoreError(what, where=str(self.path), hint=hint)
 
 
@@ -196,28 +222,4 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise StoreError(
             f"the folder {folder} cannot be made: {error.strerror}", where=str(folder)
-        ) from error
-
-
-def _choose_journal(connection: Connection) -> None:
-    """Write-ahead log where it is safe, a rollback journal elsewhere.
-
-    The mode is kept in the file, so a store must not be shared by processes that link a fixed and an
-    unfixed SQLite: the last one to open it decides.
-    """
-    safe = wal_is_safe(driver().sqlite_version_info)
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if safe == (mode == "wal"):
-        return
-    try:
-        connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
-    except driver().OperationalError as error:
-        if not str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
-            raise
-        if safe:
-            return  # somebody is writing; a rollback journal is safe too, and the next to open it tries again
-        raise StoreError(
-            "another process uses the database with a write-ahead log, which SQLite "
-            f"{driver().sqlite_version} of this process cannot do safely (WAL-reset bug)",
-            hint="end that process, or install pysqlite3 here: pip install 'tidemill[sqlite]'",
         ) from error

@@ -139,6 +139,7 @@ def prepare(database: Database) -> None:
     with database.reading() as tx:
         tables = _tables(tx)
         complete = _is_complete(tx, tables, str(database.place.path))
+    database.settle()
     if complete:
         return
     if database.place.read_only:
