@@ -49,8 +49,11 @@ lint: setup  ## ruff, import rules, size rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/house_rules.py
 
-type: setup  ## mypy, strict
+type: setup  ## mypy, strict; each example on its own, as its users see it
 	@$(BIN)/mypy
+	@for example in examples/*/; do \
+	  (cd $$example && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml .) || exit 1; \
+	done
 
 bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/overhead.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from tidemill.dsl.channel import Channel, channel_parts
 from tidemill.dsl.location import caller
@@ -128,6 +128,12 @@ class Pipeline:
         return f"<pipeline {self.name}>"
 
 
+@overload
+def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
+@overload
+def pipeline(
+    *, name: str = "", schedule: Schedule | None = None, options: NodeOptions | None = None
+) -> Callable[[Callable[..., Any]], Pipeline]: ...
 def pipeline(
     function: Callable[..., Any] | None = None,
     /,
@@ -135,7 +141,7 @@ def pipeline(
     name: str = "",
     schedule: Schedule | None = None,
     options: NodeOptions | None = None,
-) -> Any:
+) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
     """Make a pipeline of a function: its arguments are runtime parameters, the nodes it makes are its nodes.
 
     @pipeline(schedule=Schedule("@daily"))
