@@ -136,6 +136,8 @@ class StoreQuestions:
     def test_blessed_again_from_the_cache(self, store: MetadataStore) -> None:
         """A model that several runs share counts under the date of each of them."""
         shared = train_and_judge(store, "r5", blessed=1, date="2024-01-05")
+        start_run(store, "r1", date="2024-01-01", pipeline="other")
+        end_node(store, "r1", "trainer", state=NodeState.CACHED, outputs={"model": [shared]})
         assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-03") is None
         start_run(store, "r2", date="2024-01-02")
         end_node(store, "r2", "trainer", state=NodeState.CACHED, outputs={"model": [shared]})
@@ -144,8 +146,10 @@ class StoreQuestions:
     def test_a_judged_model_is_an_input_of_the_judge(self, store: MetadataStore) -> None:
         """A model that only came from the same run, or a verdict of another type, blesses nothing."""
         start_run(store, "r1")
-        made = end_node(store, "r1", "trainer", outputs={"model": [model()]}).only("model")
         verdict = Artifact(type="ModelBlessing", uri="u", custom_properties={"blessed": 1})
+        made = end_node(
+            store, "r1", "trainer", outputs={"model": [model()], "praises_itself": [verdict]}
+        ).only("model")
         end_node(store, "r1", "evaluator", outputs={"blessing": [verdict]})
         other = Artifact(type="Examples", uri="u", custom_properties={"blessed": 1})
         end_node(store, "r1", "validator", inputs={"model": [made]}, outputs={"x": [other]})

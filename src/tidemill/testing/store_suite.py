@@ -12,6 +12,7 @@ call opens the same one again, as another process would. It must be picklable.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -124,6 +125,24 @@ class _Runs:
         assert found is not None
         assert (found.state, found.owner) == (state, "driver")
         assert found.end_time >= found.create_time
+
+    def test_a_refused_run_leaves_nothing(self, store: MetadataStore) -> None:
+        """Neither in the database nor in the store's memory, where ids are kept."""
+        before = store.statistics()
+        run = Run(
+            id="r1", pipeline="taxi", version="v1", state=RunState.RUNNING, root="lone surrogate \ud800"
+        )
+        with pytest.raises(StoreError):
+            store.create_run(run, TYPES)
+        with pytest.raises(StoreError, match="JSON"):
+            store.create_run(replace(run, root="", parameters={"a": {1, 2}}), TYPES)
+        assert store.statistics() == before
+        start_run(store, "r1")
+        claim = claim_node(store, "r1", "a")
+        contexts = store.get_contexts_by_execution(claim.execution_id)
+        assert {c.type: c.name for c in contexts} == {
+            "pipeline": "taxi", "pipeline_run": "r1", "node": "taxi.a",
+        }  # fmt: skip
 
     def test_types_grow_and_never_change(self, store: MetadataStore) -> None:
         """New properties are added; one of another type, or another base, refuses the whole run."""

@@ -44,12 +44,12 @@ def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> None
         tx, names.RUN, run.id
     ):
         raise StoreError(f"there is a run {run.id!r} in this store already", hint="choose another run id")
+    parameters = _json(run)
     names.register(tx, types)
     pipeline_context = names.ensure_context(tx, names.PIPELINE, run.pipeline)
     facts = {"pipeline_version": run.version, **({"date": run.date} if run.date else {})}
     context = names.add_context(tx, names.RUN, run.id, facts)
     tx.insert("ParentContext", "context_id, parent_context_id", (context, pipeline_context))
-    parameters = json.dumps(dict(run.parameters), sort_keys=True)
     tx.insert(
         "tidemill_run",
         f"{_RUN_COLUMNS}, context_id",
@@ -99,6 +99,15 @@ def get_runs(tx: Transaction, *, pipeline: str, state: RunState | None, limit: i
         [*values, max(limit, 0)],
     )
     return [_run(row) for row in rows]
+
+
+def _json(run: Run) -> str:
+    try:
+        return json.dumps(dict(run.parameters), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"the parameters of run {run.id} are not JSON: {error}", where=run.pipeline
+        ) from error
 
 
 def _run(row: Row) -> Run:
