@@ -68,7 +68,7 @@ def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in given:
             if p.required:
                 raise RunnerError(f"runtime parameter {name!r} has no value", hint=f"pass --param {name}=...")
-            bound[name] = p.default
+            bound[name] = float(p.default) if p.type == "float" else p.default
             continue
         bound[name] = _read(p, given[name])
     return bound
