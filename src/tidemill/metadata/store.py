@@ -45,8 +45,9 @@ class MetadataStore(Protocol):
 
     def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
         """Start a run: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact types
-        that its nodes use. StoreError when the id is taken or a type contradicts a stored one
-        (property of another type; new properties are added)."""
+        that its nodes use. StoreError when the id is taken or holds a `/`, when parameters are not
+        JSON, or when a type contradicts a stored one (property of another type, another base type; new
+        properties are added)."""
 
     def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
         """Make `owner` drive a RUNNING run that `expected_owner` drove. False when it was not so."""
@@ -58,7 +59,7 @@ class MetadataStore(Protocol):
         """One run, or None."""
 
     def get_runs(self, *, pipeline: str = "", state: RunState | None = None, limit: int = 100) -> list[Run]:
-        """Runs, newest first."""
+        """Runs, newest first (in order of creation)."""
 
     # --- claim and publish -----------------------------------------------------------------------
 
@@ -68,14 +69,19 @@ class MetadataStore(Protocol):
         Granted when the node never ran, or when it is RUNNING, FAILED or CANCELED under a lower
         attempt (request.attempt None counts as the next one). A grant raises the fence by one,
         records a RUNNING execution and marks an execution it takes over as FAILED. Never granted
-        when the node succeeded, nor when the run is not RUNNING (RunnerError).
+        when the node succeeded; RunnerError when the run is unknown or not RUNNING. Attempts count
+        from 1 (StoreError).
         """
 
     def publish(self, claim: Claim, publication: Publication) -> int:
         """End the claimed attempt: execution, artifacts, events, contexts, node, all or nothing.
 
         Returns the execution id. Publishing the same end of the same claim twice is a no-op, so a
-        lost answer can be asked for again. FencedError when the claim is stale; nothing changed.
+        lost answer can be asked for again. FencedError when the claim is stale; StoreError when the
+        publication makes no sense (an id, type, property or value that cannot be stored). Nothing
+        changed then. What a FAILED or CANCELED attempt put out is recorded as ABANDONED, never LIVE; a
+        SKIPPED node has no outputs. The message of a FAILED or SKIPPED end is also kept in the
+        execution, as the custom property `error` or `skip_reason`.
         """
 
     # --- reading ---------------------------------------------------------------------------------
@@ -124,13 +130,15 @@ class MetadataStore(Protocol):
     ) -> Artifact | None:
         """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
         execution took as input whose output ModelBlessing has `blessed` = 1. With `before`, only
-        from runs whose date is earlier; without, from any run."""
+        from runs that have an earlier date (any run that put it out, or out of the cache again, will
+        do); without, from any run."""
 
     def get_window(
         self, pipeline: str, node_id: str, output: str, *, spans: int, until: int, passed: str = ""
     ) -> list[Artifact]:
-        """The newest LIVE output per span, for `spans` spans ending before `until`, oldest first.
-        `passed` names a node that must have succeeded in the same run."""
+        """The newest LIVE output per span, for the newest `spans` spans below `until` that have one,
+        oldest first: a missing span is replaced by an older one. `passed` names a node that must have
+        succeeded in the same run (any run that put the artifact out will do)."""
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table, for `doctor` and the curious."""
