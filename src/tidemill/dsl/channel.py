@@ -45,7 +45,7 @@ class Channel(Placeholder):
             raise AttributeError(name)
         declared = self._type.declared_properties()
         if name != "uri" and name not in declared:
-            what = f"output {self._output!r} is a {self._type.TYPE_NAME}, which has no property {name!r}"
+            what = f"output {self._output!r} is {self._type.TYPE_NAME}, which has no property {name!r}"
             self._node.note(what, did_you_mean(name, [*declared, "uri"]), where=caller())
         return ArtifactProperty(self, name)
 

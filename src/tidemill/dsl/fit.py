@@ -17,6 +17,7 @@ from tidemill.types.artifact import Artifact
 from tidemill.types.json import not_json
 from tidemill.types.source import FileSet
 
+_UNIONS = (typing.Union, types.UnionType)
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
@@ -30,14 +31,14 @@ def mismatch(value: Any, annotation: Any) -> str:
         return _placeholder_mismatch(value, annotation)
     if isinstance(value, str) and "\0" in value:
         return _text_mismatch(value, annotation)
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         found = [mismatch(value, arg) for arg in args]
         return "" if "" in found else _nested_reason(found) or _expected(annotation, value)
     if origin is typing.Literal:
         fits = any(type(arg) is type(value) and arg == value for arg in args)
         return "" if fits else _expected(annotation, value)
     if (origin or annotation) is collections.abc.Callable:
-        return "" if callable(value) else _expected("a function", value)
+        return "" if callable(value) else _expected(annotation, value)
     if isinstance(value, (list, tuple)):
         if not _takes_any(annotation) and (origin or annotation) not in _LISTS:
             return _expected(annotation, value)
@@ -54,12 +55,12 @@ _PLAIN = (int, float, str, bool, bytes, type(None))
 
 def _plain_mismatch(value: Any, annotation: Any, origin: Any) -> str:
     if annotation is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return not_json(value)
+        return not_json(value, "it")
     if annotation in _PLAIN:
-        return not_json(value) if type(value) is annotation else _expected(annotation, value)
+        return not_json(value, "it") if type(value) is annotation else _expected(annotation, value)
     if (origin or annotation) in (*_LISTS, *_DICTS):
         return _expected(annotation, value)
-    return _expected("files(...)", value) if annotation is FileSet else not_json(value)
+    return _expected(annotation, value) if annotation is FileSet else not_json(value, "it")
 
 
 def _takes_any(annotation: Any) -> bool:
@@ -104,11 +105,11 @@ def _placeholder_mismatch(value: Placeholder, annotation: Any) -> str:
     if kind is None:
         return ""
     if issubclass(kind, Artifact):
-        return f"{value.describe()} is a {kind.TYPE_NAME}, which holds no plain value"
+        return f"{value.describe()} is {kind.TYPE_NAME}, which holds no plain value"
     if kind is bytes:
         return f"{value.describe()} is bytes, which cannot be a parameter; take it as Input[Bytes]"
     if not _accepts(annotation, kind):
-        return f"expected {_shown(annotation)}, but {value.describe()} is a {kind.__name__}"
+        return f"expected {_shown(annotation)}, but {value.describe()} is {kind.__name__}"
     return _files_mismatch(value) if isinstance(value, SourceFiles) else ""
 
 
@@ -134,7 +135,7 @@ def _accepts(annotation: Any, kind: type) -> bool:
         return True
     if origin is Annotated:
         return _accepts(args[0], kind)
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         return any(_accepts(arg, kind) for arg in args)
     if origin is typing.Literal:
         return any(type(arg) is kind for arg in args)
@@ -151,8 +152,17 @@ def _expected(annotation: Any, value: Any) -> str:
 
 
 def _shown(annotation: Any) -> str:
-    if isinstance(annotation, str):
-        return annotation
-    plain = isinstance(annotation, type) and not typing.get_args(annotation)
-    text = annotation.__name__ if plain else str(annotation)
-    return text.replace("typing.", "").replace("collections.abc.", "")
+    """The annotation as people write it, alike in every version of Python."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in _UNIONS:
+        return " | ".join(map(_shown, args))
+    if origin is Annotated:
+        return _shown(args[0])
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if (origin or annotation) is collections.abc.Callable:
+        return "a function"
+    if args:
+        return f"{origin.__name__}[{', '.join(map(_shown, args))}]"
+    special = {type(None): "None", Ellipsis: "...", FileSet: "files(...)"}
+    return special.get(annotation) or getattr(annotation, "__name__", str(annotation))

@@ -15,6 +15,7 @@ from tidemill.dsl.channel import Channel, channel_parts
 from tidemill.dsl.fit import mismatch
 from tidemill.dsl.location import caller
 from tidemill.dsl.options import NodeOptions
+from tidemill.dsl.placeholder import Placeholder
 from tidemill.dsl.resolver import LatestBlessed, RollingWindow
 from tidemill.dsl.signature import InputSpec, ParameterSpec
 from tidemill.errors import Problem, did_you_mean
@@ -197,5 +198,7 @@ def _suggest_output(channel: Channel, spec: InputSpec) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Placeholder):
+        return value.describe()
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

@@ -44,6 +44,9 @@ class Placeholder:
 
     __str__ = lambda self: format(self)  # noqa: E731 - one behaviour, two names
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def __bool__(self) -> NoReturn:
         self._refuse("test it with if, and, or, not")
 
@@ -92,7 +95,7 @@ def split_text(text: str) -> list[str | Placeholder]:
     return parts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RuntimeParameter(Placeholder):
     """A parameter of the pipeline, given when a run starts."""
 
@@ -111,7 +114,7 @@ class RuntimeParameter(Placeholder):
         return {"int": int, "float": float, "str": str, "bool": bool}.get(self.type)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunFact(Placeholder):
     """A fact about the run."""
 
@@ -123,7 +126,7 @@ class RunFact(Placeholder):
         return f"run.{self.name}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EnvironmentVariable(Placeholder):
     """An environment variable where the node runs."""
 
@@ -136,7 +139,7 @@ class EnvironmentVariable(Placeholder):
         return f"env({self.name!r})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ArtifactProperty(Placeholder):
     """A property, or the uri, of an output."""
 
@@ -153,7 +156,7 @@ class ArtifactProperty(Placeholder):
         return self.channel.property_kind(self.name)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SourceFiles(Placeholder):
     """External files, looked up when the node is resolved."""
 

@@ -129,15 +129,17 @@ class MetadataStore(Protocol):
         self, pipeline: str, node_id: str, output: str, *, before: str = ""
     ) -> Artifact | None:
         """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
-        execution took as input whose output ModelBlessing has `blessed` = 1. With `before`, only
-        from runs that have an earlier date (any run that put it out, or out of the cache again, will
-        do); without, from any run."""
+        execution took as input whose output ModelBlessing has `blessed` = 1.
+
+        Newest by the execution that put it out, from the cache or newly made. With `before`, only runs
+        of an earlier date count, as makers and as judges, and a later date is newer."""
 
     def get_window(
         self, pipeline: str, node_id: str, output: str, *, spans: int, until: int, passed: str = ""
     ) -> list[Artifact]:
         """The newest LIVE output per span, for the newest `spans` spans below `until` that have one,
-        oldest first: a missing span is replaced by an older one. `passed` names a node that must have
+        oldest first: a missing span is replaced by an older one. Newest by the execution that put it
+        out, from the cache or newly made. `passed` names a node that must have
         succeeded in the same run (any run that put the artifact out will do)."""
 
     def statistics(self) -> Mapping[str, int]:

@@ -128,10 +128,10 @@ class StoreQuestions:
         days = {d: train_and_judge(store, f"r{d}", blessed=1, date=f"2024-01-0{d}") for d in (3, 1, 2)}
         train_and_judge(store, "undated", blessed=1)
         for day in (1, 2, 3):
-            # The newest artifact of the earlier days, and 3 was trained first.
-            earlier = [days[d] for d in (3, 1, 2) if d < day]
             found = store.latest_blessed("taxi", "trainer", "model", before=f"2024-01-0{day}")
-            assert found == (earlier[-1] if earlier else None)
+            assert found == days.get(day - 1)
+        # Day 3 is the newest, although it was trained first.
+        assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-09") == days[3]
 
     def test_blessed_again_from_the_cache(self, store: MetadataStore) -> None:
         """A model that several runs share counts under the date of each of them."""
@@ -141,7 +141,29 @@ class StoreQuestions:
         assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-03") is None
         start_run(store, "r2", date="2024-01-02")
         end_node(store, "r2", "trainer", state=NodeState.CACHED, outputs={"model": [shared]})
+        # It was blessed on the fifth only, so on the third it was no champion yet.
+        assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-03") is None
+        verdict = Artifact(type="ModelBlessing", uri="u", custom_properties={"blessed": 1})
+        end_node(store, "r2", "evaluator", inputs={"model": [shared]}, outputs={"blessing": [verdict]})
         assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-03") == shared
+
+    def test_out_of_the_cache_is_as_new_as_newly_made(self, store: MetadataStore) -> None:
+        """Work that was done with A, then with B, then with A again, goes on with A."""
+        first = train_and_judge(store, "a", blessed=1, date="2024-01-01")
+        second = train_and_judge(store, "b", blessed=1, date="2024-01-01")
+        assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-02") == second
+        start_run(store, "a2", date="2024-01-01")
+        end_node(store, "a2", "trainer", state=NodeState.CACHED, outputs={"model": [first]})
+        for before in ("", "2024-01-02"):
+            assert store.latest_blessed("taxi", "trainer", "model", before=before) == first
+        made = {}
+        for run, uri in (("g1", "A"), ("g2", "B")):
+            start_run(store, run)
+            made[uri] = end_node(store, run, "gen", outputs={"x": [examples(1, uri=uri)]})
+        assert [a.uri for a in store.get_window("taxi", "gen", "x", spans=2, until=9)] == ["B"]
+        start_run(store, "g3")
+        end_node(store, "g3", "gen", state=NodeState.CACHED, outputs=made["A"].outputs)
+        assert [a.uri for a in store.get_window("taxi", "gen", "x", spans=2, until=9)] == ["A"]
 
     def test_a_judged_model_is_an_input_of_the_judge(self, store: MetadataStore) -> None:
         """A model that only came from the same run, or a verdict of another type, blesses nothing."""

@@ -23,30 +23,25 @@ _LAST_KEY = f"""
     ORDER BY c.execution_id DESC LIMIT 1
 """
 
-_PUT_OUT = f"""
-    SELECT 1 FROM Event o CROSS JOIN EventPath p CROSS JOIN tidemill_node n CROSS JOIN tidemill_run r
-    WHERE o.artifact_id = a.id AND o.type = {EventType.OUTPUT.value}
+_OUTPUT = f"""
+    CROSS JOIN Event o CROSS JOIN EventPath p CROSS JOIN Artifact a
+    WHERE o.execution_id = n.execution_id AND o.type = {EventType.OUTPUT.value}
     AND p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ?
-    AND n.execution_id = o.execution_id AND n.node_id = ?
-    AND r.id = n.run_id AND r.pipeline = ?
+    AND a.id = o.artifact_id AND a.state = {ArtifactState.LIVE.value}
 """
-"""Whether artifact `a` was put out, or put out again from the cache, as an output of a node."""
+"""What node `n` put out, or put out again from the cache, as an output."""
 
 _BLESSED = f"""
-    SELECT 1 FROM Event i CROSS JOIN Event b CROSS JOIN Artifact v CROSS JOIN Type t
-    CROSS JOIN ArtifactProperty q
+    SELECT 1 FROM Event i CROSS JOIN tidemill_node j CROSS JOIN tidemill_run k
+    CROSS JOIN Event b CROSS JOIN Artifact v CROSS JOIN Type t CROSS JOIN ArtifactProperty q
     WHERE i.artifact_id = a.id AND i.type = {EventType.INPUT.value}
+    AND j.execution_id = i.execution_id AND k.id = j.run_id
     AND b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
     AND v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
     AND t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
     AND q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = 1 AND q.int_value = 1
 """
-"""Whether artifact `a` was judged by an execution that put out a blessing."""
-
-_OF_NODE = f"""
-    FROM Attribution x CROSS JOIN Artifact a
-    WHERE x.context_id = ? AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value}
-"""
+"""Whether artifact `a` was judged by an execution (of run `k`) that put out a blessing."""
 
 
 def find_cached(tx: Transaction, cache_key: str, limit: int) -> list[int]:
@@ -70,17 +65,22 @@ def last_cache_key(tx: Transaction, pipeline: str, node_id: str) -> tuple[str, i
 
 def latest_blessed(tx: Transaction, pipeline: str, node_id: str, output: str, before: str) -> Artifact | None:
     """See MetadataStore."""
-    context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
-    values: list[object] = [context, output, node_id, pipeline]
-    earlier = ""
     if before:
-        earlier = " AND r.date <> '' AND r.date < ?"
-        values.append(before)
-    row = tx.row(
-        f"SELECT a.id {_OF_NODE} AND EXISTS ({_PUT_OUT}{earlier}) AND EXISTS ({_BLESSED}) "
-        "ORDER BY x.artifact_id DESC LIMIT 1",
-        values,
-    )
+        sql = (
+            f"SELECT a.id FROM tidemill_run r CROSS JOIN tidemill_node n {_OUTPUT} "
+            "AND r.pipeline = ? AND r.date <> '' AND r.date < ? AND n.run_id = r.id AND n.node_id = ? "
+            f"AND EXISTS ({_BLESSED} AND k.date <> '' AND k.date < ?) "
+            "ORDER BY r.date DESC, n.execution_id DESC LIMIT 1"
+        )
+        row = tx.row(sql, (output, pipeline, before, node_id, before))
+    else:
+        context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
+        sql = (
+            f"SELECT a.id FROM Association c CROSS JOIN tidemill_node n {_OUTPUT} "
+            f"AND c.context_id = ? AND n.execution_id = c.execution_id AND EXISTS ({_BLESSED}) "
+            "ORDER BY c.execution_id DESC LIMIT 1"
+        )
+        row = tx.row(sql, (output, context))
     return artifacts_by_id(tx, [row[0]])[0] if row else None
 
 
@@ -89,8 +89,7 @@ def get_window(
 ) -> list[Artifact]:
     """See MetadataStore."""
     context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
-    values: list[object] = [until, context, output, node_id, pipeline]
-    gate = ""
+    gate, values = "", [output, node_id, pipeline]
     if passed:
         states = ", ".join(f"'{s}'" for s in _SUCCEEDED)
         gate = (
@@ -98,18 +97,27 @@ def get_window(
             f" WHERE g.run_id = r.id AND g.node_id = ? AND g.state IN ({states}))"
         )
         values.append(passed)
+    # The execution that put the artifact out last: out of the cache counts as much as newly made.
+    newest = (
+        "SELECT MAX(n.execution_id) FROM Event o CROSS JOIN EventPath p CROSS JOIN tidemill_node n "
+        f"CROSS JOIN tidemill_run r WHERE o.artifact_id = a.id AND o.type = {EventType.OUTPUT.value} "
+        "AND p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ? "
+        f"AND n.execution_id = o.execution_id AND n.node_id = ? AND r.id = n.run_id AND r.pipeline = ?{gate}"
+    )
     rows = tx.each(
-        "SELECT s.int_value, a.id FROM ArtifactProperty s CROSS JOIN Attribution x CROSS JOIN Artifact a "
+        f"SELECT s.int_value, a.id, ({newest}) AS newest "
+        "FROM ArtifactProperty s CROSS JOIN Attribution x CROSS JOIN Artifact a "
         "WHERE s.name = 'span' AND s.is_custom_property = 0 AND s.int_value < ? "
         "AND x.context_id = ? AND x.artifact_id = s.artifact_id "
-        f"AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value} AND EXISTS ({_PUT_OUT}{gate}) "
-        "ORDER BY s.int_value DESC, a.id DESC",
-        values,
+        f"AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value} "
+        "ORDER BY s.int_value DESC, newest DESC",
+        [*values, until, context],
     )
-    newest: dict[int, int] = {}
-    for span, artifact_id in rows:
-        if span not in newest and len(newest) >= spans:
+    chosen: dict[int, int] = {}
+    for span, artifact_id, execution_id in rows:
+        if span not in chosen and len(chosen) >= spans:
             break
-        newest.setdefault(span, artifact_id)
-    by_id = {a.id: a for a in artifacts_by_id(tx, newest.values())}
-    return [by_id[newest[span]] for span in sorted(newest)]
+        if execution_id is not None:
+            chosen.setdefault(span, artifact_id)
+    by_id = {a.id: a for a in artifacts_by_id(tx, chosen.values())}
+    return [by_id[chosen[span]] for span in sorted(chosen)]

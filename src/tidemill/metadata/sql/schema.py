@@ -125,6 +125,7 @@ OWN_TABLES = (
 
 OWN_INDEXES = (
     Index("tidemill_run_pipeline", "tidemill_run", "pipeline, context_id"),
+    Index("tidemill_run_date", "tidemill_run", "pipeline, date"),
     Index("tidemill_run_context", "tidemill_run", "context_id"),
     Index("tidemill_node_cache_key", "tidemill_node", "cache_key, execution_id"),
     Index("tidemill_node_execution", "tidemill_node", "execution_id"),
