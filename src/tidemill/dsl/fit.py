@@ -18,6 +18,7 @@ from tidemill.types.json import not_json
 from tidemill.types.source import FileSet
 
 _UNIONS = (typing.Union, types.UnionType)
+_PLAIN = (int, float, str, bool, bytes, type(None))
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
@@ -44,13 +45,10 @@ def mismatch(value: Any, annotation: Any) -> str:
             return _expected(annotation, value)
         return _items_mismatch(value, origin, args, annotation)
     if isinstance(value, Mapping):
-        if isinstance(origin or annotation, type) and (origin or annotation) in (*_PLAIN, *_LISTS):
+        if (origin or annotation) in (*_PLAIN, *_LISTS, FileSet):
             return _expected(annotation, value)
         return _entries_mismatch(value, args[1] if len(args) == 2 else Any)
     return _plain_mismatch(value, annotation, origin)
-
-
-_PLAIN = (int, float, str, bool, bytes, type(None))
 
 
 def _plain_mismatch(value: Any, annotation: Any, origin: Any) -> str:
@@ -83,7 +81,7 @@ def _entries_mismatch(value: Mapping[Any, Any], item: Any) -> str:
         if not isinstance(key, str) or "\0" in key:
             shown = repr(key) if not isinstance(key, str) else "one with a placeholder in it"
             return f"keys must be plain str, got {shown}"
-        if why := _at(key, mismatch(entry, item)):
+        if why := not_json(key, "a key") or _at(key, mismatch(entry, item)):
             return why
     return ""
 
@@ -164,5 +162,5 @@ def _shown(annotation: Any) -> str:
         return "a function"
     if args:
         return f"{origin.__name__}[{', '.join(map(_shown, args))}]"
-    special = {type(None): "None", Ellipsis: "...", FileSet: "files(...)"}
-    return special.get(annotation) or getattr(annotation, "__name__", str(annotation))
+    special: dict[Any, str] = {type(None): "None", Ellipsis: "...", FileSet: "files(...)"}
+    return special[annotation] if annotation in special else getattr(annotation, "__name__", str(annotation))
