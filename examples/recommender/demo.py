@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -193,16 +194,26 @@ def next_steps(shop: Shop, newest: Night) -> list[str]:
     """Commands that show more."""
     root = " ".join(["", *shop.options])
     params = " ".join(["", *shop.params])
+    tidemill, python = command("tidemill"), command("python")
     return [
         "Look further:",
-        f"  tidemill runs list{root}",
-        f"  tidemill runs show {newest.run}{root}",
-        f"  tidemill lineage {newest.run} --format mermaid{root}",
-        f"  tidemill explain {PIPELINE} --date {newest.day} --param factors=16{params}{root}",
+        f"  {tidemill} runs list{root}",
+        f"  {tidemill} runs show {newest.run}{root}",
+        f"  {tidemill} lineage {newest.run} --format mermaid{root}",
+        f"  {tidemill} explain {PIPELINE} --date {newest.day} --param factors=16{params}{root}",
         "Change the story:",
-        f"  python examples/recommender/demo.py --drift 0 --root {shop.root}/calm    # tastes never change",
-        f"  python examples/recommender/demo.py --bad-day 2 --root {shop.root}/early # the second day is bad",
+        f"  {python} examples/recommender/demo.py --drift 0 --root {shop.root}/calm    # tastes never change",
+        f"  {python} examples/recommender/demo.py --bad-day 2 --root {shop.root}/early # the second day is bad",
     ]
+
+
+def command(name: str) -> str:
+    """How to call a program of this environment from here: by name if it is active, else by its path."""
+    here = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found and Path(found).resolve() == here.resolve():
+        return name
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 def main() -> int:
