@@ -194,7 +194,7 @@ def next_steps(shop: Shop, newest: Night) -> list[str]:
     """Commands that show more."""
     root = " ".join(["", *shop.options])
     params = " ".join(["", *shop.params])
-    tidemill, python = command("tidemill"), command("python")
+    tidemill, demo = command("tidemill"), f"{command('python')} examples/recommender/demo.py"
     return [
         "Look further:",
         f"  {tidemill} runs list{root}",
@@ -202,8 +202,8 @@ def next_steps(shop: Shop, newest: Night) -> list[str]:
         f"  {tidemill} lineage {newest.run} --format mermaid{root}",
         f"  {tidemill} explain {PIPELINE} --date {newest.day} --param factors=16{params}{root}",
         "Change the story:",
-        f"  {python} examples/recommender/demo.py --drift 0 --root {shop.root}/calm    # tastes never change",
-        f"  {python} examples/recommender/demo.py --bad-day 2 --root {shop.root}/early # the second day is bad",
+        f"  {demo} --drift 0 --root {shop.root}/calm    # tastes never change",
+        f"  {demo} --bad-day 2 --root {shop.root}/early # the second day is bad",
     ]
 
 
