@@ -6,6 +6,7 @@ OUT gets one JSON object: the IR and the code root, or the problems.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
@@ -99,15 +100,26 @@ def _find(module: ModuleType, path: Path, name: str) -> Pipeline:
             return made
     if "pipeline" in found:
         return found["pipeline"]
-    distinct = {id(v): n for n, v in found.items()}
-    if len(distinct) == 1:
-        return next(iter(found.values()))
+    distinct = list(dict.fromkeys(found.values()))
+    outer = distinct if len(distinct) == 1 else [p for p in distinct if p not in _inner(distinct)]
+    if len(outer) == 1:
+        return outer[0]
     if not found:
         hint = f"decorate a function with @pipeline, or assign Pipeline(...), or define {FACTORY}()"
         raise DefinitionError(f"{path.name} defines no pipeline", where=str(path), hint=hint)
-    names = ", ".join(sorted(distinct.values()))
+    names = ", ".join(sorted(found))
     hint = f"choose one: {path.name}:NAME, or call one of them `pipeline`"
     raise DefinitionError(f"{path.name} defines several pipelines: {names}", where=str(path), hint=hint)
+
+
+def _inner(pipelines: list[Pipeline]) -> set[Pipeline]:
+    """Those that are sub-pipelines of another one."""
+    inner: set[Pipeline] = set()
+    for candidate in pipelines:
+        # A function that only works as a sub-pipeline says nothing here; compiling it would tell why.
+        with contextlib.suppress(Exception):
+            inner.update(p for node in candidate.collect() for p in node.within)
+    return inner
 
 
 def _main(target: str, out: str) -> int:
