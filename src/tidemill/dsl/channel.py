@@ -66,10 +66,12 @@ class Outputs:
     def __init__(self, node: Node[Any]) -> None:
         self._node = node
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self[name]
+    if not TYPE_CHECKING:  # a type checker shall see the declared outputs only
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return self[name]
 
     def __getitem__(self, name: str) -> Any:
         node = self._node

@@ -16,7 +16,7 @@ from typing import Any
 
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
-from tidemill.dsl.channel import Channel, channel_parts
+from tidemill.dsl.channel import Channel, Outputs, channel_parts
 from tidemill.dsl.code import digest_of, module_of
 from tidemill.dsl.component import Component
 from tidemill.dsl.node import Node
@@ -184,6 +184,11 @@ class _Compiler:
 
     def _executor(self, node: Node[Any]) -> str:
         component = node.component
+        declared = component.signature.outputs_class
+        if not (component.executor or component.signature.problems or declared is Outputs):
+            what = f"component {component.name}: returns {declared.__name__}, but names no executor"
+            hint = "write @component(executor='module:function'), or take outputs as Output[...] arguments"
+            self.problems.append(Problem(what, component.where, hint))
         if not component.executor:
             return self._function(component.function, node)
         try:

@@ -14,7 +14,7 @@ __all__ = ["Component", "Input", "Output", "Outputs", "component"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-OutputsT = TypeVar("OutputsT", bound=Outputs)
+OutputsT = TypeVar("OutputsT", bound=Outputs | None)
 
 
 class Component(Generic[P, R]):
@@ -42,29 +42,29 @@ class Component(Generic[P, R]):
         return f"<component {self.name}>"
 
 
-class _Decorator:
-    """`@component(...)` with options, typed by what the function returns."""
+class _Declaration:
+    """`@component(executor=...)`: the function is a signature, so calls are typed by its arguments.
+
+    Not one more overload of `component`: a type checker gives up on overloads as soon as an argument
+    of the function has `Any` in its type, as function parameters have.
+    """
 
     def __init__(self, executor: str, names: dict[str, Any]) -> None:
         self.executor = executor
         self.names = names
 
-    @overload
-    def __call__(self, function: Callable[P, OutputsT]) -> Component[P, OutputsT]: ...
-    @overload
-    def __call__(self, function: Callable[..., Any]) -> Component[..., Outputs]: ...
-    def __call__(self, function: Callable[..., Any]) -> Component[..., Any]:
+    def __call__(self, function: Callable[P, OutputsT]) -> Component[P, OutputsT]:
         code = function.__code__
         where = f"{code.co_filename}:{code.co_firstlineno}"
         return Component(function, self.executor, where, self.names)
 
 
 @overload
-def component(function: Callable[P, OutputsT], /) -> Component[P, OutputsT]: ...
+def component(function: Callable[..., Any], /) -> Component[..., Any]: ...
 @overload
-def component(function: Callable[..., Any], /) -> Component[..., Outputs]: ...
+def component(*, executor: str) -> _Declaration: ...
 @overload
-def component(*, executor: str = "") -> _Decorator: ...
+def component() -> Callable[[Callable[..., Any]], Component[..., Any]]: ...
 def component(function: Callable[..., Any] | None = None, /, *, executor: str = "") -> Any:
     """Make a component of a typed function.
 
@@ -77,5 +77,5 @@ def component(function: Callable[..., Any] | None = None, /, *, executor: str = 
             (model.path / "weights.json").write_text(...)
             return loss
     """
-    decorator = _Decorator(executor, sys._getframe(1).f_locals)
-    return decorator if function is None else decorator(function)
+    declaration = _Declaration(executor, sys._getframe(1).f_locals)
+    return declaration if function is None else declaration(function)

@@ -69,6 +69,11 @@ COMPONENTS = {
         "component odd: the default of parameter 'x': it is a type, which is not JSON",
         "",
     ),
+    "no executor": (
+        "def odd(x: Any = 1) -> GoodOutputs: ...",
+        "component odd: returns GoodOutputs, but names no executor",
+        "write @component(executor='module:function'), or take outputs as Output[...] arguments",
+    ),
     "outputs that are no artifacts": (
         "def odd() -> OddOutputs: ...",
         "component odd: output 'loss' is float, which is not an artifact type",
@@ -82,6 +87,7 @@ def test_components(mistakes: Callable[[str], Found], declaration: str, what: st
     """Found once, in the decorator's line, however often and however well the component is used."""
     text = (
         "class OddOutputs(Outputs):\n    loss: float\n"
+        "class GoodOutputs(Outputs):\n    model: Model\n"
         f"@component  # here\n{declaration}\n"
         "@pipeline\ndef case():\n    judge(odd(x=1).outputs.model)\n    odd().with_id('again')\n"
     )
