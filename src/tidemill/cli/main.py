@@ -22,6 +22,7 @@ _COMMANDS = {
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
+    "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
 

@@ -20,10 +20,11 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-from tidemill.metadata.sql import reading, resolving, runs, schema
+from tidemill.metadata.sql import invariants, reading, resolving, runs, schema
 from tidemill.metadata.sql.claim import claim
 from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Place
+from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.publish import publish
 
 
@@ -188,6 +189,11 @@ class SqlStore:
             return resolving.get_window(
                 tx, pipeline, node_id, output, spans=spans, until=until, passed=passed
             )
+
+    def findings(self) -> list[Finding]:
+        """Everything in the record that breaks an invariant; see invariants.py."""
+        with self._database.reading() as tx:
+            return list(invariants.findings(tx))
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table."""

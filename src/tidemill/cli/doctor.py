@@ -1,0 +1,71 @@
+"""`tidemill doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from tidemill.cli.output import json_option, print_json
+from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.metadata.model import Artifact, ArtifactState, RunState
+from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.sql.invariants import NAMES, Finding
+from tidemill.runtime import owner
+from tidemill.runtime.resolve import DIGEST
+from tidemill.storage.manifest import damage
+from tidemill.storage.uri import is_local, local_path
+
+_PAGE = 1000
+
+
+@click.command()
+@workspace_options
+@click.option("--deep", is_flag=True, help="Read every artifact's files and compare their hashes, too.")
+@json_option
+def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
+    """Check that nothing in the record is lost, doubled or contradictory. Changes nothing.
+
+    Every artifact's files are looked for, and their sizes compared; --deep reads them. The exit code is 1
+    when something is wrong. Runs whose runner died are mentioned: the same command resumes them.
+    """
+    store = workspace.open_existing()
+    try:
+        found = [*store.findings(), *_damaged(store, deep)]
+        died = [run.id for run in store.get_runs(state=RunState.RUNNING, limit=_PAGE)
+                if owner.is_alive(run.owner) is False]  # fmt: skip
+        counts = store.statistics()
+    finally:
+        store.close()
+    if as_json:
+        print_json({
+            "findings": [{"invariant": f.invariant, "what": f.what} for f in found],
+            "resumable": died, "rows": dict(counts),
+        })  # fmt: skip
+    else:
+        for finding in found:
+            click.echo(f"{click.style(finding.invariant, fg='red')}: {finding.what}")
+        for run_id in died:
+            click.echo(f"run {run_id} was left by a runner that died; the same command resumes it")
+        verdict = f"{len(found)} findings" if found else "sound"
+        runs, artifacts = counts["tidemill_run"], counts["Artifact"]
+        click.echo(f"{verdict}: {runs} runs, {artifacts} artifacts, {len(NAMES) + 1} invariants")
+    raise click.exceptions.Exit(1 if found else 0)
+
+
+def _damaged(store: SqlStore, deep: bool) -> Iterator[Finding]:
+    """LIVE artifacts whose files are not as they were published."""
+    for artifact in _live(store):
+        if wrong := damage(local_path(artifact.uri), deep=deep):
+            yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
+
+
+def _live(store: SqlStore) -> Iterator[Artifact]:
+    """Every LIVE artifact that tidemill sealed on a local disk, page by page."""
+    newest = store.get_artifacts(limit=1)
+    last = newest[0].id if newest else 0
+    for start in range(1, last + 1, _PAGE):
+        for artifact in store.get_artifacts_by_id(range(start, min(start + _PAGE, last + 1))):
+            sealed = DIGEST in artifact.custom_properties and is_local(artifact.uri)
+            if sealed and artifact.state is ArtifactState.LIVE:
+                yield artifact
