@@ -157,6 +157,22 @@ def test_one_place_per_mistake_however_deep_it_lies() -> None:
     assert problem.what.startswith("outer.inner.judge: parameter 'loss': expected float, but run.date is str")
 
 
+def test_a_runtime_parameter_belongs_to_its_pipeline_even_if_another_has_one_of_its_name() -> None:
+    made: list[Any] = []
+
+    @pipeline
+    def other(rate: float = 0.1) -> None:
+        made.append(judge(loss=rate))
+
+    @pipeline
+    def case(rate: float = 0.9) -> None:
+        made[0] >> read()
+
+    compile_pipeline(other)
+    with pytest.raises(DefinitionError, match="judge: runtime parameter 'rate' belongs to another pipeline"):
+        compile_pipeline(case)
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [
