@@ -21,7 +21,7 @@ from tidemill.components import (
     Transform,
 )
 
-THRESHOLDS = {
+THRESHOLDS: dict[str, dict[str, float | str]] = {
     "lift_over_popularity": {"lower": 1.2},
     "ndcg@10": {"min_change": 0.002, "direction": "higher"},
 }
