@@ -142,6 +142,12 @@ class Node(Generic[R]):
         for item in items:
             if isinstance(item, RollingWindow):
                 self._check_window(name, spec, item)
+            if isinstance(item, LatestBlessed) and not spec.optional and len(items) == 1:
+                wanted = spec.type.TYPE_NAME
+                self.note(
+                    f"input {name!r} is required, but there is no blessed {wanted} in a first run",
+                    f"declare it as Input[{wanted}] | None = None",
+                )
             channel = item.channel if isinstance(item, LatestBlessed | RollingWindow) else item
             self._check_channel(name, spec, channel)
         if items:

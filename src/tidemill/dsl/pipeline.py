@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import typing
 from collections.abc import Callable, Sequence
@@ -123,6 +124,12 @@ class Pipeline:
                 node.made_in = (self, *node.made_in)
             if (outer := collecting.get()) is not None:
                 outer.extend(nodes)
+
+    def with_id(self, name: str) -> Pipeline:
+        """The same pipeline under another name: needed to use one twice as a sub-pipeline."""
+        other = copy.copy(self)
+        other.name, other.where, other.problems = name, caller(), []
+        return other
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"

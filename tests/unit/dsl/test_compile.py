@@ -83,6 +83,24 @@ def test_a_pipeline_compiles_the_same_alone_and_after_being_a_part() -> None:
     assert ids(alone) == ["judge"]
 
 
+def test_a_sub_pipeline_is_used_twice_under_two_names() -> None:
+    @pipeline(options=NodeOptions(retries=2))
+    def part(loss: float) -> Any:
+        return judge(loss=loss)
+
+    @pipeline
+    def whole() -> None:
+        part(loss=1.0) >> part.with_id("second")(loss=2.0)
+
+    ir = compile_pipeline(whole)
+    assert ids(ir) == ["part.judge", "second.judge"]
+    assert ir.node("second.judge").after == ("part.judge",)
+    assert ir.node("second.judge").options.retries == 2
+    inner = Pipeline("inner", nodes=[judge()])
+    both = Pipeline("both", nodes=[inner, Pipeline("other", nodes=[judge(loss=1.0)]).with_id("renamed")])
+    assert ids(compile_pipeline(both)) == ["inner.judge", "renamed.judge"]
+
+
 def test_an_earlier_run_of_a_node_is_no_reason_to_wait_but_its_value_is() -> None:
     """The judge is defined first; it may run first unless it needs something of this run."""
     model = train(read().outputs.examples)

@@ -130,6 +130,11 @@ RESOLVERS = {
         "judge: input 'baseline' takes Model, but read.outputs.examples is Examples",
         "",
     ),
+    "latest into a required input": (
+        "new = train(read().outputs.examples)\njudge(latest_blessed(new.outputs.model))  # here",
+        "judge: input 'model' is required, but there is no blessed Model in a first run",
+        "declare it as Input[Model] | None = None",
+    ),
     "latest of a node": (
         "new = train(read().outputs.examples)\njudge(new.outputs.model, latest_blessed(new))  # here",
         "judge: input 'baseline' takes an output, got the node train",
