@@ -18,7 +18,7 @@ _COMMANDS = {
         "explain",
         "Say what a run would reuse, and what it would run and why.",
     ),
-    "runs": ("tidemill.cli.runs", "runs", "List and show runs."),
+    "runs": ("tidemill.cli.runs", "runs", "List, show and compare runs."),
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tidemill.cli.compare import compare_runs
 from tidemill.cli.output import duration, first_line, json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
@@ -17,7 +18,10 @@ from tidemill.runtime.launch import REASON
 
 @click.group()
 def runs() -> None:
-    """List and show runs."""
+    """List, show and compare runs."""
+
+
+runs.add_command(compare_runs)
 
 
 @runs.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -59,6 +60,9 @@ def run(
     record = {"format": "tidemill.evaluation/1", "splits": list(splits), "rows": rows.num_rows, **found}
     record["model_id"], record["baseline_id"] = model.id, baseline_model.id if baseline_model else 0
     _write(evaluation.path / EVALUATION, record)
+    # In the record as well, so that runs can be compared without opening files.
+    finite = {name: value for name, value in found["model"].items() if math.isfinite(value)}
+    evaluation.custom_properties.update(finite)
     _bless(blessing, verdict, model, baseline_model)
 
 
