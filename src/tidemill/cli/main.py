@@ -23,6 +23,7 @@ _COMMANDS = {
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
+    "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
 

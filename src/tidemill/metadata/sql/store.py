@@ -20,7 +20,8 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-from tidemill.metadata.sql import invariants, reading, resolving, runs, schema
+from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.sql import invariants, reading, resolving, retention, runs, schema
 from tidemill.metadata.sql.claim import claim
 from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Place
@@ -189,6 +190,28 @@ class SqlStore:
             return resolving.get_window(
                 tx, pipeline, node_id, output, spans=spans, until=until, passed=passed
             )
+
+    # --- retention -------------------------------------------------------------------------------
+
+    def plan_retention(self, policy: RetentionPolicy) -> Retention:
+        """What a policy would let go. Changes nothing."""
+        with self._database.reading() as tx:
+            return retention.choose(tx, policy)
+
+    def mark_for_deletion(self, policy: RetentionPolicy) -> Retention:
+        """Take what a policy lets go out of use; StoreError while any run is RUNNING."""
+        with self._database.writing() as tx:
+            return retention.mark(tx, policy)
+
+    def get_marked(self) -> list[Artifact]:
+        """Artifacts in state MARKED_FOR_DELETION: their files are to be removed."""
+        with self._database.reading() as tx:
+            return retention.marked(tx)
+
+    def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
+        """Record that the files of marked artifacts are gone."""
+        with self._database.writing() as tx:
+            retention.mark_deleted(tx, artifact_ids)
 
     def findings(self) -> list[Finding]:
         """Everything in the record that breaks an invariant; see invariants.py."""

@@ -1,0 +1,109 @@
+"""`tidemill prune`."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tidemill.cli.output import json_option, moment, print_json, print_table
+from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.metadata.model import Artifact, Run, RunState
+from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.storage.removal import remove, size_of
+from tidemill.storage.uri import local_path
+
+_AGE = re.compile(r"(\d+)([dhm])")
+_SECONDS = {"d": 86400, "h": 3600, "m": 60}
+_ENDED = [s.value for s in RunState if s is not RunState.RUNNING]
+
+
+@click.command()
+@workspace_options
+@click.option(
+    "--keep-last",
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Complete runs of each pipeline that are always kept.",
+)
+@click.option(
+    "--older-than", default="", metavar="AGE", help="Only runs that ended so long ago: 30d, 12h, 45m."
+)
+@click.option("--pipeline", default="", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--state", type=click.Choice(_ENDED), help="Only runs that ended so.")
+@click.option("--yes", is_flag=True, help="Delete. Without it, only say what would be deleted.")
+@json_option
+def prune(
+    workspace: Workspace, keep_last: int, older_than: str, pipeline: str, state: str | None, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Delete the files of old runs that nothing kept refers to any more.
+
+    What a kept run made, used or reused stays, whoever made it: the champion, the days of a window, what
+    the cache handed on. The record stays too: a deleted artifact is still in the lineage, as DELETED. Files
+    outside of the root, such as pushed models, are never touched. Without --yes nothing is changed.
+    """
+    policy = RetentionPolicy(
+        root=str(workspace.root),
+        keep_last=keep_last,
+        pipeline=pipeline,
+        state=RunState(state) if state else None,
+        ended_before=int((time.time() - _age(older_than)) * 1000) if older_than else 0,
+    )
+    store = workspace.open()
+    try:
+        chosen = store.mark_for_deletion(policy) if yes else store.plan_retention(policy)
+        doomed = store.get_marked() if yes else list(chosen.artifacts)
+        freed = sum(size_of(local_path(a.uri)) for a in doomed)
+        if yes:
+            # Files first, then the record: after a crash in between, the next prune finds them marked.
+            for artifact in doomed:
+                remove(local_path(artifact.uri), workspace.root)
+            store.mark_deleted([a.id for a in doomed])
+            freed += sum(_sweep(run, chosen, workspace.root) for run in chosen.runs)
+    finally:
+        store.close()
+    _tell(chosen, doomed, freed, yes=yes, as_json=as_json)
+
+
+def _age(text: str) -> int:
+    match = _AGE.fullmatch(text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not an age; write 30d, 12h or 45m", param_hint="--older-than")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _sweep(run: Run, chosen: Retention, root: Path) -> int:
+    """Remove what attempts of a run left behind unpublished, and its logs; bytes freed."""
+    if run.root != str(root):
+        return 0
+    kept = {local_path(a.uri).resolve() for a in chosen.kept}
+    freed = 0
+    for attempt in [*(root / run.pipeline / run.id).glob("*/*"), root / "logs" / run.id]:
+        if attempt.is_dir() and not any(k.is_relative_to(attempt.resolve()) for k in kept):
+            freed += size_of(attempt)
+            remove(attempt, root)
+    return freed
+
+
+def _tell(chosen: Retention, doomed: list[Artifact], freed: int, *, yes: bool, as_json: bool) -> None:
+    if as_json:
+        answer: dict[str, Any] = {
+            "deleted": yes, "runs": [r.id for r in chosen.runs], "artifacts": [a.id for a in doomed],
+            "kept": [a.id for a in chosen.kept], "bytes": freed,
+        }  # fmt: skip
+        print_json(answer)
+        return
+    if chosen.runs:
+        rows = [(r.id, r.date or "-", r.state, moment(r.end_time)) for r in chosen.runs]
+        print_table(["RUN", "DATE", "STATE", "ENDED"], rows)
+    verb = "deleted" if yes else "would delete"
+    click.echo(f"{verb} {len(doomed)} artifacts of {len(chosen.runs)} runs, {freed / 1e6:.1f} MB")
+    if chosen.kept:
+        click.echo(f"kept {len(chosen.kept)} artifacts of these runs that a kept run refers to")
+    if not yes and doomed:
+        click.echo("nothing was changed; add --yes to delete")

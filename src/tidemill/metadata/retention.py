@@ -1,0 +1,39 @@
+"""Retention: which runs are kept, and which artifacts nobody kept refers to any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidemill.metadata.model import Artifact, Run, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPolicy:
+    """What may go: runs that ended, fit every condition, and are not among the newest.
+
+    The newest complete runs of each pipeline are always kept, so that the champion and the window of
+    the next run stay: the newest complete run refers to them.
+    """
+
+    root: str
+    """Only artifacts below this URI: what lies elsewhere, such as a pushed model, is never deleted."""
+    keep_last: int
+    """Complete runs to keep per pipeline, at least 1."""
+    pipeline: str = ""
+    """Only runs of this pipeline; of all when empty."""
+    state: RunState | None = None
+    """Only runs that ended so."""
+    ended_before: int = 0
+    """Only runs that ended before this moment (milliseconds since 1970-01-01); 0 for any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What a policy means for a store as it is now."""
+
+    runs: tuple[Run, ...]
+    """Runs whose artifacts may go, oldest first. Their rows stay: lineage is never lost."""
+    artifacts: tuple[Artifact, ...]
+    """Artifacts of these runs that nothing kept refers to."""
+    kept: tuple[Artifact, ...]
+    """Artifacts of these runs that stay, because a kept run made, used or reused them too."""
