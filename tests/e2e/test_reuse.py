@@ -139,3 +139,15 @@ def test_cache_can_be_off_and_can_expire(project) -> None:
     assert project.states(answer) == {"kept": "CACHED", "never": "COMPLETE", "short": "COMPLETE"}
     assert answer["nodes"]["never"]["message"] == "caching is off for this node"
     assert "s old, more than" in answer["nodes"]["short"]["message"]
+
+
+def test_a_run_may_reuse_nothing_and_still_be_reused_itself(project) -> None:
+    project.write("pipeline.py", PIPELINE)
+    project.write("helping.py", HELPER)
+    project.run()
+    answer = project.run("--no-cache")
+    assert project.states(answer) == COMPLETE
+    assert answer["nodes"]["fit"]["message"] == "caching is off in this run"
+    again = project.run()
+    assert project.states(again) == CACHED
+    assert f"execution {answer['nodes']['fit']['execution']}" in again["nodes"]["fit"]["message"]

@@ -36,12 +36,13 @@ _EXIT = {RunState.COMPLETE: 0, RunState.FAILED: 1, RunState.CANCELED: 130}
     show_default=True,
     help="`process`: each node in a process of its own. `none`: one after another in this one.",
 )
+@click.option("--no-cache", is_flag=True, help="Run every node, even if its result could be reused.")
 @click.option("--new", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")
 @click.option("--verbose", "-v", is_flag=True, help="Print the logs of the nodes as they grow.")
 @json_option
 def run(
     file: str, params: tuple[str, ...], date: str, workspace: Workspace, jobs: int, isolation: str,
-    new: bool, verbose: bool, as_json: bool,
+    no_cache: bool, new: bool, verbose: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the pipeline that FILE defines; what did not change since an earlier run is reused.
 
@@ -64,6 +65,7 @@ def run(
             root=str(workspace.root),
             jobs=jobs,
             isolation=cast("Isolation", isolation),
+            reuse="never" if no_cache else "allowed",
             listener=progress,
             cancel=cancel,
         )

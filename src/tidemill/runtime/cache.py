@@ -37,12 +37,15 @@ class Decision:
     outputs: Mapping[str, list[Artifact]]
 
 
-def decide(node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore) -> Decision:
+def decide(
+    node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *, reuse: bool = True
+) -> Decision:
     """Look for an execution to reuse. Never raises: what cannot be reused is run."""
     parts = key_parts(node, pipeline, resolved)
     key = digest(parts)
-    if not node.options.cache:
-        return Decision(key=key, parts=parts, reason="caching is off for this node", outputs={})
+    if not (reuse and node.options.cache):
+        where = "for this node" if reuse else "in this run"
+        return Decision(key=key, parts=parts, reason=f"caching is off {where}", outputs={})
     unusable = ""
     for execution_id in store.find_cached(key):
         outputs = store.get_outputs([execution_id]).get(execution_id, {})

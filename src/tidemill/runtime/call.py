@@ -13,6 +13,8 @@ from typing import Literal, Self, get_args
 from tidemill.errors import RunnerError, did_you_mean
 
 Isolation = Literal["process", "none"]
+Reuse = Literal["allowed", "never"]
+_CHOICES = {"isolation": get_args(Isolation), "reuse": get_args(Reuse)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class NodeCall:
     """Working directory of the executor; relative file patterns start here. Empty: the present one."""
     isolation: Isolation = "process"
     """`process`: the executor runs in a child process. `none`: in this one."""
+    reuse: Reuse = "allowed"
+    """`never`: run the node even if an equal execution could be reused."""
 
     def argv(self, python: str = sys.executable) -> list[str]:
         """The command line that launches this call."""
@@ -59,8 +63,8 @@ class NodeCall:
 
 
 def _read(name: str, text: str) -> int | str:
-    if name == "isolation" and text not in get_args(Isolation):
-        raise RunnerError(f"isolation {text!r} is unknown", hint=did_you_mean(text, get_args(Isolation)))
+    if name in _CHOICES and text not in _CHOICES[name]:
+        raise RunnerError(f"{name} {text!r} is unknown", hint=did_you_mean(text, _CHOICES[name]))
     if name not in ("iteration", "attempt"):
         return text
     try:

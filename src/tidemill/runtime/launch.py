@@ -149,7 +149,8 @@ class _Attempt:
             resolved = Resolver(self.store, self.run_record, workdir).resolve(self.node)
             self._note(resolved)
             crashpoint.reach("resolve.after")
-            decision = cache.decide(self.node, self.pipeline, resolved, self.store)
+            reuse = self.call.reuse == "allowed"
+            decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
             self.key = decision.key
             self.properties[REASON] = decision.reason
             self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)

@@ -43,6 +43,7 @@ calls = st.builds(
     code_root=words,
     workdir=words,
     isolation=st.sampled_from(["process", "none"]),
+    reuse=st.sampled_from(["allowed", "never"]),
 )
 
 

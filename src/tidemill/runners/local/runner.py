@@ -27,7 +27,7 @@ from tidemill.metadata.model import ArtifactType, NodeState, PropertyType, Run, 
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.local.events import Event, Listener, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runtime import crashpoint, owner
-from tidemill.runtime.call import Isolation, NodeCall
+from tidemill.runtime.call import Isolation, NodeCall, Reuse
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.plan import Plan, Step, make_plan
@@ -64,6 +64,7 @@ class LocalRunner:
     jobs: int = 0
     """Nodes at the same time; 0 means one per core."""
     isolation: Isolation = "process"
+    reuse: Reuse = "allowed"
     listener: Listener | None = None
     cancel: CancelToken | None = None
 
@@ -217,6 +218,7 @@ class _Session:
                 code_root=self.code_root,
                 workdir=self.workdir,
                 isolation=self.runner.isolation,
+                reuse=self.runner.reuse,
             )
             outcome = launch(
                 call, self.runner.store, pipeline=self.ir, cancel=self.cancel, spawner=self.spawner
