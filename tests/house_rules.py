@@ -33,6 +33,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "click": ("cli/*", "runners/local/progress*"),
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),
+    "google": ("mlmd/*", "metadata/sql/mlmd/*"),
     "sklearn": EXECUTORS,
     "lightgbm": EXECUTORS,
     "torch": EXECUTORS,

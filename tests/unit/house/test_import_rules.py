@@ -33,6 +33,7 @@ ROOMS = [
     "components.trainer.trees",
     "components.pusher.component",
     "components.pusher.executor",
+    "mlmd.store",
     "cli.main",
     "testing.store_suite",
 ]
@@ -64,6 +65,7 @@ ALLOWED = [
     ("cli.main", "dsl.compile"),
     ("cli.main", "runners.local.pool"),
     ("cli.main", "metadata.sql.store"),
+    ("mlmd.store", "metadata.sql.store"),
     ("testing.store_suite", "metadata.model"),
 ]
 
@@ -114,6 +116,10 @@ REFUSED = [
     ("cli.main", "data.table"),
     ("cli.main", "testing.store_suite"),
     ("metadata.sql.store", "testing.store_suite"),
+    ("metadata.sql.store", "mlmd.store"),
+    ("runtime.launch", "mlmd.store"),
+    ("mlmd.store", "runtime.launch"),
+    ("mlmd.store", "storage.local"),
 ]
 
 

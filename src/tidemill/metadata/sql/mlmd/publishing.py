@@ -1,0 +1,150 @@
+"""The two calls that store nodes and what connects them at once: PutExecution, PutLineageSubgraph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.mlmd import reading
+from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, Message
+from tidemill.metadata.sql.mlmd.linking import Edge, add_events, add_links
+from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
+from tidemill.metadata.sql.mlmd.types import TypeMemory
+from tidemill.metadata.sql.mlmd.writing import put_nodes
+
+
+def put_execution(tx: Transaction, memory: TypeMemory, request: Message, response: Message) -> None:
+    """Store an execution, its artifacts and events, and put all of them into contexts."""
+    if not request.HasField("execution"):
+        raise invalid("No execution is found")
+    options, pairs = request.options, request.artifact_event_pairs
+    stored = iter(
+        _put_artifacts(
+            tx,
+            memory,
+            [pair.artifact for pair in pairs if pair.HasField("artifact")],
+            reuse=options.reuse_artifact_if_already_exist_by_external_id,
+        )
+    )
+    artifact_ids = [next(stored) if pair.HasField("artifact") else 0 for pair in pairs]
+    (execution_id,) = put_nodes(
+        tx, memory, EXECUTION, [request.execution], force_update_time=options.force_update_time
+    )
+    edges: list[Edge] = []
+    for index, pair in enumerate(pairs):
+        if pair.HasField("event"):
+            artifact_ids[index] = _end_of(pair.event, artifact_ids[index], execution_id)
+            edges.append((artifact_ids[index], execution_id, pair.event))
+    add_events(tx, edges)
+    context_ids = []
+    for context in request.contexts:
+        if context.HasField("id") and options.force_reuse_context:
+            if not tx.row("SELECT id FROM Context WHERE id = ?", (context.id,)):
+                raise not_found(f"Context with ID {context.id} was not found in MLMD")
+            context_ids.append(context.id)
+        else:
+            context_ids += _put_contexts(tx, memory, [context], reuse=options.reuse_context_if_already_exist)
+    add_links(tx, EXECUTION, [(c, execution_id) for c in context_ids])
+    add_links(tx, ARTIFACT, [(c, a) for c in context_ids for a in artifact_ids if a])
+    response.execution_id = execution_id
+    response.artifact_ids.extend(i or -1 for i in artifact_ids)
+    response.context_ids.extend(context_ids)
+
+
+def put_subgraph(tx: Transaction, memory: TypeMemory, request: Message, response: Message) -> None:
+    """Store executions, artifacts and contexts, the events that the edges name, and every link."""
+    _check_edges(request)
+    for node in (*request.artifacts, *request.executions, *request.contexts):
+        if not node.HasField("type_id"):
+            raise invalid("Type id is missing.")
+    options = request.options
+    contexts = _put_contexts(tx, memory, request.contexts, reuse=options.reuse_context_if_already_exist)
+    artifacts = _put_artifacts(
+        tx,
+        memory,
+        request.artifacts,
+        reuse=options.reuse_artifact_if_already_exist_by_external_id,
+    )
+    executions = put_nodes(tx, memory, EXECUTION, request.executions)
+    add_links(tx, EXECUTION, [(c, e) for c in contexts for e in executions])
+    add_links(tx, ARTIFACT, [(c, a) for c in contexts for a in artifacts])
+    edges: list[Edge] = []
+    for edge in request.event_edges:
+        event = edge.event
+        artifact = event.artifact_id if event.HasField("artifact_id") else artifacts[edge.artifact_index]
+        execution = event.execution_id if event.HasField("execution_id") else executions[edge.execution_index]
+        edges.append((artifact, execution, event))
+    add_events(tx, edges)
+    response.execution_ids.extend(executions)
+    response.artifact_ids.extend(artifacts)
+    response.context_ids.extend(contexts)
+
+
+def _put_artifacts(
+    tx: Transaction, memory: TypeMemory, artifacts: Sequence[Message], *, reuse: bool
+) -> list[int]:
+    """Store artifacts; with `reuse`, one without an id updates the stored one with its external id."""
+    wanted = [a.external_id for a in artifacts if a.external_id and not a.HasField("id")] if reuse else []
+    if not wanted:
+        return put_nodes(tx, memory, ARTIFACT, artifacts)
+    if len(set(wanted)) < len(wanted):  # the first of two makes the artifact, the second updates it
+        return [i for a in artifacts for i in _put_artifacts(tx, memory, [a], reuse=True)]
+    stored = reading.ids_by_external_ids(tx, ARTIFACT, wanted)
+    found = []
+    for artifact in artifacts:
+        if not artifact.HasField("id") and artifact.external_id in stored:
+            same = type(artifact)()
+            same.CopyFrom(artifact)
+            same.id = stored[artifact.external_id]
+            found.append(same)
+        else:
+            found.append(artifact)
+    return put_nodes(tx, memory, ARTIFACT, found)
+
+
+def _put_contexts(
+    tx: Transaction, memory: TypeMemory, contexts: Sequence[Message], *, reuse: bool
+) -> list[int]:
+    """Store contexts; with `reuse`, one without an id is the stored one of its type and name, unchanged."""
+    ids = []
+    for context in contexts:
+        for name in ("type_id", "name"):
+            if not context.HasField(name):
+                raise invalid(f"Context is missing a {name}")
+        found = 0
+        if reuse and not context.HasField("id"):
+            found = reading.id_by_name(tx, CONTEXT, context.type_id, context.name)
+        ids.append(found or put_nodes(tx, memory, CONTEXT, [context])[0])
+    return ids
+
+
+def _end_of(event: Message, artifact_id: int, execution_id: int) -> int:
+    """The artifact of an event; refused when it contradicts what it stands beside."""
+    if event.HasField("execution_id") and event.execution_id != execution_id:
+        raise invalid(f"event.execution_id is {event.execution_id}, but the execution is {execution_id}")
+    if not artifact_id and not event.HasField("artifact_id"):
+        raise invalid("If no artifact is present, given event must have an artifact_id")
+    if artifact_id and event.HasField("artifact_id") and event.artifact_id != artifact_id:
+        raise invalid(f"event.artifact_id is {event.artifact_id}, but the artifact is {artifact_id}")
+    return artifact_id or int(event.artifact_id)
+
+
+def _check_edges(request: Message) -> None:
+    """Every edge has an event and both ends, and an end that is said twice is said alike."""
+    for number, edge in enumerate(request.event_edges):
+        if not edge.HasField("event"):
+            raise invalid(f"No event found for event_edge {number}")
+        for name, nodes in (("execution", request.executions), ("artifact", request.artifacts)):
+            index = getattr(edge, f"{name}_index")
+            named, listed = edge.event.HasField(f"{name}_id"), edge.HasField(f"{name}_index")
+            where = f"event_edge {number}"
+            if not named and not listed:
+                raise invalid(f"{where} has neither {name}_index nor event.{name}_id")
+            if listed and not 0 <= index < len(nodes):
+                raise Refusal(
+                    Status.OUT_OF_RANGE, f"{where} has {name}_index {index}, but there are {len(nodes)}"
+                )
+            if named and listed and not nodes[index].HasField("id"):
+                raise invalid(f"{where} names an event.{name}_id, but {name} {index} has no id")
+            if named and listed and nodes[index].id != getattr(edge.event, f"{name}_id"):
+                raise invalid(f"{where}: {name} {index} has the id {nodes[index].id}, its event another")

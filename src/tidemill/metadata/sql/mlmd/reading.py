@@ -1,0 +1,192 @@
+"""Nodes and events back into messages: by id, by name, by uri, by external id, by context.
+
+Each question costs a fixed number of queries, but for long lists of ids, which are cut at the database's
+limit on parameters. Nodes come in the order of their ids unless a list says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tidemill.metadata.sql import dialect
+from tidemill.metadata.sql.database import Row, Transaction
+from tidemill.metadata.sql.mlmd import values
+from tidemill.metadata.sql.mlmd.kinds import CONTEXT, TIMES, Kind, Message
+from tidemill.metadata.sql.mlmd.refusal import invalid, not_found
+from tidemill.metadata.sql.mlmd.types import TypeMemory
+
+_MOST_SCANS = 3
+"""Parts of a list of ids for which links_of lets the database read the table of links."""
+
+_EVENT = "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event"
+
+
+def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[int], out: Message) -> None:
+    """Add the nodes with these ids, without those that are not stored, to the repeated field `out`.
+
+    They come in the order of `ids`, each once.
+    """
+    fields = ("id", "type_id", "name", *(f for f in kind.fields if f != "name"), *TIMES)
+    found = tx.rows_in(f"SELECT {', '.join(fields)} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
+    rows = {row[0]: row for row in found}
+    types = memory.get(tx, kind, {row[1] for row in found})
+    places: dict[int, tuple[Message, Message]] = {}
+    for node_id in dict.fromkeys(ids):
+        row = rows.get(node_id)
+        if row is not None:
+            node = out.add(**dict(zip(fields, row, strict=True)), type=types[row[1]].name)
+            places[node_id] = (node.properties, node.custom_properties)
+    _fill_properties(tx, kind, places)
+
+
+def fill_by_ids(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Iterable[int], out: Message) -> None:
+    """Like fill_nodes, in the order of the ids themselves, which is what MLMD's calls by id do."""
+    fill_nodes(tx, memory, kind, sorted(set(ids)), out)
+
+
+def fill_one(tx: Transaction, memory: TypeMemory, kind: Kind, node_id: int, out: Message) -> None:
+    """Set `out`, which is no list, to one stored node."""
+    fill_nodes(tx, memory, kind, [node_id], _Single(out))
+
+
+def ids_of_type(tx: Transaction, kind: Kind, type_id: int) -> list[int]:
+    """Ids of the nodes of a type."""
+    return [i for (i,) in tx.rows(f"SELECT id FROM {kind.table} WHERE type_id = ? ORDER BY id", [type_id])]
+
+
+def ids_in_context(tx: Transaction, kind: Kind, context_id: int) -> list[int]:
+    """Ids of the artifacts or executions of a context."""
+    sql = f"SELECT {kind.owner} FROM {kind.link} WHERE context_id = ? ORDER BY {kind.owner}"
+    return [i for (i,) in tx.rows(sql, [context_id])]
+
+
+def id_by_name(tx: Transaction, kind: Kind, type_id: int, name: str) -> int:
+    """Id of the node of a type with this name; 0 when there is none."""
+    row = tx.row(f"SELECT id FROM {kind.table} WHERE type_id = ? AND name = ?", (type_id, name))
+    return int(row[0]) if row else 0
+
+
+def ids_by_uris(tx: Transaction, uris: Iterable[str]) -> list[int]:
+    """Ids of the artifacts with any of these uris."""
+    return [i for (i,) in tx.rows_in("SELECT id FROM Artifact WHERE uri IN ({ids})", set(uris))]
+
+
+def ids_by_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str]) -> dict[str, int]:
+    """External id -> id, for those that are stored."""
+    rows = tx.rows_in(
+        f"SELECT external_id, id FROM {kind.table} WHERE external_id IN ({{ids}})", set(external_ids)
+    )
+    return dict(rows)
+
+
+def require_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str]) -> list[int]:
+    """Ids of the nodes with these external ids; refused when one is empty or none is found."""
+    if not external_ids:
+        return []
+    if not all(external_ids):
+        raise invalid("Invalid argument because at least one empty external_id exists.")
+    found = ids_by_external_ids(tx, kind, external_ids)
+    if not found:
+        raise not_found(f"No {kind.plural} found for external_ids.")
+    return list(found.values())
+
+
+def links_of(tx: Transaction, kind: Kind, node_ids: Iterable[int]) -> list[Row]:
+    """(node id, context id) of the nodes' attributions or associations, sorted.
+
+    MLMD has no index by node alone. For one node, a probe of the index per context reads least; for a few,
+    the database reads the table once; for many, this reads it once instead of once per part of the list.
+    """
+    wanted, table = set(node_ids), f"{kind.link} s"
+    columns = f"SELECT s.{kind.owner}, s.context_id FROM"
+    if len(wanted) > _MOST_SCANS * dialect.MOST_PARAMETERS:
+        return sorted(row for row in tx.each(f"{columns} {table}") if row[0] in wanted)
+    if len(wanted) == 1:
+        table = f"Context c CROSS JOIN {table} WHERE s.context_id = c.id AND"
+    else:
+        table += " WHERE"
+    return sorted(tx.rows_in(f"{columns} {table} s.{kind.owner} IN ({{ids}})", wanted))
+
+
+def parents_of(tx: Transaction, context_ids: Iterable[int]) -> list[Row]:
+    """(child, parent) for every parent of these contexts."""
+    return tx.rows_in(
+        "SELECT context_id, parent_context_id FROM ParentContext WHERE context_id IN ({ids})",
+        set(context_ids),
+    )
+
+
+def children_of(tx: Transaction, context_ids: Iterable[int]) -> list[Row]:
+    """(child, parent) for every child of these contexts."""
+    return tx.rows_in(
+        "SELECT context_id, parent_context_id FROM ParentContext WHERE parent_context_id IN ({ids})",
+        set(context_ids),
+    )
+
+
+def fill_linked_contexts(
+    tx: Transaction, memory: TypeMemory, pairs: Sequence[Row], answer: Message, field: str, *, parents: bool
+) -> None:
+    """Group the contexts at one end of (child, parent) pairs by the id at the other end.
+
+    `answer` is a map of ids to messages whose repeated `field` takes the contexts.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for child, parent in sorted(pairs):
+        key, linked = (child, parent) if parents else (parent, child)
+        groups[key].append(linked)
+    for key, linked_ids in groups.items():
+        fill_by_ids(tx, memory, CONTEXT, linked_ids, getattr(answer[key], field))
+
+
+def events_at(tx: Transaction, column: str, ids: Iterable[int]) -> list[Row]:
+    """Rows (id, artifact, execution, type, time) of the events at these artifacts or executions."""
+    return sorted(tx.rows_in(f"{_EVENT} WHERE {column} IN ({{ids}})", set(ids)))
+
+
+def fill_events(tx: Transaction, rows: Sequence[Row], out: Message) -> None:
+    """Add events with their paths to the repeated field `out`."""
+    by_id = {}
+    for event_id, artifact_id, execution_id, kind, time in rows:
+        event = out.add(artifact_id=artifact_id, execution_id=execution_id, type=kind)
+        if time is not None:
+            event.milliseconds_since_epoch = time
+        by_id[event_id] = event
+    steps = tx.rows_in(
+        "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
+        f"WHERE event_id IN ({{ids}}) ORDER BY event_id, {dialect.INSERTION_ORDER}",
+        by_id,
+    )
+    for event_id, is_index, index, key in steps:
+        if is_index:
+            by_id[event_id].path.steps.add(index=index)
+        else:
+            by_id[event_id].path.steps.add(key=key)
+
+
+class _Single:
+    """A message in the place of a repeated field."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+
+    def add(self, **fields: object) -> Message:
+        """The message, with its fields set."""
+        self._message.MergeFrom(type(self._message)(**fields))
+        return self._message
+
+
+def _fill_properties(tx: Transaction, kind: Kind, places: dict[int, tuple[Message, Message]]) -> None:
+    rows = tx.rows_in(
+        f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
+        f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
+        places,
+    )
+    fill = values.fill
+    for node_id, name, custom, whole, real, text, proto, truth in rows:
+        value = places[node_id][1 if custom else 0][name]
+        if whole is not None:  # the usual kinds are not worth a call
+            value.int_value = whole
+        else:
+            fill(value, None, real, text, proto, truth)

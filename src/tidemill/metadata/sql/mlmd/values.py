@@ -1,0 +1,104 @@
+"""Property values: MLMD's `Value` message to the columns of a property row, and back.
+
+Source: google/ml-metadata. A struct is text, `mlmd-struct::` and the base64 of the serialised message; a
+proto is the base64 of the serialised `Any`, in the column `proto_value`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+
+from tidemill.metadata.model import PropertyType
+from tidemill.metadata.sql.mlmd.kinds import Message
+from tidemill.metadata.sql.mlmd.refusal import invalid
+
+COLUMNS = "int_value, double_value, string_value, proto_value, bool_value"
+
+Columns = tuple[int | None, float | None, str | None, bytes | None, int | None]
+"""One property's value, in the order of COLUMNS; one of them is not None."""
+
+_STRUCT = "mlmd-struct::"
+
+_KINDS = {
+    "int_value": PropertyType.INT,
+    "double_value": PropertyType.DOUBLE,
+    "string_value": PropertyType.STRING,
+    "struct_value": PropertyType.STRUCT,
+    "proto_value": PropertyType.PROTO,
+    "bool_value": PropertyType.BOOLEAN,
+}
+
+
+def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:
+    """Refuse a property that the type does not declare, or declares as something else."""
+    kind = declared.get(name)
+    if kind is None:
+        raise invalid(f"Found unknown property: {name}. The type declares {', '.join(declared) or 'none'}")
+    which = value.WhichOneof("value")
+    if which is None or _KINDS[which] != kind:
+        found = _KINDS[which].name if which else "no value"
+        raise invalid(f"Found unmatched property type: {name} is {PropertyType(kind).name}, not {found}")
+
+
+def to_columns(name: str, value: Message) -> Columns:
+    """The columns of one value. Refused: no value, NaN, an `Any` without a type."""
+    which = value.WhichOneof("value")
+    if which == "string_value":
+        return (None, None, value.string_value, None, None)
+    if which == "int_value":
+        return (value.int_value, None, None, None, None)
+    if which == "double_value":
+        if math.isnan(value.double_value):
+            raise invalid(f"Property {name} is NaN, which SQL cannot keep: leave it out, or store it as text")
+        return (None, value.double_value, None, None, None)
+    if which == "bool_value":
+        return (None, None, None, None, int(value.bool_value))
+    if which == "struct_value":
+        packed = value.struct_value.SerializeToString(deterministic=True)
+        return (None, None, _STRUCT + base64.b64encode(packed).decode(), None, None)
+    if which == "proto_value":
+        if not value.proto_value.type_url:
+            raise invalid(f"Property {name} is a proto without type_url: use Pack() to set it")
+        return (None, None, None, base64.b64encode(value.proto_value.SerializeToString()), None)
+    raise invalid(f"Found unmatched property type: {name} has no value")
+
+
+def fill(
+    value: Message,
+    whole: int | None,
+    real: float | None,
+    text: str | None,
+    proto: bytes | str | None,
+    truth: int | None,
+) -> None:
+    """Set a `Value` to what the columns hold."""
+    if whole is not None:
+        value.int_value = whole
+    elif real is not None:
+        value.double_value = real
+    elif text is not None:
+        if not (text.startswith(_STRUCT) and _fill_struct(value, text.removeprefix(_STRUCT))):
+            value.string_value = text
+    elif proto is not None:
+        value.proto_value.ParseFromString(base64.b64decode(proto))
+    elif truth is not None:
+        value.bool_value = bool(truth)
+
+
+def _fill_struct(value: Message, encoded: str) -> bool:
+    """Whether the text after the prefix is a struct; a user's own text may begin like one."""
+    try:
+        value.struct_value.ParseFromString(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError, _decode_error()):
+        value.Clear()
+        return False
+    return True
+
+
+def _decode_error() -> type[Exception]:
+    from google.protobuf.message import DecodeError
+
+    return DecodeError

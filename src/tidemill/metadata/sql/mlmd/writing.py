@@ -1,0 +1,251 @@
+"""Nodes from messages into rows: new ones in batches, stored ones by MLMD's rules of update.
+
+An update names a stored node by id. It replaces what an update may set (kinds.Kind.fields) and all
+properties; with a mask, only what the mask names. The type and, but for contexts, the name stay as they
+are. The update time changes when anything in the message differs from what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidemill.metadata.sql import dialect
+from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.mlmd import values
+from tidemill.metadata.sql.mlmd.kinds import CONTEXT, Kind, Message
+from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
+from tidemill.metadata.sql.mlmd.types import NodeType, TypeMemory
+
+PropertyKey = tuple[str, int]
+"""(name, 1 when custom)."""
+_Keys = set[PropertyKey] | None
+"""The properties that a masked update may touch; None means all."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A node as the database has it, and as it shall be."""
+
+    type_id: int
+    name: str | None
+    time: int
+    before: tuple[object, ...]
+    """Values of Kind.fields."""
+    properties: dict[PropertyKey, values.Columns] = field(default_factory=dict)
+    after: tuple[object, ...] = ()
+    wanted: dict[PropertyKey, values.Columns] = field(default_factory=dict)
+    touched: bool = False
+
+
+def put_nodes(
+    tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message], *,
+    mask: Sequence[str] = (), abort_if_changed: bool = False, force_update_time: bool = False,
+) -> list[int]:  # fmt: skip
+    """Store nodes without an id and update those with one; their ids in the order given."""
+    known = [node for node in nodes if node.HasField("id")]
+    if known:
+        _update(tx, memory, kind, known, mask, abort_if_changed=abort_if_changed, force=force_update_time)
+    new = [node for node in nodes if not node.HasField("id")]
+    ids = iter(_insert(tx, memory, kind, new) if new else ())
+    return [node.id if node.HasField("id") else next(ids) for node in nodes]
+
+
+def insert_many(
+    tx: Transaction, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> list[int]:
+    """Insert rows with few statements; their new ids, in order.
+
+    `RETURNING` promises no order, so the ids are sorted: a statement hands them out in the order of its
+    rows.
+    """
+    found: list[int] = []
+    step = max(dialect.MOST_PARAMETERS // len(columns), 1)
+    marks, names = f"({', '.join('?' * len(columns))})", ", ".join(columns)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        returned = tx.rows(
+            f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(part))} RETURNING id",
+            [value for row in part for value in row],
+        )
+        found += sorted(i for (i,) in returned)
+    return found
+
+
+def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message]) -> list[int]:
+    if not all(node.HasField("type_id") for node in nodes):
+        raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
+    _check_properties(tx, memory, kind, [(node, node.type_id, None) for node in nodes])
+    rows = []
+    for node in nodes:
+        if kind is CONTEXT and not node.name:
+            raise invalid("Context name should not be empty")
+        name = () if "name" in kind.fields else (node.name if node.HasField("name") else None,)
+        rows.append((node.type_id, *_fields(kind, node), *name, tx.now, tx.now))
+    ids = insert_many(tx, kind.table, kind.columns, rows)
+    properties = [
+        (node_id, *key, *columns)
+        for node_id, node in zip(ids, nodes, strict=True)
+        for key, columns in _columns_of(node).items()
+    ]
+    _insert_properties(tx, kind, properties)
+    return ids
+
+
+def _update(
+    tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message], mask: Sequence[str], *,
+    abort_if_changed: bool, force: bool,
+) -> None:  # fmt: skip
+    stored = _read(tx, kind, [node.id for node in nodes])
+    for node in nodes:
+        found = stored.get(node.id)
+        if found is None:
+            raise invalid(f"Cannot find the given id {node.id}: there is no such {kind.name}")
+        if node.HasField("type_id") and node.type_id != found.type_id:
+            raise invalid(f"Given type_id {node.type_id} is different from the one known: {found.type_id}")
+        if abort_if_changed and node.last_update_time_since_epoch != found.time:
+            raise Refusal(
+                Status.FAILED_PRECONDITION,
+                f"abort_if_latest_updated_time_changed: {kind.name} {node.id} was updated at {found.time}, "
+                f"not at {node.last_update_time_since_epoch}",
+            )
+    types = _check_properties(
+        tx, memory, kind, [(node, stored[node.id].type_id, _masked_keys(mask)) for node in nodes]
+    )
+    for node in nodes:
+        _apply(kind, node, stored[node.id], types[stored[node.id].type_id], mask, force=force)
+    _write(tx, kind, stored)
+
+
+def _apply(
+    kind: Kind, node: Message, stored: _Stored, node_type: NodeType, mask: Sequence[str], *, force: bool
+) -> None:
+    """Work out what the node shall be."""
+    given, keys = _fields(kind, node), _masked_keys(mask)
+    after = given
+    if mask:
+        fields = zip(kind.fields, given, stored.after, strict=True)
+        after = tuple(new if name in mask else old for name, new, old in fields)
+    wanted = {k: v for k, v in stored.wanted.items() if not _covers(keys, k)} | _columns_of(node, keys)
+    if kind is CONTEXT and not after[0]:
+        raise invalid("Context name should not be empty")
+    name = node.name if node.HasField("name") else None
+    same = (
+        not force
+        and given == stored.after
+        and wanted == stored.wanted
+        and (name == stored.name or kind is CONTEXT)
+        and node.HasField("type")
+        and node.type == node_type.name
+        and not node.HasField("system_metadata")
+    )
+    stored.touched |= not same
+    stored.after, stored.wanted = after, wanted
+
+
+def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
+    gone: list[tuple[int, str, int]] = []
+    made: list[tuple[object, ...]] = []
+    assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
+    for node_id, node in stored.items():
+        if not node.touched:
+            continue
+        tx.execute(
+            f"UPDATE {kind.table} SET {assignments} WHERE id = ?",
+            (*node.after, max(tx.now, node.time + 1), node_id),  # later than what any reader has seen
+        )
+        for key in node.properties.keys() | node.wanted.keys():
+            if node.properties.get(key) != node.wanted.get(key):
+                gone += [(node_id, *key)] if key in node.properties else []
+                made += [(node_id, *key, *node.wanted[key])] if key in node.wanted else []
+    step = dialect.MOST_PARAMETERS // 3
+    for start in range(0, len(gone), step):
+        part = gone[start : start + step]
+        one = f"({kind.owner} = ? AND name = ? AND is_custom_property = ?)"
+        tx.execute(
+            f"DELETE FROM {kind.table}Property WHERE {' OR '.join([one] * len(part))}",
+            [value for key in part for value in key],
+        )
+    _insert_properties(tx, kind, made)
+
+
+def _read(tx: Transaction, kind: Kind, ids: Iterable[int]) -> dict[int, _Stored]:
+    columns = ", ".join(("id", "type_id", "name", "last_update_time_since_epoch", *kind.fields))
+    rows = tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
+    found = {i: _Stored(type_id, name, time, tuple(rest)) for i, type_id, name, time, *rest in rows}
+    properties = tx.rows_in(
+        f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
+        f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
+        found,
+    )
+    for node_id, name, custom, whole, real, text, proto, truth in properties:
+        encoded = proto.encode() if isinstance(proto, str) else proto
+        found[node_id].properties[name, int(custom)] = (
+            whole, real, text, encoded, None if truth is None else int(truth)
+        )  # fmt: skip
+    for node in found.values():
+        node.after, node.wanted = node.before, node.properties
+    return found
+
+
+def _check_properties(
+    tx: Transaction, memory: TypeMemory, kind: Kind,
+    nodes: Sequence[tuple[Message, int, _Keys]],
+) -> dict[int, NodeType]:  # fmt: skip
+    """Types of the nodes, after their declared properties were judged; a mask limits which ones are."""
+    wanted = {type_id for _, type_id, _ in nodes}
+    types = memory.get(tx, kind, wanted)
+    if missing := wanted - types.keys():
+        raise not_found(f"Cannot find type for {kind.name}: there is no type_id {min(missing)}")
+    if any(p not in types[i].properties for node, i, _ in nodes for p in node.properties):
+        memory.read_again(tx, kind, sorted(wanted))  # another process may have added some
+        types = memory.get(tx, kind, wanted)
+    for node, type_id, keys in nodes:
+        declared = types[type_id].properties
+        for name, value in node.properties.items():
+            if _covers(keys, (name, 0)):
+                values.check_declared(name, value, declared)
+    return types
+
+
+def _fields(kind: Kind, node: Message) -> tuple[object, ...]:
+    """Values of Kind.fields; an unset field is NULL, but a uri is never."""
+    return tuple(
+        getattr(node, name) if node.HasField(name) or name == "uri" else None for name in kind.fields
+    )
+
+
+def _columns_of(node: Message, keys: _Keys = None) -> dict[PropertyKey, values.Columns]:
+    """The node's properties, as far as `keys` cover them."""
+    found = {}
+    for custom, properties in enumerate((node.properties, node.custom_properties)):
+        for name, value in properties.items():
+            if keys is None or _covers(keys, (name, custom)):
+                found[name, custom] = values.to_columns(name, value)
+    return found
+
+
+def _masked_keys(mask: Sequence[str]) -> _Keys:
+    """Properties that a mask names; ("", 0) and ("", 1) stand for all declared and all custom ones.
+
+    A mask path is `properties`, `properties.NAME`, `custom_properties` or `custom_properties.NAME`; paths
+    that name a field are somebody else's. None without a mask.
+    """
+    if not mask:
+        return None
+    found: set[PropertyKey] = set()
+    for path in mask:
+        for prefix, custom in (("properties", 0), ("custom_properties", 1)):
+            if path == prefix:
+                found.add(("", custom))
+            elif path.startswith(f"{prefix}."):
+                found.add((path.removeprefix(f"{prefix}."), custom))
+    return found
+
+
+def _covers(keys: _Keys, key: PropertyKey) -> bool:
+    return keys is None or key in keys or ("", key[1]) in keys
+
+
+def _insert_properties(tx: Transaction, kind: Kind, rows: Sequence[Sequence[object]]) -> None:
+    tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)

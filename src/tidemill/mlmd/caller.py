@@ -1,0 +1,63 @@
+"""The base of MetadataStore: one open connection, and the making of one call on it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from tidemill.mlmd import errors, metadata_store_pb2, metadata_store_service_pb2
+from tidemill.mlmd.connection import Connection, connect
+from tidemill.mlmd.options import ListOptions, call_with_list_options
+
+_MOST_RETRIES = 5
+"""Attempts of a call that somebody else got in the way of, unless the config says otherwise."""
+
+
+class Caller:
+    """An open store. Threads may share it; `close` ends it, and so does the end of the object."""
+
+    def __init__(self, config: Any, enable_upgrade_migration: bool = False) -> None:
+        """Open what `config` names: a ConnectionConfig. See MetadataStore."""
+        self._max_num_retries = _MOST_RETRIES
+        if isinstance(config, metadata_store_pb2.MetadataStoreClientConfig):
+            if enable_upgrade_migration:
+                raise ValueError("a server's database is upgraded where the server runs, not by its client")
+            raise errors.UnimplementedError("connections to a metadata server are not supported yet")
+        if not isinstance(config, metadata_store_pb2.ConnectionConfig):
+            raise ValueError(
+                f"MetadataStore needs a ConnectionConfig or a MetadataStoreClientConfig of "
+                f"tidemill.mlmd.metadata_store_pb2, not {type(config).__module__}.{type(config).__qualname__}"
+            )
+        if config.HasField("retry_options"):
+            self._max_num_retries = config.retry_options.max_num_retries
+        self._connection: Connection = connect(config)
+        self._end = weakref.finalize(self, self._connection.close)
+
+    def close(self) -> None:
+        """Release the database. The store must not be used afterwards; MLMD has no such method."""
+        self._end()
+
+    def _call(self, method: str, request: Any) -> Any:
+        """Make one call; its response. A call that was aborted is made again at once.
+
+        What it met is over by then: whoever was faster has committed.
+        """
+        response = getattr(metadata_store_service_pb2, f"{method}Response")()
+        for left in range(max(self._max_num_retries, 1) - 1, -1, -1):
+            try:
+                self._connection.call(method, request, response)
+                break
+            except errors.AbortedError:
+                if not left:
+                    raise
+        return response
+
+    def _ask(self, method: str, **fields: Any) -> Any:
+        """Make one call with these fields in its request."""
+        request = getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
+        return self._call(method, request)
+
+    def _list(self, method: str, field: str, options: ListOptions | None, **fields: Any) -> list[Any]:
+        """All pages of a list."""
+        request = getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
+        return call_with_list_options(self._connection.call, method, field, request, options)

@@ -1,0 +1,137 @@
+"""From MLMD's connection configs to something that answers its calls.
+
+A config names a database, which is opened here, or a server. In-memory databases are files in a folder
+that is gone when its store is: every thread of a process must reach the same one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from tidemill.errors import StoreError
+from tidemill.metadata.sql import open_store
+from tidemill.metadata.sql.mlmd import Refusal, Service
+from tidemill.mlmd import errors
+from tidemill.mlmd.metadata_store_pb2 import SqliteMetadataSourceConfig
+
+Call = Callable[[str, Any, Any], None]
+"""(name of the call, request, response to fill). Raises errors.StatusError."""
+
+SCHEMA_VERSION = 10
+"""MLMD's schema, as this package writes it."""
+
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Calls, and how to end them."""
+
+    call: Call
+    close: Callable[[], None]
+
+
+def connect(config: Any) -> Connection:
+    """Open what a ConnectionConfig names. ConnectionFailedError when it cannot be opened."""
+    which = config.WhichOneof("config")
+    if which is None:
+        raise errors.ConnectionFailedError(
+            "Unset: the config names no database; set fake_database, sqlite, mysql or postgresql",
+            errors.INVALID_ARGUMENT,
+        )
+    if which == "fake_database":
+        return _open_memory()
+    if which == "sqlite":
+        return _open_sqlite(config.sqlite)
+    url = _mysql_url(config.mysql) if which == "mysql" else _postgresql_url(config.postgresql)
+    return _open(url)
+
+
+def _open_sqlite(config: Any) -> Connection:
+    name, mode = config.filename_uri, config.connection_mode
+    if name.startswith("file:"):
+        parts = urlsplit(name)
+        name = "" if "mode=memory" in parts.query else unquote(parts.path)
+    if not name or name == ":memory:":
+        return _open_memory()
+    if mode == SqliteMetadataSourceConfig.READWRITE and not Path(name).exists():
+        raise errors.ConnectionFailedError(
+            f"Cannot connect sqlite3 database: {name} does not exist and connection_mode is READWRITE",
+            errors.INTERNAL,
+        )
+    return _open(str(Path(name)), read_only=mode == SqliteMetadataSourceConfig.READONLY)
+
+
+def _open_memory() -> Connection:
+    folder = tempfile.mkdtemp(prefix="tidemill-mlmd-", dir=_MEMORY if _MEMORY.is_dir() else None)
+    return _open(f"{folder}/metadata.db", folder=folder)
+
+
+def _open(url: str, *, read_only: bool = False, folder: str = "") -> Connection:
+    try:
+        store = open_store(url, read_only=read_only)
+    except StoreError as error:
+        if "is not supported" in error.message:
+            raise errors.UnimplementedError(str(error)) from error
+        raise errors.ConnectionFailedError(str(error), errors.INTERNAL) from error
+    service = Service(store.database)
+
+    def call(method: str, request: Any, response: Any) -> None:
+        try:
+            service.call(method, request, response)
+        except StoreError as error:
+            response.Clear()
+            raise status_of(error, request) from error
+
+    def close() -> None:
+        store.close()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return Connection(call, close)
+
+
+def status_of(error: StoreError, request: Any) -> errors.StatusError:
+    """What an error of the store means in MLMD's terms."""
+    if isinstance(error, Refusal):
+        return errors.make_exception(error.message, error.status)
+    cause = error.__cause__
+    if any(kind.__name__ == "IntegrityError" for kind in type(cause).__mro__):  # PEP 249: every driver's
+        options = getattr(request, "options", None)
+        if getattr(options, "reuse_context_if_already_exist", False):
+            return errors.AbortedError(f"somebody else stored the same at the same time: {cause}")
+        return errors.AlreadyExistsError(f"already exists: {cause}")
+    return errors.InternalError(str(error))
+
+
+def _mysql_url(config: Any) -> str:
+    options = {"unix_socket": config.socket}
+    ssl = config.ssl_options
+    options |= {f"ssl_{name}": getattr(ssl, name) for name in ("key", "cert", "ca", "capath", "cipher")}
+    if ssl.verify_server_cert:
+        options["ssl_verify_cert"] = "true"
+    return _url("mysql", config, config.database, options)
+
+
+def _postgresql_url(config: Any) -> str:
+    options = {"hostaddr": config.hostaddr, "passfile": config.passfile}
+    names = ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert")
+    options |= {name: getattr(config.ssloption, name) for name in names}
+    return _url("postgresql", config, config.dbname, options)
+
+
+def _url(scheme: str, config: Any, database: str, options: dict[str, str]) -> str:
+    user = quote(config.user, safe="")
+    if config.password:
+        user += ":" + quote(config.password, safe="")
+    place = config.host + (f":{config.port}" if config.port else "")
+    query = urlencode({name: value for name, value in options.items() if value})
+    return f"{scheme}://{user}{'@' if user else ''}{place}/{quote(database, safe='')}" + (
+        f"?{query}" if query else ""
+    )

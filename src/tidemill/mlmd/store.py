@@ -1,0 +1,85 @@
+"""MetadataStore: MLMD's Python interface, whole, on tidemill's database.
+
+It holds the lineage query and the schema's downgrade; writing and reading stand in putting.py, getting.py
+and getting_types.py. Every method takes `extra_options` and ignores it, as MLMD does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidemill.mlmd import errors
+from tidemill.mlmd.connection import SCHEMA_VERSION, connect
+from tidemill.mlmd.getting import Getting
+from tidemill.mlmd.getting_types import GettingTypes
+from tidemill.mlmd.metadata_store_pb2 import LineageGraph
+from tidemill.mlmd.options import ExtraOptions
+from tidemill.mlmd.putting import Putting
+
+
+class MetadataStore(Putting, Getting, GettingTypes):
+    """A metadata store, as `ml_metadata.MetadataStore` is.
+
+    `MetadataStore(config, enable_upgrade_migration=False)`: `config` is a ConnectionConfig with
+    fake_database or an empty sqlite config (in memory), sqlite, mysql or postgresql; UnimplementedError
+    for what cannot be opened yet. ConnectionFailedError, which is a RuntimeError too, when the database
+    cannot be opened; ValueError when `config` is something else.
+    """
+
+    @property
+    def pipeline_asset(self) -> None:
+        """None, as in MLMD outside Google."""
+        return None
+
+    def get_lineage_subgraph(
+        self, query_options: Any, field_mask_paths: Sequence[str] | None = None,
+        extra_options: ExtraOptions | None = None,
+    ) -> Any:  # fmt: skip
+        """The LineageGraph around the starting nodes, up to `max_num_hops` events away.
+
+        Nothing is cut silently: without `max_num_hops` it is the whole graph. `field_mask_paths` names
+        the fields of the answer to fill. InvalidArgumentError without starting nodes or with a negative
+        number of hops; NotFoundError when no node matches the starting query.
+        """
+        paths = set(field_mask_paths or (field.name for field in LineageGraph.DESCRIPTOR.fields))
+        skeleton = self._ask(
+            "GetLineageSubgraph",
+            lineage_subgraph_query_options=query_options,
+            read_mask={"paths": sorted(p.replace("_types", "s") for p in paths)},
+        ).lineage_subgraph
+        graph = LineageGraph()
+        for kind in ("artifact", "execution", "context"):
+            wanted = {f"{kind}s", f"{kind}_types"} & paths
+            if not wanted:
+                continue
+            nodes = getattr(self, f"get_{kind}s_by_id")(n.id for n in getattr(skeleton, f"{kind}s"))
+            if f"{kind}s" in wanted:
+                getattr(graph, f"{kind}s").extend(nodes)
+            if f"{kind}_types" in wanted:
+                types = getattr(self, f"get_{kind}_types_by_id")({node.type_id for node in nodes})
+                getattr(graph, f"{kind}_types").extend(types)
+        for field in ("events", "attributions", "associations"):
+            if field in paths:
+                getattr(graph, field).extend(getattr(skeleton, field))
+        return graph
+
+
+def downgrade_schema(config: Any, downgrade_to_schema_version: int) -> None:
+    """Bring a database back to an older schema. Ours is MLMD's newest, which this can confirm.
+
+    InvalidArgumentError when the version is negative or newer than ours; UnimplementedError when it is
+    older.
+    """
+    if downgrade_to_schema_version < 0:
+        raise errors.InvalidArgumentError("downgrade_to_schema_version not specified")
+    if downgrade_to_schema_version > SCHEMA_VERSION:
+        raise errors.InvalidArgumentError(
+            f"MLMD cannot be downgraded to schema_version: {downgrade_to_schema_version}. It must be "
+            f"between 0 and {SCHEMA_VERSION}, the version of this library"
+        )
+    if downgrade_to_schema_version < SCHEMA_VERSION:
+        raise errors.UnimplementedError(
+            f"this version cannot bring a database back to schema version {downgrade_to_schema_version}"
+        )
+    connect(config).close()
