@@ -97,23 +97,24 @@ def test_rows_that_cannot_repeat_need_no_distinct() -> None:
 
 
 COMMON = """
-    id = 1 | id <> 1 | ID != 1 | id in (1, 2) | id NOT IN (3) | NOT id = 1 | NOT NOT (id = 1) | 1 = id | TRUE
-    type_id + 1 > 2 | type_id * 2 - 1 >= 3 | id / 2 < 0.5 | -id < -3 | id BETWEEN 1 AND 2 | (id = 1) = TRUE
-    id NOT BETWEEN 1 AND 2 AND id = 4 | type = 'Data' | type IS NOT NULL | type LIKE 'D%' | name NOT LIKE 'a_'
-    name LIKE external_id | external_id IS NULL | create_time_since_epoch > 1
-    last_update_time_since_epoch < 9 | name >= "a"
-    properties.a.int_value = 1 | properties.a.double_value > 1 | properties.a.bool_value
-    NOT properties.a.bool_value | properties.a.bool_value IS NOT TRUE | properties.a.bool_value != false
+    id = 1 | id <> 1 | ID != 1 | id in (1, 2) | id NOT IN (3) | NOT id = 1 | NOT NOT (id = 1) | 1 = id
+    TRUE | type_id + 1 > 2 | type_id * 2 - 1 >= 3 | id / 2 < 0.5 | -id < -3 | id BETWEEN 1 AND 2
+    (id = 1) = TRUE | id NOT BETWEEN 1 AND 2 AND id = 4 | type = 'Data' | type IS NOT NULL | type LIKE 'D%'
+    name NOT LIKE 'a_' | name LIKE external_id | external_id IS NULL | create_time_since_epoch > 1
+    last_update_time_since_epoch < 9 | name >= "a" | properties.a.int_value = 1
+    properties.a.double_value > 1 | properties.a.bool_value | NOT properties.a.bool_value
+    properties.a.bool_value IS NOT TRUE | properties.a.bool_value != false
     custom_properties.`a b`.string_value IS NULL | properties . a . int_value = 1 | `id` = 1 | NULL IS NULL
     id = 1 AND (id = 2 OR id = 3) OR id = 4 | id IN (1, NULL, 2.5) | id = 1 -- so | id /* # */ = 1 # so
     properties.A.INT_VALUE = 1 | (((((id = 1))))) | id BETWEEN NULL AND 3 | NULL AND id = 1
 """
 OWN = {
     "artifact": """
-        uri = 'x' | state = LIVE | state=PENDING | state != DELETED | state <> LIVE | state IN (LIVE, PENDING)
-        state NOT IN (ABANDONED) | state IS NULL | state > 1 | LIVE = state | (state) = LIVE | 2 = state
-        contexts_a.name = 'x' | contexts_a.TYPE LIKE 'r%' | contexts_1.id = 1 AND contexts_2.id = 2
-        events_0.type = INPUT | events_0.type IN (OUTPUT, DECLARED_OUTPUT) | events_0.execution_id = 1
+        uri = 'x' | state = LIVE | state=PENDING | state != DELETED | state <> LIVE
+        state IN (LIVE, PENDING) | state NOT IN (ABANDONED) | state IS NULL | state > 1 | LIVE = state
+        (state) = LIVE | 2 = state | contexts_a.name = 'x' | contexts_a.TYPE LIKE 'r%'
+        contexts_1.id = 1 AND contexts_2.id = 2 | events_0.type = INPUT
+        events_0.type IN (OUTPUT, DECLARED_OUTPUT) | events_0.execution_id = 1
         events_0.milliseconds_since_epoch < 5 | state IN (LIVE) AND NOT state = PENDING
     """,
     "execution": """
@@ -122,10 +123,10 @@ OWN = {
         last_known_state IS NOT NULL
     """,
     "context": """
-        artifacts_a.uri LIKE 'x%' | artifacts_a.state = LIVE | artifacts_a.state != LIVE | artifacts_a.id = id
-        executions_a.last_known_state IN (COMPLETE) | executions_a.external_id = 'x' | child_contexts_a.id = 1
-        parent_contexts_a.name = 'x' AND parent_contexts_b.type = 'y' | parent_contexts_a.type_id = 1
-        parent_contexts_a.create_time_since_epoch > 1
+        artifacts_a.uri LIKE 'x%' | artifacts_a.state = LIVE | artifacts_a.state != LIVE
+        artifacts_a.id = id | executions_a.last_known_state IN (COMPLETE) | executions_a.external_id = 'x'
+        child_contexts_a.id = 1 | parent_contexts_a.name = 'x' AND parent_contexts_b.type = 'y'
+        parent_contexts_a.type_id = 1 | parent_contexts_a.create_time_since_epoch > 1
     """,
 }
 

@@ -90,7 +90,8 @@ def _compiled(tree: Expression, kind: TypeKind) -> tuple[CompiledFilter, int]:
     writer = _Writer(rows.aliases)
     where = [writer.operand(c) for c in conjuncts if c not in alone]
     values = [*rows.values, *writer.values]
-    for number, source in enumerate(dict.fromkeys(alone.values()), 1):
+    # SQLite begins with the first subquery, and people name the pipeline before the run.
+    for number, source in enumerate(reversed(dict.fromkeys(alone.values())), 1):
         members = [c for c, its in alone.items() if its == source]
         text, parameters = _subquery(kind, source, members, f"s{number}")
         where.append(text)
