@@ -9,7 +9,10 @@ import click
 from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError
-from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState
+from tidemill.metadata.filter import compile_filter, quoted
+from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState, TypeKind
+from tidemill.metadata.sql.filtering import find_ids
+from tidemill.metadata.sql.names import PIPELINE, RUN
 from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
 
@@ -24,16 +27,36 @@ def artifacts() -> None:
 @click.option("--type", "type_name", default="", metavar="TYPE", help="Only this type, such as Model.")
 @click.option("--run", default="", metavar="RUN", help="Only artifacts of this run.")
 @click.option("--pipeline", default="", metavar="NAME", help="Only artifacts of this pipeline.")
+@click.option(
+    "--filter", "condition", default="", metavar="CONDITION", help="Only where this holds; see above."
+)
 @click.option("--limit", default=30, show_default=True, metavar="N", help="At most so many, newest first.")
 @json_option
 def list_artifacts(
-    workspace: Workspace, type_name: str, run: str, pipeline: str, limit: int, as_json: bool
+    workspace: Workspace, type_name: str, run: str, pipeline: str, condition: str, limit: int, as_json: bool
 ) -> None:
-    """List artifacts, newest first."""
+    """List artifacts, newest first.
+
+    A condition is written as in SQL, in the filter language of ML Metadata. It knows id, type, name, uri,
+    state, external_id, create_time_since_epoch and last_update_time_since_epoch; properties.NAME.int_value
+    (or double_value, string_value, bool_value) and custom_properties; contexts_X.name and .type, where the
+    same X is the same context; events_X.type and .execution_id. Options are joined with AND.
+
+    \b
+      tidemill artifacts list --filter "type = 'Model' AND state != DELETED"
+      tidemill artifacts list --filter "properties.span.int_value BETWEEN 19723 AND 19730"
+      tidemill artifacts list --filter "contexts_a.type = 'node' AND contexts_a.name LIKE '%.trainer'"
+    """
     store = workspace.open_existing()
     try:
         run_id = find_run(store, run).id if run else ""
-        found = store.get_artifacts(type=type_name, run_id=run_id, pipeline=pipeline, limit=limit)
+        if condition:
+            condition = _with_options(condition, type_name, run_id, pipeline)
+            with store.database.reading() as tx:
+                ids, _ = find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=max(limit, 0))
+            found = store.get_artifacts_by_id(ids)[::-1]
+        else:
+            found = store.get_artifacts(type=type_name, run_id=run_id, pipeline=pipeline, limit=limit)
     finally:
         store.close()
     if as_json:
@@ -77,6 +100,19 @@ def show_artifact(artifact: int, workspace: Workspace, as_json: bool) -> None:
         if verb == "made by" and execution.state is ExecutionState.CACHED:
             verb = "reused by"
         click.echo(f"{verb.ljust(9)} {execution.name} (execution {execution.id})")
+
+
+def _with_options(condition: str, type_name: str, run_id: str, pipeline: str) -> str:
+    """The user's condition and the other options as one filter; FilterError on what the user wrote."""
+    compile_filter(condition, TypeKind.ARTIFACT)  # alone: mistakes are shown where they were made
+    parts = [f"({condition}\n)"]  # the condition may end with a comment
+    if type_name:
+        parts.append(f"type = {quoted(type_name)}")
+    for alias, context_type, name in (("run", RUN, run_id), ("pipeline", PIPELINE, pipeline)):
+        if name:
+            context = f"contexts_option_{alias}"
+            parts.append(f"{context}.type = {quoted(context_type)} AND {context}.name = {quoted(name)}")
+    return " AND ".join(parts)
 
 
 def _print_files(artifact: Artifact) -> None:

@@ -12,5 +12,6 @@ from __future__ import annotations
 
 from tidemill.metadata.filter.compiler import CompiledFilter, compile_filter
 from tidemill.metadata.filter.error import FilterError
+from tidemill.metadata.filter.lexer import quoted
 
-__all__ = ["CompiledFilter", "FilterError", "compile_filter"]
+__all__ = ["CompiledFilter", "FilterError", "compile_filter", "quoted"]

@@ -59,6 +59,7 @@ _ESCAPE = re.compile(
     r"|u(?P<short>[0-9a-fA-F]{4})|U(?P<long>[0-9a-fA-F]{8}))"
 )
 _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_WRITTEN = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"}
 _MOST_UNSIGNED = 2**64 - 1
 
 
@@ -75,6 +76,11 @@ def tokens_of(query: str) -> list[Token]:
             query=query, position=wrong.start(),
         )  # fmt: skip
     return _Lexer(query).tokens()
+
+
+def quoted(text: str) -> str:
+    """`text` as a filter writes it, for programs that put filters together."""
+    return "'" + "".join(_WRITTEN.get(c, c) for c in text) + "'"
 
 
 class _Lexer:
