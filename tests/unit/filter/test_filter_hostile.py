@@ -216,7 +216,7 @@ def test_neighbours_whose_combinations_would_be_tried(store: SqlStore) -> None:
 def test_too_long() -> None:
     with pytest.raises(FilterError, match="too long"):
         compile_filter(" " * (MOST_CHARACTERS + 1), TypeKind.ARTIFACT)
-    for text in ("/*" * 120_000, "'" + "\\\\" * 120_000, "a." * 120_000, "(" * 250_000, "%" * 250_000):
+    for text in ("/*" * 120_000, "'" + "\\\\" * 120_000, "a." * 120_000, "(" * 100_000, "%" * 250_000):
         with pytest.raises(FilterError):
             compile_filter(f"name = {text}", TypeKind.ARTIFACT)
 

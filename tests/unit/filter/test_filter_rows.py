@@ -419,7 +419,7 @@ def fold(text: str) -> str:
 
 # --- the tests ------------------------------------------------------------------------------------
 
-QUICK = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("kind", list(TypeKind))

@@ -226,6 +226,9 @@ class _Writer:
                 return f"{operand(inner)}{_not(negated)} IN ({', '.join([operand(c) for c in choices])})"
             case Between(operand=inner, low=low, high=high, negated=negated):
                 return f"{operand(inner)}{_not(negated)} BETWEEN {operand(low)} AND {operand(high)}"
+            case Is(operand=Literal(value=value), what=None, negated=negated):
+                # PostgreSQL cannot tell the type of a text parameter that meets nothing.
+                return _TRUTHS[(value is None) is not negated]
             case Is(operand=inner, what=what, negated=negated):
                 return f"{operand(inner)} IS{_not(negated)} {_TRUTHS[what]}"
             case Not(operand=inner):

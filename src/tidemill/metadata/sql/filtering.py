@@ -52,7 +52,7 @@ def find_ids(
     pages = _Pages(f"n.{_COLUMNS[order_by]}", descending, _digest(kind, filter_query, order_by, descending))
     condition, position = pages.after(after)
     rows = tx.rows(
-        f"SELECT {'DISTINCT ' if compiled.repeats else ''}n.id, {pages.column} AS position "
+        f"SELECT {'DISTINCT ' if compiled.repeats else ''}n.id, {pages.column} "
         f"FROM {TABLES[kind]} n {compiled.joins} WHERE {compiled.where}{condition} "
         f"ORDER BY {pages.order} LIMIT ?",
         [*compiled.values, *position, limit + 1],
