@@ -30,6 +30,8 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
     "sqlalchemy": ("metadata/sql/*",),
+    "psycopg": ("metadata/sql/*",),
+    "pymysql": ("metadata/sql/*",),
     "click": ("cli/*", "runners/local/progress*"),
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),

@@ -37,7 +37,8 @@ class Workspace:
     def open_existing(self) -> SqlStore:
         """The metadata store for reading; StoreError with a hint when nothing was ever run here."""
         path = Path(self.metadata.removeprefix("sqlite:///"))
-        if not path.exists():
+        on_a_server = "://" in self.metadata and not self.metadata.startswith("sqlite:")
+        if not on_a_server and not path.exists():
             raise StoreError(
                 f"there is no record at {path}",
                 hint="run a pipeline first (tidemill run FILE), or pass --root or --metadata",

@@ -73,7 +73,7 @@ def launch(
     """
     run = store.get_run(call.run_id)
     if run is None:
-        raise RunnerError(f"there is no run {call.run_id!r} in {call.metadata}")
+        raise RunnerError(f"there is no run {call.run_id!r} in the metadata store")
     if pipeline is None:
         pipeline = codec.loads(store.get_pipeline_version(run.version))
     node = pipeline.node(call.node_id)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.errors import FencedError, StoreError
@@ -144,18 +144,22 @@ class StorePublications:
         store.publish(claim, Publication(state=NodeState.COMPLETE, outputs={"x": [model()]}))
         assert store.get_nodes("r1")[0].state is NodeState.COMPLETE
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(values=st.dictionaries(st.text("abcäöü_ .", min_size=1), VALUES, max_size=5))
-    def test_properties_read_back_as_they_were(self, store: MetadataStore, values: dict[str, Any]) -> None:
+    def test_properties_read_back_as_they_were(self, store: MetadataStore) -> None:
         """Of every kind and size, on artifacts and executions; True is not 1, and 1.0 is not 1."""
-        run_id = f"r{store.statistics()['tidemill_run']}"
-        start_run(store, run_id)
-        artifact = Artifact(type="Model", uri="u", custom_properties=values)
-        ended = end_node(store, run_id, "a", outputs={"x": [artifact]}, properties=values)
-        (execution,) = store.get_executions_by_id([ended.execution_id])
-        for found in (ended.only("x").custom_properties, execution.custom_properties):
-            assert found == values
-            assert {k: type(v) for k, v in found.items()} == {k: type(v) for k, v in values.items()}
+
+        @settings(max_examples=25, deadline=None)
+        @given(values=st.dictionaries(st.text("abcäöü_ .", min_size=1), VALUES, max_size=5))
+        def check(values: dict[str, Any]) -> None:
+            run_id = f"r{store.statistics()['tidemill_run']}"
+            start_run(store, run_id)
+            artifact = Artifact(type="Model", uri="u", custom_properties=values)
+            ended = end_node(store, run_id, "a", outputs={"x": [artifact]}, properties=values)
+            (execution,) = store.get_executions_by_id([ended.execution_id])
+            for found in (ended.only("x").custom_properties, execution.custom_properties):
+                assert found == values
+                assert {k: type(v) for k, v in found.items()} == {k: type(v) for k, v in values.items()}
+
+        check()
 
     def test_thousands_of_artifacts_at_once(self, store: MetadataStore) -> None:
         """More than a database takes parameters in one statement; order is kept."""

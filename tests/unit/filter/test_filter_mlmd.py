@@ -142,7 +142,7 @@ def listed(text: str) -> list[str]:
 
 def theirs(store: SqlStore, asked: list[tuple[str, str]]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [PYTHON, str(PEER), str(store.database.place.path)], input=json.dumps(asked),
+        [PYTHON, str(PEER), str(store.database.dialect.where)], input=json.dumps(asked),
         check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     answers = json.loads(done.stdout)

@@ -460,7 +460,7 @@ def test_generated_filters_find_what_mlmd_finds(store: SqlStore) -> None:
 
     collect()
     done = subprocess.run(
-        [PYTHON, str(PEER), str(store.database.place.path)], input=json.dumps(list(asked)),
+        [PYTHON, str(PEER), str(store.database.dialect.where)], input=json.dumps(list(asked)),
         check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     wrong = []

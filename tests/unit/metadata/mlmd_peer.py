@@ -1,6 +1,7 @@
 """Runs inside an interpreter that has ml-metadata 1.17.1: makes, reads or extends a store, as JSON.
 
-Called by test_mlmd_interop.py as `python mlmd_peer.py ACTION FILE`; never imported by tests.
+Called by tests as `python mlmd_peer.py ACTION FILE`, where FILE may be JSON that names a server; never
+imported by them.
 """
 
 import json
@@ -12,6 +13,11 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 def connect(path):
     config = pb.ConnectionConfig()
+    if path.startswith("{"):
+        kind, fields = json.loads(path).popitem()
+        for name, value in fields.items():
+            setattr(getattr(config, kind), name, value)
+        return metadata_store.MetadataStore(config)
     config.sqlite.filename_uri = path
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     return metadata_store.MetadataStore(config)

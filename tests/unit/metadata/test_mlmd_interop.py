@@ -25,7 +25,7 @@ from tidemill.metadata.model import (
     NodeState,
     PropertyType,
 )
-from tidemill.metadata.sql import SqlStore, dialect, open_store
+from tidemill.metadata.sql import SqlStore, open_store, sqlite
 from tidemill.testing.store_stories import claim_node, end_node, start_run
 
 PYTHON = os.environ.get("TIDEMILL_MLMD_PYTHON", "")
@@ -230,7 +230,7 @@ def test_a_store_that_mlmd_made_becomes_ours(path: Path) -> None:
 
 def describe(path: Path) -> dict[str, Any]:
     """Tables, columns, keys and indexes of a database, without tidemill's own."""
-    with dialect.driver().connect(path) as db:
+    with sqlite.driver().connect(path) as db:
         tables = [n for (n,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found: dict[str, Any] = {}
         for table in sorted(t for t in tables if not t.startswith("tidemill_")):

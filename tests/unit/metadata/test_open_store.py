@@ -16,7 +16,7 @@ import pytest
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import NodeState, Publication
-from tidemill.metadata.sql import SqlStore, dialect, open_store
+from tidemill.metadata.sql import SqlStore, open_store, sqlite
 from tidemill.testing.store_stories import claim_node, end_node, model, snapshot, start_run
 
 
@@ -33,7 +33,7 @@ def store(path: Path) -> Iterator[SqlStore]:
 
 
 def execute(path: Path, *statements: str) -> None:
-    with dialect.driver().connect(path) as db:
+    with sqlite.driver().connect(path) as db:
         for statement in statements:
             db.execute(statement)
     db.close()
@@ -54,7 +54,7 @@ def test_relative_absolute_and_plain_paths(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("postgresql://user:secret@host/db", "postgresql is not supported"),
+        ("oracle://user:secret@host/db", "oracle is not supported"),
         ("mysql+pymysql://host/db", "pymysql is not supported"),
         ("sqlite://", "does not name a file"),
         ("sqlite://relative.db", "does not name a file"),
@@ -171,7 +171,7 @@ def test_a_file_that_may_not_be_written(as_nobody: Path) -> None:
     assert "read_only=True" in caught.value.hint
     with pytest.raises(StoreError, match="cannot be opened"):
         open_store(str(as_nobody / "other.db"))
-    if dialect.wal_is_safe(dialect.driver().sqlite_version_info):
+    if sqlite.wal_is_safe(sqlite.driver().sqlite_version_info):
         with pytest.raises(StoreError, match="write-ahead log") as caught:
             open_store(str(as_nobody / "metadata.db"), read_only=True)
         assert "copy" in caught.value.hint
@@ -192,11 +192,11 @@ def test_permission_lost_later(path: Path) -> None:
 
 
 def test_a_lock_that_stays_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     store = open_store(str(path))
     start_run(store, "r1")
     before = snapshot(store, "r1")
-    other = dialect.driver().connect(path, isolation_level=None)
+    other = sqlite.driver().connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match=r"locked: another process kept it for more than 0\.05 s"):
         claim_node(store, "r1", "a")
@@ -209,7 +209,7 @@ def test_a_lock_that_stays_is_named(path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_short_lock_is_waited_for(store: SqlStore, path: Path) -> None:
     start_run(store, "r1")
-    other = dialect.driver().connect(path, isolation_level=None, check_same_thread=False)
+    other = sqlite.driver().connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
     release.start()
@@ -243,11 +243,11 @@ def test_a_full_disk_is_named_and_leaves_nothing(store: SqlStore) -> None:
     ],
 )  # fmt: skip
 def test_write_ahead_log_only_where_it_is_safe(version: tuple[int, ...], safe: bool) -> None:
-    assert dialect.wal_is_safe(version) is safe
+    assert sqlite.wal_is_safe(version) is safe
 
 
 def test_journal_and_durability(store: SqlStore, path: Path) -> None:
-    safe = dialect.wal_is_safe(dialect.driver().sqlite_version_info)
+    safe = sqlite.wal_is_safe(sqlite.driver().sqlite_version_info)
     connection = store.database.connection()
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     assert mode == ("wal" if safe else "delete")
@@ -256,16 +256,16 @@ def test_journal_and_durability(store: SqlStore, path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    dialect.wal_is_safe(dialect.driver().sqlite_version_info), reason="this SQLite does WAL safely"
+    sqlite.wal_is_safe(sqlite.driver().sqlite_version_info), reason="this SQLite does WAL safely"
 )
 def test_an_unsafe_write_ahead_log_is_left(
     store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.close()
     execute(path, "PRAGMA journal_mode = WAL")
-    other = dialect.driver().connect(path)
+    other = sqlite.driver().connect(path)
     other.execute("SELECT * FROM MLMDEnv").fetchall()
-    monkeypatch.setattr(dialect, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with pytest.raises(StoreError, match="WAL-reset") as caught:
         open_store(str(path))
     assert "pysqlite3" in caught.value.hint

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.metadata.model import Claim, ExecutionState, NodeState, Publication
-from tidemill.metadata.sql import SqlStore, dialect, open_store
+from tidemill.metadata.sql import SqlStore, open_store, sqlite
 from tidemill.testing.store_stories import claim_node, model, snapshot, start_run
 
 PUBLICATION = Publication(
@@ -65,7 +65,7 @@ def publish_and_die(claim: Claim, path: Path, kill_at: int, *prefix: str) -> str
 
 
 def check_whole(path: Path) -> None:
-    with dialect.driver().connect(path) as db:
+    with sqlite.driver().connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     db.close()
 

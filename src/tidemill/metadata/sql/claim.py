@@ -44,7 +44,12 @@ class Standing:
 
 
 def standing(tx: Transaction, run_id: str, node_id: str, iteration: int) -> Standing:
-    """Read where a node stands; RunnerError when there is no such run."""
+    """Read where a node stands; RunnerError when there is no such run.
+
+    A writing transaction is alone with the run from here on: whoever else claims, publishes or ends the
+    run waits, so that what is read stays true until it is changed.
+    """
+    tx.lock("SELECT id FROM tidemill_run WHERE id = ?", (run_id,))
     row = tx.row(_STANDING, (node_id, iteration, run_id))
     if row is None:
         raise RunnerError(f"there is no run {run_id!r} in this store")
@@ -77,6 +82,14 @@ def claim(tx: Transaction, request: ClaimRequest) -> Claim:
         attempt=attempt, fence=now.fence + 1, execution_id=execution_id, state=NodeState.RUNNING,
         owner=request.owner,
     )  # fmt: skip
+
+
+def landed(tx: Transaction, answer: Claim) -> bool:
+    """Whether a claim whose commit got no answer is stored, and still stands."""
+    if not answer.granted:
+        return True
+    now = standing(tx, answer.run_id, answer.node_id, answer.iteration)
+    return (now.execution_id, now.fence, now.owner) == (answer.execution_id, answer.fence, answer.owner)
 
 
 def _answer(request: ClaimRequest, now: Standing) -> Claim:
@@ -131,7 +144,7 @@ def _take_node(
     key = (request.run_id, request.node_id, request.iteration)
     if not now.attempt:
         state = (NodeState.RUNNING.value, attempt, 1, execution_id, execution_id)
-        tx.insert("tidemill_node", _NODE_COLUMNS, (*key, *state, request.owner, "", "", tx.now, 0))
+        tx.insert_rows("tidemill_node", _NODE_COLUMNS, [(*key, *state, request.owner, "", "", tx.now, 0)])
         return
     taken = tx.execute(
         "UPDATE tidemill_node SET state = ?, attempt = ?, fence = fence + 1, execution_id = ?, owner = ?, "

@@ -1,28 +1,34 @@
 """Connections and transactions: one connection per thread, one transaction at a time on it.
 
 All SQL of this room goes through a `Transaction`, which counts as done only when its block ends
-without an error. This file knows no table.
+without an error. `read` and `write` ask again when a transaction met another one or the server went away;
+`reading` and `writing` are one attempt. This file knows no table and no database.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import PropertyType, TypeKind
 from tidemill.metadata.sql import dialect
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection, Cursor
+from tidemill.metadata.sql.dialect import Dialect, Trouble
 
 Row = tuple[Any, ...]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_RACES = 4
+"""Attempts at what breaks a unique rule: the first may have lost a race, later ones rarely have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +55,62 @@ class Known:
 class Transaction:
     """SQL within one transaction. Errors of the driver pass through; the block's end translates them."""
 
-    __slots__ = ("_cursor", "contexts", "now", "types")
+    __slots__ = ("_cursor", "_database", "_waiting", "contexts", "dialect", "now", "types")
 
-    def __init__(self, connection: Connection, known: Known) -> None:
-        self._cursor: Cursor = connection.cursor()
+    def __init__(self, connection: Any, database: Database, *, write: bool) -> None:
+        self.dialect = database.dialect
+        self._database = database
+        self._cursor = connection.cursor()
+        self._waiting = self.dialect.begin(self._cursor, write=write)
+        known = database.known
         self.types: ChainMap[tuple[TypeKind, str], StoredType] = ChainMap({}, known.types)
         self.contexts: ChainMap[tuple[str, str], int] = ChainMap({}, known.contexts)
         self.now = int(time.time() * 1000)
         """Milliseconds since 1970-01-01 UTC: the one time of everything that happens in it."""
 
+    def _before(self) -> dialect.Waiting:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
     def execute(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run a statement; how many rows it changed."""
-        return self._cursor.execute(sql, values).rowcount
+        """Run a statement; how many rows it found to change."""
+        self.dialect.execute(self._cursor, sql, values, self._before())
+        return int(self._cursor.rowcount)
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query."""
-        return self._cursor.execute(sql, values).fetchall()
+        self.dialect.execute(self._cursor, sql, values, self._before())
+        return list(self._cursor.fetchall())
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Row | None:
         """The first row of a query, or None."""
-        row: Row | None = self._cursor.execute(sql, values).fetchone()
+        self.dialect.execute(self._cursor, sql, values, self._before())
+        row: Row | None = self._cursor.fetchone()
         return row
 
     def each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
         """The rows of a query one by one, for a caller that may stop early and asks nothing meanwhile."""
-        yield from self._cursor.execute(sql, values)
+        self.dialect.execute(self._cursor, sql, values, self._before())
+        while (row := self._cursor.fetchone()) is not None:
+            yield row
+
+    def lock(self, sql: str, values: Sequence[object] = ()) -> bool:
+        """Keep the rows of a query as they are until the transaction ends; what is read next is fresh.
+
+        Whether that can have taken time: False when nobody else can write anyway.
+        """
+        waiting = self.dialect.lock(self._cursor, sql, values)
+        self._waiting += waiting or []
+        return waiting is not None
+
+    def commit(self) -> None:
+        """Make it durable, or raise."""
+        self.dialect.commit(self._cursor, self._before())
 
     def rows_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query whose `{ids}` stands for the list `ids`, after the other `values`.
 
-        One query for up to dialect.MOST_PARAMETERS ids, else several; no ids, no query.
+        One query for as many ids as the database takes, else several; no ids, no query.
         """
         found: list[Row] = []
         wanted = list(ids)
@@ -89,10 +121,11 @@ class Transaction:
         return found
 
     def insert(self, table: str, columns: str, row: Sequence[object]) -> int:
-        """Insert one row; its id, where the table has one."""
+        """Insert one row into a table whose key is a counted `id`; the id it got."""
+        self._check_names(table, columns, row)
         marks = ", ".join("?" * len(row))
-        self._cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
-        return dialect.inserted_id(self._cursor)
+        sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+        return self.dialect.insert(self._cursor, sql, row, self._before())
 
     def insert_rows(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows with as few statements as the database's limit on parameters allows."""
@@ -103,23 +136,54 @@ class Transaction:
         step = dialect.MOST_PARAMETERS // width
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
+            for row in part:
+                self._check_names(table, columns, row)
             values = [value for row in part for value in row]
-            self._cursor.execute(
-                f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * len(part))}", values
-            )
+            self.execute(f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * len(part))}", values)
+
+    def _check_names(self, table: str, columns: str, row: Sequence[object]) -> None:
+        """Refuse what the database would refuse without saying which name it was."""
+        most = self.dialect.longest_name
+        if not most:
+            return
+        for place, column in _places(columns, self._database.names_of.get(table, ())):
+            value = row[place]
+            if isinstance(value, str) and self.dialect.length(value) > most:
+                raise StoreError(
+                    f"{value[:40]}... is too long for {column} of {table}: "
+                    f"{self.dialect.length(value)} characters, and the database takes {most}",
+                    where=self.dialect.where,
+                    hint="choose shorter names for the pipeline, the run, the node or the artifact",
+                )
+
+
+@lru_cache(maxsize=256)
+def _places(columns: str, names: tuple[str, ...]) -> list[tuple[int, str]]:
+    return [(place, column) for place, column in enumerate(columns.split(", ")) if column in names]
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """How an attempt at a transaction ended."""
+
+    trouble: Trouble | None = None
+    at_commit: bool = False
 
 
 class Database:
     """One database, reached by any thread of this process and of its children."""
 
-    def __init__(self, place: dialect.Place) -> None:
-        self.place = place
-        self._known = Known()
+    def __init__(self, dialect: Dialect, names_of: Mapping[str, tuple[str, ...]]) -> None:
+        self.dialect = dialect
+        self.names_of = names_of
+        """Table -> its columns for names, whose length is limited."""
+        self.known = Known()
         self._lock = threading.Lock()
-        self._connections: dict[threading.Thread, Connection] = {}
+        self._connections: dict[threading.Thread, Any] = {}
         self._process = os.getpid()
-        self._inherited: list[dict[threading.Thread, Connection]] = []
+        self._inherited: list[dict[threading.Thread, Any]] = []
         self._closed = False
+        self._reached = False
 
     def close(self) -> None:
         """Close every thread's connection. Doing it again is a no-op."""
@@ -127,50 +191,141 @@ class Database:
             self._closed = True
             if self._process == os.getpid():
                 for connection in self._connections.values():
-                    connection.close()
+                    with suppress(*self.dialect.errors):
+                        connection.close()
                 self._connections = {}
+
+    # --- asking until there is an answer -----------------------------------------------------------
+
+    def read(
+        self, question: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Answer a question from one state of the database. It may be asked more than once."""
+
+        def attempt(ended: _Attempt) -> T:
+            with self._transaction(ended, write=False) as tx:
+                return question(tx, *args, **kwargs)
+
+        return self._insist(attempt)
+
+    def write(
+        self, change: Callable[[Transaction], T], landed: Callable[[Transaction, T], bool] | None = None
+    ) -> T:
+        """Make a change that is durable when this returns, or was never made; its answer.
+
+        It may be tried more than once, each time on what is stored then. When a connection is lost while
+        it is committed, nobody knows whether it was. Then `landed` is asked in a new transaction, which
+        must lock what the change had locked, and says whether the change with that answer is stored. A
+        change that finds out by itself needs none.
+        """
+        in_doubt: list[T] = []
+
+        def attempt(ended: _Attempt) -> T:
+            with self._transaction(ended, write=True) as tx:
+                for answer in in_doubt if landed is not None else ():
+                    if landed is not None and landed(tx, answer):
+                        return answer
+                made = change(tx)
+                in_doubt.append(made)
+            return made
+
+        def settled(ended: _Attempt) -> T:
+            known = len(in_doubt)
+            try:
+                return attempt(ended)
+            except StoreError:
+                if not (ended.trouble is Trouble.LOST and ended.at_commit):
+                    del in_doubt[known:]
+                raise
+
+        return self._insist(settled)
+
+    def create(self, change: Callable[[Transaction], None]) -> None:
+        """Write while nobody else creates tables."""
+        try:
+            with self.dialect.creating(self.connection()):
+                self.write(change)
+        except self.dialect.errors as error:
+            raise self.dialect.explain(error) from error
+
+    def _insist(self, attempt: Callable[[_Attempt], T]) -> T:
+        """Ask until there is an answer, or patience ends."""
+        end = time.monotonic() + dialect.PATIENCE_SECONDS
+        tries = 0
+        while True:
+            ended, reached = _Attempt(), self._reached
+            try:
+                return attempt(ended)
+            except StoreError:
+                tries += 1
+                hopeless = ended.trouble is None or ended.trouble is Trouble.REFUSED
+                hopeless = hopeless or (ended.trouble is Trouble.RACED and tries >= MOST_RACES)
+                hopeless = hopeless or (ended.trouble is Trouble.LOST and not reached)
+                pause = random.uniform(0.5, 1.0) * min(1.0, 0.002 * 2.0**tries)
+                if hopeless or self._closed or time.monotonic() + pause > end:
+                    raise
+            time.sleep(pause)
+
+    # --- one attempt -------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A block that sees one state of the database."""
-        with self._transaction(dialect.BEGIN_READ) as tx:
+        with self._transaction(_Attempt(), write=False) as tx:
             yield tx
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A block whose changes are durable when it ends, or were never made."""
-        if self.place.read_only:
-            raise StoreError("the store was opened read-only", where=str(self.place.path))
-        with self._transaction(dialect.BEGIN_WRITE) as tx:
+        with self._transaction(_Attempt(), write=True) as tx:
             yield tx
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Transaction]:
+    def _transaction(self, ended: _Attempt, *, write: bool) -> Iterator[Transaction]:
+        if write and self.dialect.read_only:
+            raise StoreError("the store was opened read-only", where=self.dialect.where)
+        connection = None
         try:
             connection = self.connection()
-            connection.execute(begin)
+            tx = Transaction(connection, self, write=write)
+            yield tx
+            ended.at_commit = True
+            tx.commit()
+        except BaseException as error:
+            if isinstance(error, self.dialect.errors):
+                ended.trouble = self.dialect.trouble(error)
+            if connection is not None:
+                self._undo(connection, gone=ended.trouble is Trouble.LOST)
+            told: tuple[type[Exception], ...] = (*self.dialect.errors, OverflowError, UnicodeError)
+            if isinstance(error, told):
+                raise self.dialect.explain(error) from error
+            raise
+        self._reached = True
+        self.known.types.update(tx.types.maps[0])
+        self.known.contexts.update(tx.contexts.maps[0])
+
+    def _undo(self, connection: Any, *, gone: bool) -> None:
+        """Leave no transaction open; a connection on which that fails is given up."""
+        if not gone:
             try:
-                tx = Transaction(connection, self._known)
-                yield tx
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(dialect.driver().Error):  # the cause matters, not what undoing says
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                raise
-        except (dialect.driver().Error, OverflowError, UnicodeError) as error:
-            raise self.place.explain(error) from error
-        self._known.types.update(tx.types.maps[0])
-        self._known.contexts.update(tx.contexts.maps[0])
+                self.dialect.rollback(connection)
+                return
+            except self.dialect.errors:  # the cause matters, not what undoing says
+                pass
+        thread = threading.current_thread()
+        if self._connections.get(thread) is connection:
+            del self._connections[thread]
+        with suppress(*self.dialect.errors):
+            connection.close()
 
     def settle(self) -> None:
         """Put a database that is known to be ours into the mode we write in; outside any transaction."""
         try:
-            self.place.settle(self.connection())
-        except dialect.driver().Error as error:
-            raise self.place.explain(error) from error
+            self.dialect.settle(self.connection())
+        except self.dialect.errors as error:
+            raise self.dialect.explain(error) from error
 
-    def connection(self) -> Connection:
+    def connection(self) -> Any:
         """This thread's connection, opened when it has none."""
         if self._process != os.getpid():
             self._after_fork()
@@ -180,19 +335,20 @@ class Database:
             connection = self._open(thread)
         return connection
 
-    def _open(self, thread: threading.Thread) -> Connection:
+    def _open(self, thread: threading.Thread) -> Any:
         with self._lock:
             if self._closed:
-                raise StoreError("the store is closed", where=str(self.place.path))
+                raise StoreError("the store is closed", where=self.dialect.where)
             for ended in [t for t in self._connections if not t.is_alive()]:
-                self._connections.pop(ended).close()
-        connection = self.place.connect()
+                with suppress(*self.dialect.errors):
+                    self._connections.pop(ended).close()
+        connection = self.dialect.connect()
         with self._lock:
             self._connections[thread] = connection
         return connection
 
     def _after_fork(self) -> None:
-        """SQLite connections must not be used, nor closed, by a child that inherited them."""
+        """Connections must not be used, nor closed, by a child that inherited them."""
         self._inherited.append(self._connections)
         self._connections = {}
         self._lock = threading.Lock()

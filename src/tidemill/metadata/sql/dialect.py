@@ -1,225 +1,162 @@
-"""SQLite: the only file that knows which database it is.
+"""What the SQL of this room needs to know about a database, whichever it is.
 
-Everything that differs between databases is here: the address, the driver, the settings of a
-connection, how transactions begin, the types of columns, how an inserted id is learned, and what an
-error means. The other files of this room write standard SQL with `?` for parameters. This file knows
-nothing of tables, types or runs.
-
-Sources: sqlite.org/isolation.html, /wal.html (WAL-reset bug), /rescode.html, /pragma.html.
+The rooms beside it write standard SQL with `?` for parameters and ask a `Dialect` for the rest: how to
+connect, how a transaction begins, the types of columns, how to lock a row, how an inserted id is learned,
+what an error means. sqlite.py, postgresql.py and mariadb.py are the only files that know which database
+they are. This file knows no database, and nothing of tables, types or runs.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from tidemill.errors import StoreError
 
-if TYPE_CHECKING:
-    from sqlite3 import Connection, Cursor
-
-SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain path"
-
-BUSY_SECONDS = 30.0
-"""How long a transaction waits for another process before it gives up."""
-
-BEGIN_WRITE = "BEGIN IMMEDIATE"
-"""Takes the write lock at once: a transaction that reads first could not wait for it later."""
-BEGIN_READ = "BEGIN"
-
+PATIENCE_SECONDS = 30.0
+"""How long a change is tried again when it met another one, or when the server went away."""
 MOST_PARAMETERS = 900
-"""Parameters of one statement. SQLite before 3.32 allows 999."""
+"""Parameters of one statement. SQLite before 3.32 allows 999; nobody gets faster with more."""
+LOCK_SECONDS = 10
+"""How long a server lets one statement wait for another transaction; then the change is tried again."""
 
-TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-
-INSERTION_ORDER = "rowid"
-"""Orders rows as they were inserted, for the one table of MLMD that relies on it (EventPath)."""
-
-COLUMN_TYPES = {
-    "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
-    "key": "INTEGER PRIMARY KEY",
-    "int": "INT",
-    "ref": "INT NOT NULL",
-    "time": "INT NOT NULL DEFAULT 0",
-    "name": "VARCHAR(255)",
-    "name!": "VARCHAR(255) NOT NULL",
-    "unique": "VARCHAR(255) UNIQUE",
-    "text": "TEXT",
-    "text!": "TEXT NOT NULL",
-    "flag!": "TINYINT(1) NOT NULL",
-    "bool": "BOOLEAN",
-    "double": "DOUBLE",
-    "bytes": "BLOB",
-}
-"""Kind of a column in schema.py -> its type here. The types are those MLMD declares on SQLite."""
+Waiting = list[tuple[str, Sequence[object]]]
+"""Statements that are sent together with the next one."""
 
 
-@cache
-def driver() -> Any:
-    """The DB-API module: the standard library's, or pysqlite3 when it is installed and newer."""
-    best = importlib.import_module("sqlite3")
-    try:
-        other = importlib.import_module("pysqlite3.dbapi2")
-    except ImportError:
-        return best
-    return other if other.sqlite_version_info > best.sqlite_version_info else best
+class Trouble(Enum):
+    """What an error of the driver means for whoever could ask again."""
+
+    LOST = auto()
+    """The connection is gone. What was not committed is undone."""
+    AGAIN = auto()
+    """The transaction stood in the way of another one and is undone."""
+    RACED = auto()
+    """A unique rule was broken, perhaps by what another transaction has just written."""
+    REFUSED = auto()
+    """Anything else: asking again does not help."""
 
 
-def wal_is_safe(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite has the fix of the WAL-reset bug, which loses commits of two writers."""
-    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+class Dialect(ABC):
+    """One database: where it is and how its SQL differs. Methods raise the driver's errors, in `errors`."""
 
+    longest_name: ClassVar[int] = 0
+    """Characters that a column for names takes; 0 where the database does not care."""
+    keeps_infinity: ClassVar[bool] = True
+    """Whether a column for numbers takes infinity."""
+    column_types: ClassVar[Mapping[str, str]]
+    """Kind of a column in schema.py -> its type here, as MLMD declares it here."""
+    names_constraints: ClassVar[bool] = True
+    """Whether MLMD gives names to its unique rules here."""
+    tables: ClassVar[str]
+    """Query for the names of the tables of this database."""
+    path_order: ClassVar[str] = ""
+    """Orders the rows of MLMD's EventPath as they were inserted, which is all that orders them."""
+    creation_lock: ClassVar[str] = ""
+    """Statement that keeps others from creating tables until the transaction ends."""
 
-def inserted_id(cursor: Cursor) -> int:
-    """Id of the row that the cursor's INSERT has just made."""
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    def __init__(self, where: str, *, read_only: bool) -> None:
+        self.where = where
+        """For messages; never with a password."""
+        self.read_only = read_only
 
+    @property
+    @abstractmethod
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What the driver raises."""
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One database, and whether we may write to it."""
+    @abstractmethod
+    def connect(self) -> Any:
+        """A connection on which nothing begins a transaction but begin()."""
 
-    path: Path
-    read_only: bool
+    @abstractmethod
+    def begin(self, cursor: Any, *, write: bool) -> Waiting:
+        """Begin a transaction; what is still to be sent with its first statement.
 
-    @classmethod
-    def locate(cls, url: str, *, read_only: bool) -> Place:
-        """The database that `url` names; its folder is made unless `read_only`. StoreError when unfit."""
-        path = Path(_path_of(url))
-        if path.is_dir():
-            raise StoreError(
-                f"{path} is a folder, not a database file", hint=f"name a file in it: {path / 'metadata.db'}"
-            )
-        if read_only and not path.exists():
-            raise StoreError(f"there is no metadata store at {path}", hint="nothing was run with it yet")
-        if not read_only:
-            _make_folder(path.parent)
-            if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
-                raise StoreError(
-                    f"{path} may not be written by this user",
-                    hint="change its permissions, or open it with read_only=True",
-                )
-        return cls(path, read_only)
-
-    def connect(self) -> Connection:
-        """A connection without implicit transactions. Raises the driver's errors."""
-        mode = "ro" if self.read_only else "rwc"
-        connection: Connection = driver().connect(
-            f"file:{quote(str(self.path.absolute()))}?mode={mode}",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,  # each thread uses its own; only close() comes from elsewhere
-            cached_statements=256,
-        )
-        try:
-            connection.execute("PRAGMA foreign_keys = OFF")
-            connection.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def settle(self, connection: Connection) -> None:
-        """Bring a database that is ours into the state we write in. Raises the driver's errors.
-
-        Write-ahead log where it is safe, a rollback journal elsewhere. The mode is kept in the file, so a
-        store must not be shared by processes that link a fixed and an unfixed SQLite: the last one to
-        open it decides.
+        A reading one sees one state of the database; a writing one sees what is committed when each of
+        its statements starts, and rows that it locked stay as they are.
         """
-        safe = wal_is_safe(driver().sqlite_version_info)
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if self.read_only or safe == (mode == "wal"):
-            return
-        try:
-            connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
-        except driver().OperationalError as error:
-            if not str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
-                raise
-            if safe:
-                return  # somebody is writing; both modes are safe, and the next to open tries again
-            raise StoreError(
-                "another process uses the database with a write-ahead log, which SQLite "
-                f"{driver().sqlite_version} of this process cannot do safely (WAL-reset bug)",
-                where=str(self.path),
-                hint="end that process, or install pysqlite3 here: pip install 'tidemill[sqlite]'",
-            ) from error
 
+    @abstractmethod
+    def rollback(self, connection: Any) -> None:
+        """Undo the transaction that is open, if any."""
+
+    @abstractmethod
+    def trouble(self, error: Exception) -> Trouble:
+        """What an error means for whoever could ask again."""
+
+    @abstractmethod
     def explain(self, error: Exception) -> StoreError:
-        """What an error of the driver means, for people."""
-        name = str(getattr(error, "sqlite_errorname", ""))
-        what, hint = f"the store refused: {error}", ""
-        for prefix, (meaning, mend) in _MEANINGS.items():
-            if name.startswith(prefix):
-                what, hint = meaning.format(error=error, seconds=BUSY_SECONDS), mend
-                break
-        if self.read_only and name.startswith("SQLITE_READONLY"):
-            what = "the database has a write-ahead log, which also readers keep in files beside it"
-            hint = "let this user write in its folder, or copy the database to another one"
-        return StoreError(what, where=str(self.path), hint=hint)
+        """What an error means, for people."""
+
+    @abstractmethod
+    def index(self, name: str, table: str, columns: str, *, sparse: str, text: str, wide: bool) -> str:
+        """An index on `columns`: a statement, or a clause of CREATE TABLE that starts with INDEX.
+
+        `sparse` is a column whose NULLs may be left out, `text` one of unlimited length, and `wide` says
+        that its values do get long.
+        """
+
+    def settle(self, connection: Any) -> None:  # noqa: B027 - most databases need nothing
+        """Bring a database that is known to be ours into the state we write in."""
+
+    def execute(self, cursor: Any, sql: str, values: Sequence[object], before: Waiting) -> None:
+        """Run a statement on the cursor, after those that wait for it."""
+        for statement, parameters in before:
+            cursor.execute(statement, parameters)
+        cursor.execute(sql, values)
+
+    def lock(self, cursor: Any, sql: str, values: Sequence[object]) -> Waiting | None:
+        """Lock the rows of a query until the transaction ends; None when the transaction is alone anyway.
+
+        What is to be sent with the next statement, else.
+        """
+        self.execute(cursor, f"{sql} FOR UPDATE", values, [])
+        return []
+
+    def insert(self, cursor: Any, sql: str, values: Sequence[object], before: Waiting) -> int:
+        """Run an INSERT of one row into a table whose key is `id`; the id it got."""
+        self.execute(cursor, sql, values, before)
+        return int(cursor.lastrowid)
+
+    def commit(self, cursor: Any, before: Waiting) -> None:
+        """Make the transaction durable, or raise."""
+        self.execute(cursor, "COMMIT", (), before)
+
+    def length(self, name: str) -> int:
+        """How much of `longest_name` a name takes."""
+        return len(name)
+
+    def exact(self, parameter: str) -> str:
+        """A parameter that is equal only to the very same text, whatever the column's collation."""
+        return parameter
+
+    @contextmanager
+    def creating(self, connection: Any) -> Iterator[None]:
+        """A block in which nobody else creates tables, where a transaction cannot see to that."""
+        del connection
+        yield
+
+    def table_options(self) -> str:
+        """What follows the columns in CREATE TABLE."""
+        return ""
+
+    def keep_order(self, table: str) -> tuple[str, ...]:
+        """Statements that make `path_order` hold for a table."""
+        del table
+        return ()
 
 
-_EFFECTIVE = os.access in os.supports_effective_ids
-
-_MEANINGS = {
-    "SQLITE_BUSY": (
-        "the database is locked: another process kept it for more than {seconds:g} s",
-        "find the process that holds a transaction open on the file and end it",
-    ),
-    "SQLITE_LOCKED": ("the database is locked by this process", "do not share the file through ATTACH"),
-    "SQLITE_FULL": ("the disk is full: nothing was recorded", "free some space and ask again"),
-    "SQLITE_READONLY": (
-        "the database may not be written ({error})",
-        "change the permissions of the file and its folder, or open it with read_only=True",
-    ),
-    "SQLITE_NOTADB": ("the file is not a SQLite database", "name another file"),
-    "SQLITE_CORRUPT": ("the database is damaged ({error})", "restore it from a backup"),
-    "SQLITE_CANTOPEN": (
-        "the database cannot be opened ({error})",
-        "check that its folder exists and that this user may write in it",
-    ),
-    "SQLITE_IOERR": ("reading or writing the database failed ({error})", "check the disk, then ask again"),
-    "SQLITE_CONSTRAINT": ("the record contradicts one that is stored ({error})", "nothing was recorded"),
-}
-"""Primary result code -> (what happened, how to mend it)."""
+@lru_cache(maxsize=1024)
+def percent_style(sql: str) -> str:
+    """A statement with `%s` for parameters in place of `?`; quoted text stays as it is."""
+    return _QUOTED_OR_MARK.sub(lambda m: _IN_PERCENT.get(m[0], m[0].replace("%", "%%")), sql)
 
 
-def _path_of(url: str) -> str:
-    scheme = re.match(r"([A-Za-z][\w+.-]*)://", url)
-    if scheme is None:
-        path = url
-    elif scheme[1] != "sqlite":
-        raise StoreError(
-            f"{scheme[1]} is not supported as a metadata store: {_masked(url)}", hint=f"use {SUPPORTED}"
-        )
-    elif not url.startswith("sqlite:///"):
-        raise StoreError(f"{url} does not name a file", hint=f"use {SUPPORTED}")
-    else:
-        path = url.removeprefix("sqlite:///")
-    if not path or path == ":memory:":
-        raise StoreError(
-            f"{url!r} does not name a file",
-            hint=f"every thread and process must reach the same store: use {SUPPORTED}",
-        )
-    return path
-
-
-def _masked(url: str) -> str:
-    """The URL without its password, which must not end up in a log."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"the folder {folder} cannot be made: {error.strerror}", where=str(folder)
-        ) from error
+_QUOTED_OR_MARK = re.compile(r"'(?:[^']|'')*'|\?|%")
+_IN_PERCENT = {"?": "%s", "%": "%%"}

@@ -17,7 +17,6 @@ from tidemill.metadata.sql.schema import SYSTEM_TYPES
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"
 """Types of contexts, named as TFX names them."""
 
-_BASE_IDS = {name: number for number, (name, _) in enumerate(SYSTEM_TYPES, 1)}
 _ARTIFACT_BASES = tuple(name for name, kind in SYSTEM_TYPES if kind is TypeKind.ARTIFACT)
 
 
@@ -34,11 +33,16 @@ def find_types(tx: Transaction, kind: TypeKind, names: Iterable[str]) -> dict[st
 def ensure_type(tx: Transaction, kind: TypeKind, name: str) -> int:
     """Id of a type without declared properties, stored when it is new."""
     found = find_types(tx, kind, [name])
+    if not found and lock_registry(tx):
+        found = find_types(tx, kind, [name])
     return found[name].id if found else _insert_type(tx, kind, ArtifactType(name=name)).id
 
 
 def register(tx: Transaction, declared: Iterable[ArtifactType]) -> None:
-    """Store artifact types, or add what they declare to stored ones. StoreError on a contradiction."""
+    """Store artifact types, or add what they declare to stored ones. StoreError on a contradiction.
+
+    The caller has locked the registry.
+    """
     types = list(declared)
     for new in types:
         if new.base_type and new.base_type not in _ARTIFACT_BASES:
@@ -73,16 +77,24 @@ def artifact_type(tx: Transaction, name: str, properties: Iterable[str]) -> Stor
     return stored
 
 
+def lock_registry(tx: Transaction) -> bool:
+    """Be alone with what no rule of MLMD's keeps apart: types by name, and which runs there are.
+
+    Whether that can have taken time, so that what was read before may be old.
+    """
+    return tx.lock("SELECT schema_version FROM tidemill_env")
+
+
 def _read_types(tx: Transaction, kind: TypeKind, names: Iterable[str]) -> dict[str, StoredType]:
     """Types as stored now. MLMD's versioned types are others: only those without a version are ours."""
     rows = tx.rows_in(
-        "SELECT t.id, t.name, p.parent_type_id FROM Type t LEFT JOIN ParentType p ON p.type_id = t.id "
+        "SELECT t.id, t.name, b.name FROM Type t LEFT JOIN ParentType p ON p.type_id = t.id "
+        "LEFT JOIN Type b ON b.id = p.parent_type_id "
         "WHERE t.version IS NULL AND t.type_kind = ? AND t.name IN ({ids})",
         names,
         [kind.value],
     )
-    bases = {number: name for name, number in _BASE_IDS.items()}
-    found = {name: StoredType(id, {}, bases.get(parent, "")) for id, name, parent in rows}
+    found = {name: StoredType(id, {}, (base or "").removeprefix("mlmd.")) for id, name, base in rows}
     by_id = {stored.id: stored for stored in found.values()}
     properties = tx.rows_in(
         "SELECT type_id, name, data_type FROM TypeProperty WHERE type_id IN ({ids})", by_id
@@ -122,7 +134,8 @@ def _extend_type(tx: Transaction, stored: StoredType, new: ArtifactType) -> Stor
         [(stored.id, name, kind.value) for name, kind in added.items()],
     )
     if new.base_type and not stored.base_type:
-        tx.insert_rows("ParentType", "type_id, parent_type_id", [(stored.id, _BASE_IDS[new.base_type])])
+        base = find_types(tx, TypeKind.ARTIFACT, [f"mlmd.{new.base_type}"])[f"mlmd.{new.base_type}"]
+        tx.insert_rows("ParentType", "type_id, parent_type_id", [(stored.id, base.id)])
     return StoredType(stored.id, {**stored.properties, **added}, stored.base_type or new.base_type)
 
 
@@ -132,12 +145,19 @@ def find_context(tx: Transaction, type: str, name: str) -> int:
     if known is not None:
         return known
     row = tx.row(
-        "SELECT c.id FROM Context c JOIN Type t ON t.id = c.type_id "
+        "SELECT c.id, c.name FROM Context c JOIN Type t ON t.id = c.type_id "
         "WHERE t.name = ? AND t.type_kind = ? AND t.version IS NULL AND c.name = ?",
         (type, TypeKind.CONTEXT.value, name),
     )
     if row is None:
         return 0
+    if row[1] != name:
+        raise StoreError(
+            f"the name {name!r} cannot be told from {row[1]!r} in this database",
+            where=tx.dialect.where,
+            hint="its tables ignore case or trailing spaces: choose another name, or give them the "
+            "collation utf8mb4_bin",
+        )
     tx.contexts[type, name] = row[0]
     return int(row[0])
 

@@ -15,9 +15,11 @@ from tidemill.metadata.model import Properties, PropertyType, PropertyValue
 from tidemill.metadata.sql.database import Transaction
 
 Owner = Literal["Artifact", "Execution", "Context"]
-PropertyRow = tuple[int, str, int, int | None, float | None, str | None, int | None]
+PropertyRow = tuple[int, str, bool, int | None, float | None, str | None, bool | None]
 
 _INT64 = 2**63
+_INFINITIES = {"tidemill-double::inf": math.inf, "tidemill-double::-inf": -math.inf}
+"""How infinity is kept where a database has no such number."""
 
 
 def custom_rows(owner_id: int, properties: Properties) -> list[PropertyRow]:
@@ -42,6 +44,8 @@ def declared_rows(
 
 def insert_properties(tx: Transaction, owner: Owner, rows: list[PropertyRow]) -> None:
     """Store rows made by the functions above."""
+    if not tx.dialect.keeps_infinity:
+        rows = [_with_infinity_as_text(row) for row in rows]
     tx.insert_rows(
         f"{owner}Property",
         f"{owner.lower()}_id, name, is_custom_property, int_value, double_value, string_value, bool_value",
@@ -65,6 +69,7 @@ def read_properties(
             value: PropertyValue | None = bool(bool_value)
         else:
             value = next((v for v in (int_value, double_value, string_value) if v is not None), None)
+            value = _INFINITIES.get(value, value) if isinstance(value, str) else value
         if value is not None:
             found[owner_id][1 if is_custom else 0][name] = value
     return found
@@ -78,10 +83,17 @@ def _kind(value: PropertyValue) -> PropertyType:
     return PropertyType.DOUBLE if isinstance(value, float) else PropertyType.STRING
 
 
+def _with_infinity_as_text(row: PropertyRow) -> PropertyRow:
+    double = row[4]
+    if double is None or not math.isinf(double):
+        return row
+    return (*row[:4], None, f"tidemill-double::{double}", None)
+
+
 def _row(owner_id: int, name: str, value: PropertyValue, *, custom: bool) -> PropertyRow:
-    flag = int(custom)
+    flag = custom
     if isinstance(value, bool):
-        return (owner_id, name, flag, None, None, None, int(value))
+        return (owner_id, name, flag, None, None, None, value)
     if isinstance(value, str):
         return (owner_id, name, flag, None, None, str(value), None)
     if isinstance(value, int):

@@ -207,9 +207,9 @@ def _add_events(tx: Transaction, execution_id: int, paths: Paths) -> None:
             "SELECT id, artifact_id, type FROM Event WHERE execution_id = ?", (execution_id,)
         )
     }
-    steps: list[tuple[int, int, int | None, str | None]] = []
+    steps: list[tuple[int, bool, int | None, str | None]] = []
     for (artifact_id, kind), places in paths.items():
         for name, index in places:
             event_id = ids[artifact_id, kind.value]
-            steps += [(event_id, 0, None, name), (event_id, 1, index, None)]
+            steps += [(event_id, False, None, name), (event_id, True, index, None)]
     tx.insert_rows("EventPath", "event_id, is_index_step, step_index, step_key", steps)

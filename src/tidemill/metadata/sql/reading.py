@@ -22,7 +22,7 @@ from tidemill.metadata.model import (
     PathStep,
     TypeKind,
 )
-from tidemill.metadata.sql import dialect, names, schema
+from tidemill.metadata.sql import names, schema
 from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.properties import read_properties
 
@@ -86,7 +86,7 @@ def artifacts(tx: Transaction, *, type: str, run_id: str, pipeline: str, limit: 
             joins += f" AND {context_type}.context_id = ?"
             values.append(names.find_context(tx, context_type, name))
     if type:
-        conditions = " WHERE t.name = ? AND t.type_kind = ?"
+        conditions = f" WHERE t.name = {tx.dialect.exact('?')} AND t.type_kind = ?"
         values += [type, TypeKind.ARTIFACT.value]
     rows = tx.rows(f"{_ARTIFACT}{joins}{conditions} ORDER BY a.id DESC LIMIT ?", [*values, max(limit, 0)])
     return _artifacts(tx, rows)
@@ -123,7 +123,7 @@ def events(tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable
     paths: dict[int, list[PathStep]] = defaultdict(list)
     steps = tx.rows_in(
         "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
-        f"WHERE event_id IN ({{ids}}) ORDER BY event_id, {dialect.INSERTION_ORDER}",
+        f"WHERE event_id IN ({{ids}}) {tx.dialect.path_order}",
         [row[0] for row in rows],
     )
     for event_id, is_index, index, key in steps:

@@ -26,7 +26,7 @@ _LAST_KEY = f"""
 _OUTPUT = f"""
     CROSS JOIN Event o CROSS JOIN EventPath p CROSS JOIN Artifact a
     WHERE o.execution_id = n.execution_id AND o.type = {EventType.OUTPUT.value}
-    AND p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ?
+    AND p.event_id = o.id AND p.is_index_step = FALSE AND p.step_key = ?
     AND a.id = o.artifact_id AND a.state = {ArtifactState.LIVE.value}
 """
 """What node `n` put out, or put out again from the cache, as an output."""
@@ -39,7 +39,7 @@ _BLESSED = f"""
     AND b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
     AND v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
     AND t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
-    AND q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = 1 AND q.int_value = 1
+    AND q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = TRUE AND q.int_value = 1
 """
 """Whether artifact `a` was judged by an execution (of run `k`) that put out a blessing."""
 
@@ -101,13 +101,13 @@ def get_window(
     newest = (
         "SELECT MAX(n.execution_id) FROM Event o CROSS JOIN EventPath p CROSS JOIN tidemill_node n "
         f"CROSS JOIN tidemill_run r WHERE o.artifact_id = a.id AND o.type = {EventType.OUTPUT.value} "
-        "AND p.event_id = o.id AND p.is_index_step = 0 AND p.step_key = ? "
+        "AND p.event_id = o.id AND p.is_index_step = FALSE AND p.step_key = ? "
         f"AND n.execution_id = o.execution_id AND n.node_id = ? AND r.id = n.run_id AND r.pipeline = ?{gate}"
     )
     rows = tx.each(
         f"SELECT s.int_value, a.id, ({newest}) AS newest "
         "FROM ArtifactProperty s CROSS JOIN Attribution x CROSS JOIN Artifact a "
-        "WHERE s.name = 'span' AND s.is_custom_property = 0 AND s.int_value < ? "
+        "WHERE s.name = 'span' AND s.is_custom_property = FALSE AND s.int_value < ? "
         "AND x.context_id = ? AND x.artifact_id = s.artifact_id "
         f"AND a.id = x.artifact_id AND a.state = {ArtifactState.LIVE.value} "
         "ORDER BY s.int_value DESC, newest DESC",

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from tidemill.errors import StoreError
 from tidemill.metadata.model import Artifact, ArtifactState, Run, RunState
 from tidemill.metadata.retention import Retention, RetentionPolicy
-from tidemill.metadata.sql import runs
+from tidemill.metadata.sql import names, runs
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.reading import artifacts_by_id
 
@@ -50,6 +50,7 @@ def mark(tx: Transaction, policy: RetentionPolicy) -> Retention:
 
     A run that is under way may have decided to reuse one of them; a run that starts later sees the mark.
     """
+    names.lock_registry(tx)  # no run starts between the question and the marks
     running = runs.get_runs(tx, pipeline="", state=RunState.RUNNING, limit=1)
     if running:
         raise StoreError(

@@ -19,8 +19,10 @@ _RUN_COLUMNS = "id, pipeline, version, state, root, parameters, date, owner, cre
 def put_pipeline_version(tx: Transaction, version: str, pipeline: str, ir: str) -> None:
     """See MetadataStore."""
     if tx.row("SELECT 1 FROM tidemill_pipeline_version WHERE version = ?", (version,)) is None:
-        tx.insert(
-            "tidemill_pipeline_version", "version, pipeline, ir, create_time", (version, pipeline, ir, tx.now)
+        tx.insert_rows(
+            "tidemill_pipeline_version",
+            "version, pipeline, ir, create_time",
+            [(version, pipeline, ir, tx.now)],
         )
 
 
@@ -32,14 +34,15 @@ def get_pipeline_version(tx: Transaction, version: str) -> str:
     return str(row[0])
 
 
-def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> None:
-    """See MetadataStore."""
+def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> int:
+    """See MetadataStore. The id of the run's context."""
     if not run.id or "/" in run.id:
         raise StoreError(
             f"{run.id!r} cannot name a run", hint="use a name without '/', which parts execution names"
         )
     if run.state is not RunState.RUNNING:
         raise StoreError(f"a run starts as RUNNING, not {run.state}", where=run.id)
+    names.lock_registry(tx)
     if tx.row("SELECT 1 FROM tidemill_run WHERE id = ?", (run.id,)) or names.find_context(
         tx, names.RUN, run.id
     ):
@@ -49,13 +52,24 @@ def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> None
     pipeline_context = names.ensure_context(tx, names.PIPELINE, run.pipeline)
     facts = {"pipeline_version": run.version, **({"date": run.date} if run.date else {})}
     context = names.add_context(tx, names.RUN, run.id, facts)
-    tx.insert("ParentContext", "context_id, parent_context_id", (context, pipeline_context))
-    tx.insert(
+    tx.insert_rows("ParentContext", "context_id, parent_context_id", [(context, pipeline_context)])
+    tx.insert_rows(
         "tidemill_run",
         f"{_RUN_COLUMNS}, context_id",
-        (run.id, run.pipeline, run.version, run.state.value, run.root, parameters, run.date, run.owner,
-         run.create_time or tx.now, 0, context),
+        [(run.id, run.pipeline, run.version, run.state.value, run.root, parameters, run.date, run.owner,
+          run.create_time or tx.now, 0, context)],
     )  # fmt: skip
+    return context
+
+
+def stands(
+    tx: Transaction, run_id: str, *, context: int = 0, owner: str = "", state: RunState | None = None
+) -> bool:
+    """Whether a run is stored with what is given of it: for whoever lost the answer to a change."""
+    tx.lock("SELECT id FROM tidemill_run WHERE id = ?", (run_id,))
+    row = tx.row("SELECT context_id, owner, state FROM tidemill_run WHERE id = ?", (run_id,))
+    wanted = (context, owner, state.value if state else "")
+    return row is not None and all(want in ("", 0, found) for want, found in zip(wanted, row, strict=True))
 
 
 def take_run(tx: Transaction, run_id: str, *, owner: str, expected_owner: str) -> bool:

@@ -155,7 +155,7 @@ def fill_events(tx: Transaction, rows: Sequence[Row], out: Message) -> None:
         by_id[event_id] = event
     steps = tx.rows_in(
         "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
-        f"WHERE event_id IN ({{ids}}) ORDER BY event_id, {dialect.INSERTION_ORDER}",
+        f"WHERE event_id IN ({{ids}}) {tx.dialect.path_order}",
         by_id,
     )
     for event_id, is_index, index, key in steps:

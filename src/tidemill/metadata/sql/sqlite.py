@@ -1,0 +1,228 @@
+"""SQLite: a file that processes of one machine share, one writer at a time.
+
+The only file that knows what is special about SQLite. It knows nothing of tables, types or runs.
+Sources: sqlite.org/isolation.html, /wal.html (WAL-reset bug), /rescode.html, /pragma.html.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from tidemill.errors import StoreError
+from tidemill.metadata.sql.dialect import Dialect, Trouble, Waiting
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection, Cursor
+
+SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain path"
+
+BUSY_SECONDS = 30.0
+"""How long a transaction waits for another process before it gives up."""
+
+COLUMN_TYPES = {
+    "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "key": "INTEGER PRIMARY KEY",
+    "int": "INT",
+    "int64": "INT",
+    "ref": "INT NOT NULL",
+    "time": "INT NOT NULL DEFAULT 0",
+    "time?": "INT",
+    "kind!": "TINYINT(1) NOT NULL",
+    "name": "VARCHAR(255)",
+    "name!": "VARCHAR(255) NOT NULL",
+    "unique": "VARCHAR(255) UNIQUE",
+    "text": "TEXT",
+    "value": "TEXT",
+    "own!": "VARCHAR(255) NOT NULL",
+    "text!": "TEXT NOT NULL",
+    "flag!": "TINYINT(1) NOT NULL",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "bytes": "BLOB",
+}
+
+
+@cache
+def driver() -> Any:
+    """The DB-API module: the standard library's, or pysqlite3 when it is installed and newer."""
+    best = importlib.import_module("sqlite3")
+    try:
+        other = importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return best
+    return other if other.sqlite_version_info > best.sqlite_version_info else best
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite has the fix of the WAL-reset bug, which loses commits of two writers."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+class SqliteDialect(Dialect):
+    """A database file, and whether we may write to it."""
+
+    names_constraints = False
+    column_types: ClassVar = COLUMN_TYPES
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    path_order = "ORDER BY event_id, rowid"
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        super().__init__(str(path), read_only=read_only)
+        self.path = path
+
+    @classmethod
+    def locate(cls, url: str, *, read_only: bool) -> SqliteDialect:
+        """The database that `url` names; its folder is made unless `read_only`. StoreError when unfit."""
+        path = Path(_path_of(url))
+        if path.is_dir():
+            raise StoreError(
+                f"{path} is a folder, not a database file", hint=f"name a file in it: {path / 'metadata.db'}"
+            )
+        if read_only and not path.exists():
+            raise StoreError(f"there is no metadata store at {path}", hint="nothing was run with it yet")
+        if not read_only:
+            _make_folder(path.parent)
+            if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+                raise StoreError(
+                    f"{path} may not be written by this user",
+                    hint="change its permissions, or open it with read_only=True",
+                )
+        return cls(path, read_only=read_only)
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """The standard library's, or pysqlite3's."""
+        return (driver().Error,)
+
+    def connect(self) -> Connection:
+        """A connection without implicit transactions. Raises the driver's errors."""
+        mode = "ro" if self.read_only else "rwc"
+        connection: Connection = driver().connect(
+            f"file:{quote(str(self.path.absolute()))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # each thread uses its own; only close() comes from elsewhere
+            cached_statements=256,
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = OFF")
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def begin(self, cursor: Cursor, *, write: bool) -> Waiting:
+        """Take the write lock at once: a transaction that reads first could not wait for it later."""
+        cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        return []
+
+    def rollback(self, connection: Connection) -> None:
+        """Undo, if anything was begun."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def lock(self, cursor: Cursor, sql: str, values: Sequence[object]) -> None:
+        """Nothing to do: whoever writes is alone."""
+
+    def trouble(self, error: Exception) -> Trouble:
+        """SQLite waits for its lock by itself; nothing is worth asking again."""
+        del error
+        return Trouble.REFUSED
+
+    def index(self, name: str, table: str, columns: str, *, sparse: str, text: str, wide: bool) -> str:
+        """Partial where MLMD makes it so."""
+        del text, wide
+        only = f" WHERE {sparse} IS NOT NULL" if sparse else ""
+        return f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}){only}"
+
+    def settle(self, connection: Connection) -> None:
+        """Bring a database that is ours into the state we write in. Raises the driver's errors.
+
+        Write-ahead log where it is safe, a rollback journal elsewhere. The mode is kept in the file, so a
+        store must not be shared by processes that link a fixed and an unfixed SQLite: the last one to
+        open it decides.
+        """
+        safe = wal_is_safe(driver().sqlite_version_info)
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if self.read_only or safe == (mode == "wal"):
+            return
+        try:
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
+        except driver().OperationalError as error:
+            if not str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
+                raise
+            if safe:
+                return  # somebody is writing; both modes are safe, and the next to open tries again
+            raise StoreError(
+                "another process uses the database with a write-ahead log, which SQLite "
+                f"{driver().sqlite_version} of this process cannot do safely (WAL-reset bug)",
+                where=str(self.path),
+                hint="end that process, or install pysqlite3 here: pip install 'tidemill[sqlite]'",
+            ) from error
+
+    def explain(self, error: Exception) -> StoreError:
+        """What an error of the driver means, for people."""
+        name = str(getattr(error, "sqlite_errorname", ""))
+        what, hint = f"the store refused: {error}", ""
+        for prefix, (meaning, mend) in _MEANINGS.items():
+            if name.startswith(prefix):
+                what, hint = meaning.format(error=error, seconds=BUSY_SECONDS), mend
+                break
+        if self.read_only and name.startswith("SQLITE_READONLY"):
+            what = "the database has a write-ahead log, which also readers keep in files beside it"
+            hint = "let this user write in its folder, or copy the database to another one"
+        return StoreError(what, where=str(self.path), hint=hint)
+
+
+_EFFECTIVE = os.access in os.supports_effective_ids
+
+_MEANINGS = {
+    "SQLITE_BUSY": (
+        "the database is locked: another process kept it for more than {seconds:g} s",
+        "find the process that holds a transaction open on the file and end it",
+    ),
+    "SQLITE_LOCKED": ("the database is locked by this process", "do not share the file through ATTACH"),
+    "SQLITE_FULL": ("the disk is full: nothing was recorded", "free some space and ask again"),
+    "SQLITE_READONLY": (
+        "the database may not be written ({error})",
+        "change the permissions of the file and its folder, or open it with read_only=True",
+    ),
+    "SQLITE_NOTADB": ("the file is not a SQLite database", "name another file"),
+    "SQLITE_CORRUPT": ("the database is damaged ({error})", "restore it from a backup"),
+    "SQLITE_CANTOPEN": (
+        "the database cannot be opened ({error})",
+        "check that its folder exists and that this user may write in it",
+    ),
+    "SQLITE_IOERR": ("reading or writing the database failed ({error})", "check the disk, then ask again"),
+    "SQLITE_CONSTRAINT": ("the record contradicts one that is stored ({error})", "nothing was recorded"),
+}
+"""Primary result code -> (what happened, how to mend it)."""
+
+
+def _path_of(url: str) -> str:
+    path = url.removeprefix("sqlite:///")
+    if path == url and url.startswith("sqlite:"):
+        raise StoreError(f"{url} does not name a file", hint=f"use {SUPPORTED}")
+    if not path or path == ":memory:":
+        raise StoreError(
+            f"{url!r} does not name a file",
+            hint=f"every thread and process must reach the same store: use {SUPPORTED}",
+        )
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder {folder} cannot be made: {error.strerror}", where=str(folder)
+        ) from error

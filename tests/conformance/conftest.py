@@ -1,0 +1,52 @@
+"""Database servers, one of each kind for all tests of a process that ask for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+def beside(name: str) -> ModuleType:
+    """A module of this folder: pytest keeps test folders off the import path."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Any]:
+    pytest.importorskip("psycopg", reason="the driver psycopg is not installed (extra postgresql)")
+    servers = beside("servers")
+    with servers.running(servers.Postgresql) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Any]:
+    pytest.importorskip("pymysql", reason="the driver pymysql is not installed (extra mysql)")
+    servers = beside("servers")
+    with servers.running(servers.Mariadb) as server:
+        yield server
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """Either server, for what holds of both."""
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+@pytest.fixture
+def proxy(server: Any) -> Iterator[Any]:
+    """A way to the server that can be cut."""
+    with beside("proxy").Proxy(server.port) as between:
+        yield between
