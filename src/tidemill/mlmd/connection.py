@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from tidemill.errors import StoreError
 from tidemill.metadata.sql import open_store
+from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.mlmd import Refusal, Service
 from tidemill.mlmd import errors
 from tidemill.mlmd.metadata_store_pb2 import SqliteMetadataSourceConfig
@@ -31,10 +32,11 @@ _MEMORY = Path("/dev/shm")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Calls, and how to end them."""
+    """Calls, how to end them, and the database that answers them when it is ours."""
 
     call: Call
     close: Callable[[], None]
+    database: Database
 
 
 def connect(config: Any) -> Connection:
@@ -94,7 +96,7 @@ def _open(url: str, *, read_only: bool = False, folder: str = "") -> Connection:
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
 
-    return Connection(call, close)
+    return Connection(call, close, store.database)
 
 
 def status_of(error: StoreError, request: Any) -> errors.StatusError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
 
 from tidemill.mlmd import metadata_store_pb2 as pb
 from tidemill.mlmd import metadata_store_service_pb2 as service
@@ -103,6 +104,18 @@ def test_a_value_holds_one_thing() -> None:
     event = pb.Event()
     assert value.proto_value.Unpack(event)
     assert event.artifact_id == 3
+
+
+def test_structs_of_others() -> None:
+    """A struct of protobuf's own class can be given to a constructor; it cannot be copied over ours."""
+    other = struct_pb2.Struct()
+    other.update({"a": 1})
+    assert pb.Value(struct_value=other).struct_value["a"] == 1
+    with pytest.raises(TypeError):
+        pb.Value().struct_value.CopyFrom(other)
+    value = pb.Value()
+    value.struct_value.update(other)
+    assert value.struct_value.SerializeToString() == other.SerializeToString()
 
 
 def test_all_calls_have_a_request_and_a_response() -> None:

@@ -27,17 +27,24 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
 
     They come in the order of `ids`, each once.
     """
-    fields = ("id", "type_id", "name", *(f for f in kind.fields if f != "name"), *TIMES)
-    found = tx.rows_in(f"SELECT {', '.join(fields)} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
-    rows = {row[0]: row for row in found}
+    more = [field for field in kind.fields if field not in ("name", "external_id")]
+    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *more))
+    found = tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
     types = memory.get(tx, kind, {row[1] for row in found})
-    places: dict[int, tuple[Message, Message]] = {}
-    for node_id in dict.fromkeys(ids):
-        row = rows.get(node_id)
-        if row is not None:
-            node = out.add(**dict(zip(fields, row, strict=True)), type=types[row[1]].name)
-            places[node_id] = (node.properties, node.custom_properties)
-    _fill_properties(tx, kind, places)
+    rows, nodes = {row[0]: row for row in found}, dict[int, Message]()
+    for row in filter(None, map(rows.get, dict.fromkeys(ids))):
+        node_id, type_id, name, external_id, created, updated, *rest = row
+        node = nodes[node_id] = out.add()
+        node.id, node.type_id, node.type = node_id, type_id, types[type_id].name
+        node.create_time_since_epoch, node.last_update_time_since_epoch = created, updated
+        if name is not None:
+            node.name = name
+        if external_id is not None:
+            node.external_id = external_id
+        for field, value in zip(more, rest, strict=True):
+            if value is not None:
+                setattr(node, field, value)
+    _fill_properties(tx, kind, nodes)
 
 
 def fill_by_ids(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Iterable[int], out: Message) -> None:
@@ -177,16 +184,21 @@ class _Single:
         return self._message
 
 
-def _fill_properties(tx: Transaction, kind: Kind, places: dict[int, tuple[Message, Message]]) -> None:
+def _fill_properties(tx: Transaction, kind: Kind, nodes: dict[int, Message]) -> None:
     rows = tx.rows_in(
         f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
         f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
-        places,
+        nodes,
     )
-    fill = values.fill
+    last = 0
+    maps: tuple[Message, ...] = ()
     for node_id, name, custom, whole, real, text, proto, truth in rows:
-        value = places[node_id][1 if custom else 0][name]
+        if node_id != last:  # rows of one node mostly come together
+            last, maps = node_id, (nodes[node_id].properties, nodes[node_id].custom_properties)
+        value: Message = maps[custom][name]
         if whole is not None:  # the usual kinds are not worth a call
             value.int_value = whole
+        elif real is not None:
+            value.double_value = real
         else:
-            fill(value, None, real, text, proto, truth)
+            values.fill(value, text, proto, truth)

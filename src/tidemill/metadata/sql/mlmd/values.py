@@ -32,6 +32,26 @@ _KINDS = {
 }
 
 
+Row = tuple[int, str, int, int | None, float | None, str | None, bytes | None, int | None]
+"""A property row: the node's id, the name, whether it is custom, and the columns."""
+
+
+def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
+    """Append the rows of a node's properties: declared ones, which are checked, or custom ones (None)."""
+    custom = int(declared is None)
+    for name in properties:
+        value = properties[name]
+        which = value.WhichOneof("value")
+        if declared is not None and _KINDS.get(which) != declared.get(name):
+            check_declared(name, value, declared)
+        if which == "string_value":  # the usual kinds are not worth a call
+            rows.append((node_id, name, custom, None, None, value.string_value, None, None))
+        elif which == "int_value":
+            rows.append((node_id, name, custom, value.int_value, None, None, None, None))
+        else:
+            rows.append((node_id, name, custom, *to_columns(name, value)))
+
+
 def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:
     """Refuse a property that the type does not declare, or declares as something else."""
     kind = declared.get(name)
@@ -66,20 +86,9 @@ def to_columns(name: str, value: Message) -> Columns:
     raise invalid(f"Found unmatched property type: {name} has no value")
 
 
-def fill(
-    value: Message,
-    whole: int | None,
-    real: float | None,
-    text: str | None,
-    proto: bytes | str | None,
-    truth: int | None,
-) -> None:
-    """Set a `Value` to what the columns hold."""
-    if whole is not None:
-        value.int_value = whole
-    elif real is not None:
-        value.double_value = real
-    elif text is not None:
+def fill(value: Message, text: str | None, proto: bytes | str | None, truth: int | None) -> None:
+    """Set a `Value` to what the last three columns hold."""
+    if text is not None:
         if not (text.startswith(_STRUCT) and _fill_struct(value, text.removeprefix(_STRUCT))):
             value.string_value = text
     elif proto is not None:

@@ -1,0 +1,180 @@
+"""Opening stores by config, errors by code, retries, and what a store leaves behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill.errors import StoreError, TidemillError
+from tidemill.metadata.model import Artifact, NodeState
+from tidemill.metadata.sql import open_store
+from tidemill.mlmd import MetadataStore, downgrade_schema, errors
+from tidemill.mlmd import metadata_store_pb2 as pb
+from tidemill.mlmd import metadata_store_service_pb2 as service
+from tidemill.mlmd.connection import Connection, _mysql_url, _postgresql_url, status_of
+from tidemill.testing.store_stories import end_node, start_run
+
+MODES = pb.SqliteMetadataSourceConfig
+
+
+def sqlite(path: Path | str, mode: int = MODES.READWRITE_OPENCREATE) -> Any:
+    return pb.ConnectionConfig(sqlite=MODES(filename_uri=str(path), connection_mode=mode))
+
+
+def test_a_file_is_made_and_found_again(folder: Path) -> None:
+    path = folder / "a store.db"
+    first = MetadataStore(sqlite(path))
+    type_id = first.put_artifact_type(pb.ArtifactType(name="x"))
+    first.close()
+    first.close()
+    for again in (sqlite(path), sqlite(path, MODES.READWRITE), sqlite(f"file:{folder}/a%20store.db"),
+                  pb.ConnectionConfig(sqlite=MODES(filename_uri=str(path)))):  # fmt: skip
+        store = MetadataStore(again)
+        assert store.get_artifact_type("x").id == type_id
+        store.close()
+
+
+def test_read_only(folder: Path) -> None:
+    path = folder / "store.db"
+    MetadataStore(sqlite(path)).close()
+    store = MetadataStore(sqlite(path, MODES.READONLY))
+    assert store.get_artifacts() == []
+    with pytest.raises(errors.StatusError, match="read-only"):
+        store.put_artifact_type(pb.ArtifactType(name="x"))
+    store.close()
+
+
+@pytest.mark.parametrize("mode", [MODES.READONLY, MODES.READWRITE])
+def test_a_missing_file_is_not_made(folder: Path, mode: int) -> None:
+    with pytest.raises(RuntimeError) as caught:  # MLMD raises RuntimeError
+        MetadataStore(sqlite(folder / "none.db", mode))
+    assert isinstance(caught.value, errors.StatusError)
+    assert list(folder.iterdir()) == []
+
+
+def test_configs_that_name_nothing() -> None:
+    with pytest.raises(RuntimeError, match="Unset"):
+        MetadataStore(pb.ConnectionConfig())
+    with pytest.raises(ValueError, match="needs a ConnectionConfig"):
+        MetadataStore("sqlite:///x.db")
+    with pytest.raises(errors.UnimplementedError):
+        MetadataStore(pb.MetadataStoreClientConfig(host="localhost", port=8080))
+    with pytest.raises(ValueError, match="upgraded"):
+        MetadataStore(pb.MetadataStoreClientConfig(), enable_upgrade_migration=True)
+
+
+def test_other_databases_become_addresses() -> None:
+    mysql = pb.MySQLDatabaseConfig(host="db", port=3306, database="ml/md", user="u@x", password="p:/")
+    mysql.ssl_options.ca = "/ca.pem"
+    assert _mysql_url(mysql) == "mysql://u%40x:p%3A%2F@db:3306/ml%2Fmd?ssl_ca=%2Fca.pem"
+    postgresql = pb.PostgreSQLDatabaseConfig(host="db", port="5432", dbname="mlmd", user="u")
+    postgresql.ssloption.sslmode = "require"
+    assert _postgresql_url(postgresql) == "postgresql://u@db:5432/mlmd?sslmode=require"
+
+
+@pytest.mark.parametrize("config", [pb.ConnectionConfig(fake_database={}), pb.ConnectionConfig(sqlite={})])
+def test_stores_in_memory_are_apart_and_leave_nothing(config: Any) -> None:
+    first, second = MetadataStore(config), MetadataStore(config)
+    first.put_artifact_type(pb.ArtifactType(name="x"))
+    assert second.get_artifact_types() == []
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(first.get_artifact_type("x").name))
+    thread.start()
+    thread.join()
+    assert found == ["x"]  # every thread sees the same one
+    places = [store._connection.database.dialect.path.parent for store in (first, second)]
+    assert all(place.exists() for place in places)
+    first.close()
+    del second
+    gc.collect()
+    assert not any(place.exists() for place in places)
+
+
+def test_it_is_the_record_of_tidemill(folder: Path) -> None:
+    """A run that tidemill recorded, through MLMD's interface."""
+    path = folder / "metadata.db"
+    record = open_store(str(path))
+    start_run(record, "r1")
+    end_node(record, "r1", "gen", outputs={"x": [Artifact(type="Model", uri="file:///m")]})
+    end_node(record, "r1", "bad", state=NodeState.FAILED, message="boom")
+    record.close()
+    store = MetadataStore(sqlite(path))
+    (artifact,) = store.get_artifacts()
+    assert (artifact.type, artifact.uri, artifact.state) == ("Model", "file:///m", pb.Artifact.LIVE)
+    run = store.get_context_by_type_and_name("pipeline_run", "r1")
+    states = [e.last_known_state for e in store.get_executions_by_context(run.id)]
+    assert sorted(states) == [pb.Execution.COMPLETE, pb.Execution.FAILED]
+    (event,) = store.get_events_by_artifact_ids([artifact.id])
+    assert [step.WhichOneof("value") for step in event.path.steps] == ["key", "index"]
+    store.close()
+
+
+def test_all_codes_have_a_class() -> None:
+    for code in range(1, 17):
+        error = errors.make_exception("what", code)
+        assert (type(error), error.error_code) == (errors.exception_type_from_error_code(code), code)
+        assert isinstance(error, errors.StatusError)
+        assert isinstance(error, TidemillError)
+        assert (error.message, str(error)) == ("what", "what")
+    assert type(errors.make_exception("what", 99)) is errors.UnknownError
+    assert len({errors.exception_type_from_error_code(code) for code in range(1, 17)}) == 16
+    with pytest.raises(KeyError):
+        errors.exception_type_from_error_code(0)
+
+
+@pytest.mark.parametrize(
+    ("retries", "failures", "ok"), [(None, 4, True), (None, 5, False), (1, 1, False), (3, 2, True)]
+)
+def test_aborted_calls_are_made_again(retries: int | None, failures: int, ok: bool) -> None:
+    config = pb.ConnectionConfig(fake_database={})
+    if retries is not None:
+        config.retry_options.max_num_retries = retries
+    mine = MetadataStore(config)
+    real, calls = mine._connection, []
+
+    def call(method: str, request: Any, response: Any) -> None:
+        calls.append(method)
+        if len(calls) <= failures:
+            raise errors.AbortedError("somebody else")
+        real.call(method, request, response)
+
+    mine._connection = Connection(call, real.close, real.database)
+    if ok:
+        assert mine.put_artifact_type(pb.ArtifactType(name="x")) == 10
+        assert len(calls) == failures + 1
+    else:
+        with pytest.raises(errors.AbortedError):
+            mine.put_artifact_type(pb.ArtifactType(name="x"))
+    mine.close()
+
+
+def test_a_context_that_two_create_at_once_is_worth_a_retry() -> None:
+    """SQLite cannot get there, since it lets one writer in at a time; other databases can."""
+
+    class IntegrityError(Exception):
+        """What every driver calls it, by PEP 249."""
+
+    error = StoreError("refused")
+    error.__cause__ = IntegrityError("UNIQUE")
+    request = service.PutExecutionRequest()
+    assert type(status_of(error, request)) is errors.AlreadyExistsError
+    request.options.reuse_context_if_already_exist = True
+    assert type(status_of(error, request)) is errors.AbortedError
+    assert type(status_of(StoreError("the disk is full"), request)) is errors.InternalError
+
+
+def test_downgrade(folder: Path) -> None:
+    config = sqlite(folder / "store.db")
+    MetadataStore(config).close()
+    downgrade_schema(config, 10)
+    for version, error in (
+        (-1, errors.InvalidArgumentError),
+        (11, errors.InvalidArgumentError),
+        (9, errors.UnimplementedError),
+    ):
+        with pytest.raises(error, match=r"downgrade|bring"):
+            downgrade_schema(config, version)
