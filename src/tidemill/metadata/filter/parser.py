@@ -25,7 +25,7 @@ from tidemill.metadata.filter.syntax import (
     Span,
 )
 
-MOST_BRACKETS = 100
+MOST_BRACKETS = 150
 """Brackets, NOTs and signs around one another. Each costs the parser two frames of Python's stack."""
 
 KEYWORDS = frozenset(("AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"))

@@ -41,11 +41,12 @@ from tidemill.metadata.filter.syntax import (
 from tidemill.metadata.model import TypeKind
 
 MOST_STACK = 84
-"""How deeply a database's parser may have to nest. SQLite before 3.46 keeps 100 symbols."""
-_STACK = {Not: 2, Negative: 2, Arithmetic: 3, Comparison: 3, Logic: 3, Like: 3, Is: 3, In: 6, Between: 6}
-"""Symbols that a parser holds while it reads the innermost operand of such a node."""
+"""Symbols that a database's parser may have to keep. SQLite before 3.46 keeps 100, and gave up at 88 in a
+subquery: what stands around the condition counts, too."""
 
-MOST_CONDITIONS = 800
+MOST_DEPTH = 100
+"""Operands within one another. Each costs some four frames of Python's stack."""
+MOST_CONDITIONS = 900
 """Operands of all ANDs and ORs: SQLite refuses expressions deeper than 1000, and a chain counts."""
 MOST_PATTERN = 10_000
 """Characters of a pattern. SQLite refuses more than 50,000 bytes."""
@@ -57,11 +58,35 @@ _ALIAS = re.compile(r"([a-z]+(?:_contexts)?)_([A-Za-z0-9_]+)")
 def resolve(expression: Expression, kind: TypeKind, query: str) -> Expression:
     """The tree with fields for names; FilterError when a name is unknown or a type does not fit."""
     resolver = _Resolver(kind, query)
-    resolved = resolver.expression(expression, 0)
+    resolved = resolver.expression(expression)
     if type_of(resolved) is not ValueType.BOOL:
         message = f"the filter is {type_of(resolved).value}, not a condition"
         raise resolver.error(message, expression.at, hint="compare it: x = 1, x LIKE 'a%', x IS NOT NULL")
+    if stack_of(resolved) > MOST_STACK:
+        raise resolver.error("the filter is nested too deeply", expression.at, hint="use fewer brackets")
     return resolved
+
+
+def stack_of(node: Expression) -> int:
+    """Symbols that a parser holds at most while it reads the SQL of a node: what is to the left of the
+    innermost operand, one bracket per operand included."""
+    match node:
+        case Literal() | Name() | Field():
+            return 1
+        case Is(operand=operand):
+            return 1 + stack_of(operand)
+        case Not(operand=operand) | Negative(operand=operand):
+            return 2 + stack_of(operand)
+        case Arithmetic(left=left, right=right) | Comparison(left=left, right=right):
+            return max(2 + stack_of(left), 4 + stack_of(right))
+        case Like(text=text, pattern=pattern):
+            return max(1 + stack_of(text), 4 + stack_of(pattern))
+        case In(operand=operand, choices=choices):
+            return max(1 + stack_of(operand), 6 + max(map(stack_of, choices)))
+        case Between(operand=operand, low=low, high=high):
+            return max(1 + stack_of(operand), 4 + stack_of(low), 6 + stack_of(high))
+        case Logic(operands=operands):
+            return max(1 + stack_of(operands[0]), 3 + max(map(stack_of, operands[1:])))
 
 
 class _Resolver:
@@ -69,44 +94,49 @@ class _Resolver:
         self._kind = kind
         self._query = query
         self._conditions = 0
+        self._depth = 0
 
     def error(self, message: str, at: Span, hint: str = "") -> FilterError:
         return FilterError(message, query=self._query, position=at.start, end=at.end, hint=hint)
 
-    def expression(self, node: Expression, stack: int) -> Expression:
-        """`node` resolved; `stack` is what a parser holds when it comes to it."""
-        stack += _STACK.get(type(node), 0)
-        if stack > MOST_STACK:
+    def expression(self, node: Expression) -> Expression:
+        """`node` with fields for names, and its operands' types checked."""
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
             raise self.error("the filter is nested too deeply", node.at, hint="use fewer brackets")
+        resolved = self._resolved(node)
+        self._depth -= 1
+        return resolved
+
+    def _resolved(self, node: Expression) -> Expression:
         match node:
             case Literal():
                 return self._literal(node)
             case Name():
                 return self._field(node)
             case Negative(operand, at):
-                return Negative(self._number(operand, stack), at)
+                return Negative(self._number(operand), at)
             case Arithmetic(sign, left, right, at):
-                return Arithmetic(sign, self._number(left, stack), self._number(right, stack), at)
+                return Arithmetic(sign, self._number(left), self._number(right), at)
             case Comparison():
-                return self._comparison(node, stack)
+                return self._comparison(node)
             case Like():
-                return self._like(node, stack)
+                return self._like(node)
             case In():
-                return self._in(node, stack)
+                return self._in(node)
             case Between(operand, low, high, negated, at):
-                operand, low, high = (self.expression(x, stack) for x in (operand, low, high))
+                operand, low, high = (self.expression(x) for x in (operand, low, high))
                 operand, low, high = self._comparable((operand, low, high), at)
                 return Between(operand, low, high, negated, at)
             case Is(operand, what, negated, at):
-                operand = self.expression(operand, stack)
+                operand = self.expression(operand)
                 if what is not None:
                     self._must_be_bool(operand)
                 return Is(operand, what, negated, at)
             case Not(operand, at):
-                return Not(self._must_be_bool(self.expression(operand, stack)), at)
+                return Not(self._must_be_bool(self.expression(operand)), at)
             case Logic(word, operands, at):
-                self._count(len(operands), at)
-                return Logic(word, tuple(self._must_be_bool(self.expression(x, stack)) for x in operands), at)
+                return self._logic(word, operands, at)
         raise AssertionError(node)
 
     # --- names -----------------------------------------------------------------------------------
@@ -170,8 +200,8 @@ class _Resolver:
             return Literal(float(node.value), node.at)  # larger than every stored one, and stays so
         return node
 
-    def _number(self, node: Expression, stack: int) -> Expression:
-        resolved = self.expression(node, stack)
+    def _number(self, node: Expression) -> Expression:
+        resolved = self.expression(node)
         if type_of(resolved) not in _NUMBERS:
             message = f"only numbers can be added and multiplied, and this is {type_of(resolved).value}"
             raise self.error(message, node.at)
@@ -197,6 +227,13 @@ class _Resolver:
             hint = "ask with IS NULL or IS NOT NULL"
             raise self.error("nothing is equal to NULL, nor different from it", node.at, hint=hint)
 
+    def _logic(self, word: str, operands: tuple[Expression, ...], at: Span) -> Logic:
+        """The deepest operand comes first: then a parser has nothing to remember before it."""
+        self._count(len(operands), at)
+        resolved = [self._must_be_bool(self.expression(x)) for x in operands]
+        deepest = max(range(len(resolved)), key=lambda i: stack_of(resolved[i]))
+        return Logic(word, (resolved.pop(deepest), *resolved), at)
+
     def _count(self, operands: int, at: Span) -> None:
         self._conditions += operands
         if self._conditions > MOST_CONDITIONS:
@@ -207,20 +244,20 @@ class _Resolver:
 
     # --- comparisons -----------------------------------------------------------------------------
 
-    def _comparison(self, node: Comparison, stack: int) -> Expression:
+    def _comparison(self, node: Comparison) -> Expression:
         names = self._names_of(node.left) or self._names_of(node.right)
         if names is not None and node.sign in ("=", "<>"):
-            return self._named_comparison(node, names, stack)
-        left, right = self.expression(node.left, stack), self.expression(node.right, stack)
+            return self._named_comparison(node, names)
+        left, right = self.expression(node.left), self.expression(node.right)
         self._must_not_be_null(left)
         self._must_not_be_null(right)
         left, right = self._comparable((left, right), node.at)
         return Comparison(node.sign, left, right, node.at)
 
-    def _named_comparison(self, node: Comparison, names: type[IntEnum], stack: int) -> Expression:
+    def _named_comparison(self, node: Comparison, names: type[IntEnum]) -> Expression:
         """`state = LIVE`. As in MLMD, a node without state is different from every state."""
-        right = self._named(node.right, names, stack)
-        left = self._named(node.left, names, stack, numbers=True)
+        right = self._named(node.right, names)
+        left = self._named(node.left, names, numbers=True)
         left, right = self._comparable((left, right), node.at)
         compared = Comparison(node.sign, left, right, node.at)
         field = right if isinstance(left, Literal) else left
@@ -231,13 +268,13 @@ class _Resolver:
         self._count(2, compared.at)
         return Logic("OR", (compared, Is(field, None, False, compared.at)), compared.at)
 
-    def _in(self, node: In, stack: int) -> Expression:
+    def _in(self, node: In) -> Expression:
         names = self._names_of(node.operand)
-        operand = self.expression(node.operand, stack)
+        operand = self.expression(node.operand)
         if names is None:
-            choices = [self.expression(x, stack) for x in node.choices]
+            choices = [self.expression(x) for x in node.choices]
         else:
-            choices = [self._named(x, names, stack) for x in node.choices]
+            choices = [self._named(x, names) for x in node.choices]
         self._must_not_be_null(operand)
         operand, *choices = self._comparable((operand, *choices), node.at)
         found = In(operand, tuple(choices), node.negated, node.at)
@@ -252,9 +289,7 @@ class _Resolver:
         except FilterError:
             return None
 
-    def _named(
-        self, node: Expression, names: type[IntEnum], stack: int, *, numbers: bool = False
-    ) -> Expression:
+    def _named(self, node: Expression, names: type[IntEnum], *, numbers: bool = False) -> Expression:
         """One side of a comparison with a state: the field, or a word for one of its values.
 
         MLMD refuses `state = 2`, and takes `2 = state`: then the number may stand for itself.
@@ -270,7 +305,7 @@ class _Resolver:
                     f"there is no {word!r} here", node.at, hint=did_you_mean(word.upper(), names.__members__)
                 )
             return Literal(int(names[word]), node.at)
-        resolved = self.expression(node, stack)
+        resolved = self.expression(node)
         if isinstance(resolved, Literal) and not numbers:
             shown = self._query[node.at.start : node.at.end]
             hint = f"write one of {', '.join(names.__members__)}, without quotes"
@@ -279,8 +314,8 @@ class _Resolver:
             )
         return resolved
 
-    def _like(self, node: Like, stack: int) -> Expression:
-        text, pattern = self.expression(node.text, stack), self.expression(node.pattern, stack)
+    def _like(self, node: Like) -> Expression:
+        text, pattern = self.expression(node.text), self.expression(node.pattern)
         for side in (text, pattern):
             self._must_not_be_null(side)
             if type_of(side) is not ValueType.STRING:
