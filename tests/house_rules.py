@@ -35,6 +35,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "click": ("cli/*", "runners/local/progress*"),
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),
+    "grpc": ("mlmd/grpc_*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*"),
     "sklearn": EXECUTORS,
     "lightgbm": EXECUTORS,

@@ -17,20 +17,22 @@ class Caller:
     """An open store. Threads may share it; `close` ends it, and so does the end of the object."""
 
     def __init__(self, config: Any, enable_upgrade_migration: bool = False) -> None:
-        """Open what `config` names: a ConnectionConfig. See MetadataStore."""
+        """Open what `config` names, a database or a server. See MetadataStore."""
         self._max_num_retries = _MOST_RETRIES
+        self._connection: Connection
         if isinstance(config, metadata_store_pb2.MetadataStoreClientConfig):
             if enable_upgrade_migration:
                 raise ValueError("a server's database is upgraded where the server runs, not by its client")
-            raise errors.UnimplementedError("connections to a metadata server are not supported yet")
-        if not isinstance(config, metadata_store_pb2.ConnectionConfig):
+            self._connection = _connect_server(config)
+        elif isinstance(config, metadata_store_pb2.ConnectionConfig):
+            if config.HasField("retry_options"):
+                self._max_num_retries = config.retry_options.max_num_retries
+            self._connection = connect(config)
+        else:
             raise ValueError(
                 f"MetadataStore needs a ConnectionConfig or a MetadataStoreClientConfig of "
                 f"tidemill.mlmd.metadata_store_pb2, not {type(config).__module__}.{type(config).__qualname__}"
             )
-        if config.HasField("retry_options"):
-            self._max_num_retries = config.retry_options.max_num_retries
-        self._connection: Connection = connect(config)
         self._end = weakref.finalize(self, self._connection.close)
 
     def close(self) -> None:
@@ -61,3 +63,16 @@ class Caller:
         """All pages of a list."""
         request = getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
         return call_with_list_options(self._connection.call, method, field, request, options)
+
+
+def _connect_server(config: Any) -> Connection:
+    """A connection to a server; gRPC is loaded by those alone who use one."""
+    try:
+        from tidemill.mlmd.grpc_client import connect_server
+    except ImportError as error:
+        if error.name != "grpc":
+            raise
+        raise errors.UnimplementedError(
+            "a metadata server is reached with gRPC: install the extra, tidemill[grpc]"
+        ) from error
+    return connect_server(config)

@@ -36,7 +36,7 @@ class Connection:
 
     call: Call
     close: Callable[[], None]
-    database: Database
+    database: Database | None = None
 
 
 def connect(config: Any) -> Connection:

@@ -23,7 +23,9 @@ def connect_server(config: Any) -> Connection:
     channel = _open_channel(config)
     timeout = config.client_timeout_sec if config.HasField("client_timeout_sec") else None
     stubs = {
-        call: channel.unary_unary(grpc_wire.path(call), request_serializer=_to_bytes)
+        call: channel.unary_unary(
+            grpc_wire.path(call), request_serializer=_to_bytes, response_deserializer=None
+        )
         for call in grpc_wire.CALLS
     }
 

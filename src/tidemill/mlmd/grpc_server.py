@@ -103,14 +103,13 @@ def _handler(service: Service, call: str) -> grpc.RpcMethodHandler[Any, Any]:
             return response
         try:
             service.call(call, request, response)
+            return response
         except StoreError as error:
             failed = status_of(error, request)
         except Exception as error:
             _log.exception("%s failed", call)
             failed = errors.InternalError(f"{call} failed in the server: {type(error).__name__}; see its log")
-        else:
-            return response
-        context.abort(grpc_wire.CODES[failed.error_code], _fitting(failed.message))
+        return context.abort(grpc_wire.CODES[failed.error_code], _fitting(failed.message))
 
     return grpc.unary_unary_rpc_method_handler(
         answer,

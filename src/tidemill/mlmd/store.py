@@ -24,7 +24,9 @@ class MetadataStore(Putting, Getting, GettingTypes):
     `MetadataStore(config, enable_upgrade_migration=False)`: `config` is a ConnectionConfig with
     fake_database or an empty sqlite config (in memory), sqlite, mysql or postgresql; UnimplementedError
     for what cannot be opened yet. ConnectionFailedError, which is a RuntimeError too, when the database
-    cannot be opened; ValueError when `config` is something else.
+    cannot be opened. Or it is a MetadataStoreClientConfig, which names a metadata server; every method
+    then may raise UnavailableError, and DeadlineExceededError after `client_timeout_sec`. ValueError when
+    `config` is something else.
     """
 
     @property

@@ -61,8 +61,6 @@ def test_configs_that_name_nothing() -> None:
         MetadataStore(pb.ConnectionConfig())
     with pytest.raises(ValueError, match="needs a ConnectionConfig"):
         MetadataStore("sqlite:///x.db")
-    with pytest.raises(errors.UnimplementedError):
-        MetadataStore(pb.MetadataStoreClientConfig(host="localhost", port=8080))
     with pytest.raises(ValueError, match="upgraded"):
         MetadataStore(pb.MetadataStoreClientConfig(), enable_upgrade_migration=True)
 

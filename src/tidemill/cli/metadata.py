@@ -1,0 +1,90 @@
+"""`tidemill metadata`."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.errors import StoreError
+
+if TYPE_CHECKING:
+    from tidemill.mlmd.grpc_server import Server
+
+_GRACE = 10.0
+"""Seconds that calls under way have to end after a signal."""
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+@click.group()
+def metadata() -> None:
+    """The metadata store as a service."""
+
+
+@metadata.command()
+@workspace_options
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
+    help="Port to listen on; 0 takes any free one.",
+)  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=16, show_default=True, metavar="N",
+    help="Calls that are answered at the same time.",
+)  # fmt: skip
+@click.option(
+    "--max-message", type=click.IntRange(1, 1024), default=64, show_default=True, metavar="MIB",
+    help="Size of the largest request or answer.",
+)  # fmt: skip
+def serve(workspace: Workspace, host: str, port: int, threads: int, max_message: int) -> None:
+    """Serve the record over gRPC, as ML Metadata's own server does, until SIGTERM or Ctrl-C.
+
+    Prints `listening on HOST:PORT` when it answers. Clients are `ml_metadata.MetadataStore` and
+    `tidemill.mlmd.MetadataStore`, with a MetadataStoreClientConfig. The first signal lets calls under
+    way end, a second one does not wait. Nobody is asked for a password: whoever reaches the address can
+    read and write the record.
+    """
+    try:
+        from tidemill.mlmd.grpc_server import Server
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in {"grpc", "google"}:
+            raise
+        raise StoreError(
+            f"the metadata server needs the Python module {error.name}", hint="install tidemill[grpc]"
+        ) from error
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before there are threads: they inherit it
+    try:
+        store = workspace.open()
+        try:
+            _serve(
+                Server(store, host=host, port=port, threads=threads, most_bytes=max_message * 2**20), earlier
+            )
+        finally:
+            store.close()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _serve(server: Server, earlier: set[signal.Signals | int]) -> None:
+    """Answer until the first signal; from then on signals do what they did before."""
+    server.start()
+    if not _is_loopback(server.address):
+        click.echo("warning: others can reach this address, and nobody is asked for a password", err=True)
+    click.echo(f"listening on {server.address}")
+    signal.sigwait(_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+    server.stop(_GRACE)
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
