@@ -25,16 +25,16 @@ def beside(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[Any]:
-    pytest.importorskip("psycopg", reason="the driver psycopg is not installed (extra postgresql)")
     servers = beside("servers")
+    servers.need_driver("psycopg", extra="postgresql")
     with servers.running(servers.Postgresql) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[Any]:
-    pytest.importorskip("pymysql", reason="the driver pymysql is not installed (extra mysql)")
     servers = beside("servers")
+    servers.need_driver("pymysql", extra="mysql")
     with servers.running(servers.Mariadb) as server:
         yield server
 

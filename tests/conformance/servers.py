@@ -7,6 +7,7 @@ Where a server is not installed, tests skip and say so; TIDEMILL_REQUIRE_SERVERS
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import select
@@ -21,13 +22,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 MEMORY = Path("/dev/shm")
-PASSWORD = "open:sesame/@#1"
-IN_URL = "open%3Asesame%2F%40%231"
+PASSWORD = "open:sesame/@#1日"
+IN_URL = "open%3Asesame%2F%40%231%E6%97%A5"
 START_SECONDS = 60
 
 
@@ -118,7 +119,7 @@ class Postgresql(Server):
         settings = {
             "unix_socket_directories": self.folder, "listen_addresses": "127.0.0.1", "port": self.port,
             "fsync": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "64MB",
-            "deadlock_timeout": "50ms",
+            "deadlock_timeout": "50ms", "dynamic_shared_memory_type": "mmap",
         }  # fmt: skip
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [program("postgres"), "-D", str(self.folder / "data"), *words]
@@ -210,12 +211,19 @@ def running(kind: Callable[[Path, int], Any]) -> Iterator[Any]:
 
 
 def program(name: str) -> str:
-    """Path of a server's program; skips the test, or fails it where servers are required."""
+    """Path of a server's program."""
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: int(p.parts[4]))
     found = shutil.which(name) or (str(debian[-1]) if debian else shutil.which(name, path="/usr/sbin"))
-    if found:
-        return found
-    reason = f"the program {name} is not installed (Debian packages: postgresql, mariadb-server)"
+    return found or do_without(f"{name} is not installed (Debian packages: postgresql, mariadb-server)")
+
+
+def need_driver(module: str, *, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        do_without(f"the driver {module} is not installed (extra {extra})")
+
+
+def do_without(reason: str) -> NoReturn:
+    """Skip the test, or fail it where servers are required."""
     if os.environ.get("TIDEMILL_REQUIRE_SERVERS") == "1":
         pytest.fail(f"{reason}, and TIDEMILL_REQUIRE_SERVERS=1 asks for it")
     pytest.skip(reason)

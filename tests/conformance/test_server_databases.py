@@ -306,3 +306,10 @@ def test_a_wrong_password_is_not_repeated(server: Any, name: str) -> None:
     said = f"{caught.value}{caught.value!r}{caught.value.__cause__}"
     assert "tidemill" in said
     assert "sesame" not in said
+
+
+def test_tls_that_is_asked_for_is_not_left_out(server: Any, name: str) -> None:
+    """These servers have none: then there is no connection, rather than one that anybody can read."""
+    option = "sslmode=require" if type(server).__name__ == "Postgresql" else "ssl_verify_cert=true"
+    with pytest.raises(StoreError, match="SSL"):
+        open_store(f"{server.url(name, server.port)}?{option}")

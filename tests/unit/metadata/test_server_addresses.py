@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +15,7 @@ from tidemill.errors import StoreError
 from tidemill.metadata.sql import open_store
 from tidemill.metadata.sql.address import masked, parse
 from tidemill.metadata.sql.dialect import percent_style
+from tidemill.metadata.sql.mariadb import _tls
 
 SECRET = st.text(st.characters(exclude_categories=["Cs"]), min_size=4).map(lambda text: f"pw{text}wp")
 
@@ -101,3 +104,27 @@ def test_a_missing_driver_names_what_to_install(
 )
 def test_marks_of_parameters(sql: str, expected: str) -> None:
     assert percent_style(sql) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"unix_socket": "s"}, None),
+        ({"ssl_cipher": "HIGH"}, (ssl.CERT_NONE, False)),
+        ({"ssl_ca": "CA"}, (ssl.CERT_REQUIRED, False)),
+        ({"ssl_ca": "CA", "ssl_verify_cert": "false"}, (ssl.CERT_NONE, False)),
+        ({"ssl_ca": "CA", "ssl_verify_identity": "true"}, (ssl.CERT_REQUIRED, True)),
+        ({"ssl_verify_identity": "true"}, (ssl.CERT_REQUIRED, True)),
+        ({"ssl_verify_cert": "true"}, (ssl.CERT_REQUIRED, False)),
+    ],
+)
+def test_what_is_checked_of_a_server(options: dict[str, str], expected: object, tmp_path: Path) -> None:
+    """An authority that is named is never named in vain."""
+    if "ssl_ca" in options:
+        options = {**options, "ssl_ca": str(tmp_path / "ca.pem")}
+        certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
+        if not certificates:
+            pytest.skip("this system has no certificate to try with")
+        (tmp_path / "ca.pem").write_text(ssl.DER_cert_to_PEM_cert(certificates[0]))
+    context = _tls(options)
+    assert (context and (context.verify_mode, context.check_hostname)) == expected

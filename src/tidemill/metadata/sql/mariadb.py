@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -26,8 +26,9 @@ from tidemill.errors import StoreError
 from tidemill.metadata.sql.address import Address, driver_of, parse
 from tidemill.metadata.sql.dialect import LOCK_SECONDS, Dialect, Trouble, Waiting, percent_style
 
-OPTIONS = ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_identity")
-"""Options an address may have, named as PyMySQL names them."""
+_SSL = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_verify_cert", "ssl_verify_identity")
+OPTIONS = ("unix_socket", *_SSL)
+"""Options an address may have. Any of TLS asks for a connection with TLS; the last two are true or false."""
 
 _SETTINGS = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 0, "
@@ -143,7 +144,7 @@ class MariadbDialect(Dialect):
             host=to.host or "localhost",
             port=to.port or 3306,
             user=to.user or None,
-            password=to.password or os.environ.get("MYSQL_PWD", ""),
+            password=(to.password or os.environ.get("MYSQL_PWD", "")).encode(),
             database=to.database,
             charset="latin1",
             # Rows that matched, not rows that changed: what a compare-and-set must count.
@@ -152,7 +153,8 @@ class MariadbDialect(Dialect):
             connect_timeout=10,
             read_timeout=300,
             write_timeout=60,
-            **to.options,
+            unix_socket=to.options.get("unix_socket"),
+            ssl=_tls(to.options),
         )
         try:
             connection.encoding = "utf8"
@@ -257,6 +259,29 @@ class MariadbDialect(Dialect):
 
 def _quiet(connection: Any, charset: str, collation: str | None = None) -> None:
     """Leave the character set as the handshake made it."""
+
+
+def _tls(options: Mapping[str, str]) -> Any:
+    """The rules of a connection with TLS; None where an address does not ask for it.
+
+    A given authority is checked unless ssl_verify_cert=false; the host's name with ssl_verify_identity=true.
+    """
+    given = {name.removeprefix("ssl_"): value for name, value in options.items() if name in _SSL}
+    if not given:
+        return None
+    import ssl
+
+    context = ssl.create_default_context(cafile=given.get("ca"), capath=given.get("capath"))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # servers sign their own certificates, not by the book
+    identity = given.get("verify_identity") == "true"
+    checked = given.get("verify_cert", "true" if given.keys() & {"ca", "capath"} else "false") == "true"
+    context.check_hostname = identity
+    context.verify_mode = ssl.CERT_REQUIRED if checked or identity else ssl.CERT_NONE
+    if "cert" in given:
+        context.load_cert_chain(given["cert"], given.get("key"))
+    if "cipher" in given:
+        context.set_ciphers(given["cipher"])
+    return context
 
 
 def _number(error: Exception) -> int:

@@ -17,8 +17,8 @@ from tidemill.metadata.sql.address import Address, driver_of, parse
 from tidemill.metadata.sql.dialect import LOCK_SECONDS, Dialect, Trouble, Waiting, percent_style
 
 OPTIONS = (
-    "host", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "channel_binding", "application_name",
-    "target_session_attrs", "passfile", "service",
+    "host", "hostaddr", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl",
+    "channel_binding", "application_name", "target_session_attrs", "passfile", "service",
 )  # fmt: skip
 """Options an address may have: libpq's, of the same name. `host` may be the folder of a unix socket."""
 
