@@ -105,25 +105,30 @@ def status_of(error: StoreError, request: Any) -> errors.StatusError:
         return errors.make_exception(error.message, error.status)
     cause = error.__cause__
     if any(kind.__name__ == "IntegrityError" for kind in type(cause).__mro__):  # PEP 249: every driver's
-        options = getattr(request, "options", None)
-        if getattr(options, "reuse_context_if_already_exist", False):
-            return errors.AbortedError(f"somebody else stored the same at the same time: {cause}")
-        return errors.AlreadyExistsError(f"already exists: {cause}")
+        call = request.DESCRIPTOR.name.removesuffix("Request")
+        return errors.AlreadyExistsError(f"{call} would store a second one of something: {cause}")
     return errors.InternalError(str(error))
 
 
 def _mysql_url(config: Any) -> str:
-    options = {"unix_socket": config.socket}
     ssl = config.ssl_options
-    options |= {f"ssl_{name}": getattr(ssl, name) for name in ("key", "cert", "ca", "capath", "cipher")}
+    for name in ("capath", "cipher"):
+        if getattr(ssl, name):
+            raise errors.UnimplementedError(
+                f"ssl_options.{name} is not supported: name a file with ssl_options.ca"
+            )
+    options = {"unix_socket": config.socket}
+    options |= {f"ssl_{name}": getattr(ssl, name) for name in ("key", "cert", "ca")}
     if ssl.verify_server_cert:
-        options["ssl_verify_cert"] = "true"
+        options["ssl_verify_identity"] = "true"
     return _url("mysql", config, config.database, options)
 
 
 def _postgresql_url(config: Any) -> str:
-    options = {"hostaddr": config.hostaddr, "passfile": config.passfile}
-    names = ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert")
+    if config.ssloption.sslpassword:
+        raise errors.UnimplementedError("ssloption.sslpassword is not supported: use a key without one")
+    options = {"passfile": config.passfile}
+    names = ("sslmode", "sslcert", "sslkey", "sslrootcert")
     options |= {name: getattr(config.ssloption, name) for name in names}
     return _url("postgresql", config, config.dbname, options)
 
@@ -132,7 +137,7 @@ def _url(scheme: str, config: Any, database: str, options: dict[str, str]) -> st
     user = quote(config.user, safe="")
     if config.password:
         user += ":" + quote(config.password, safe="")
-    place = config.host + (f":{config.port}" if config.port else "")
+    place = (getattr(config, "hostaddr", "") or config.host) + (f":{config.port}" if config.port else "")
     query = urlencode({name: value for name, value in options.items() if value})
     return f"{scheme}://{user}{'@' if user else ''}{place}/{quote(database, safe='')}" + (
         f"?{query}" if query else ""

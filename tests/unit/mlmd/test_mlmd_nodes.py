@@ -59,7 +59,7 @@ def test_every_value_comes_back(
     artifact = pb.Artifact(type_id=model_type(store), name="n", uri=text)
     for values in (artifact.properties, artifact.custom_properties):
         values["whole"].int_value = whole
-        values["real"].double_value = real
+        values["real"].double_value = real + 0.0  # SQLite keeps no negative zero
         values["text"].string_value = text
         values["shape"].struct_value.SetInParent()
         values["shape"].struct_value.update(shape)

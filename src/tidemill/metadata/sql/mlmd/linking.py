@@ -39,14 +39,32 @@ def add_events(tx: Transaction, edges: Sequence[Edge]) -> None:
         for artifact_id, execution_id, event in edges
     ]  # fmt: skip
     ids = insert_many(tx, "Event", ("artifact_id", "execution_id", "type", "milliseconds_since_epoch"), rows)
-    steps: list[tuple[int, int, int | None, str | None]] = []
+    steps: list[tuple[int, bool, int | None, str | None]] = []
     for event_id, (_, _, event) in zip(ids, edges, strict=True):
         for step in event.path.steps:
             if step.HasField("index"):
-                steps.append((event_id, 1, step.index, None))
+                steps.append((event_id, True, step.index, None))
             elif step.HasField("key"):
-                steps.append((event_id, 0, None, step.key))
+                steps.append((event_id, False, None, step.key))
     tx.insert_rows("EventPath", "event_id, is_index_step, step_index, step_key", steps)
+
+
+def has_event(tx: Transaction, events: Sequence[Message]) -> bool:
+    """Whether the first of these events is stored."""
+    return any(
+        tx.row(
+            "SELECT id FROM Event WHERE artifact_id = ? AND execution_id = ? AND type = ?",
+            (event.artifact_id, event.execution_id, event.type),
+        )
+        for event in events[:1]
+    )
+
+
+def has_parent(tx: Transaction, parents: Sequence[Message]) -> bool:
+    """Whether the first of these relations is stored."""
+    return any(
+        (pair.child_id, pair.parent_id) in reading.parents_of(tx, [pair.child_id]) for pair in parents[:1]
+    )
 
 
 def put_links(tx: Transaction, kind: Kind, links: Sequence[Message]) -> None:

@@ -70,21 +70,22 @@ def ids_in_context(tx: Transaction, kind: Kind, context_id: int) -> list[int]:
 
 def id_by_name(tx: Transaction, kind: Kind, type_id: int, name: str) -> int:
     """Id of the node of a type with this name; 0 when there is none."""
-    row = tx.row(f"SELECT id FROM {kind.table} WHERE type_id = ? AND name = ?", (type_id, name))
-    return int(row[0]) if row else 0
+    row = tx.row(f"SELECT id, name FROM {kind.table} WHERE type_id = ? AND name = ?", (type_id, name))
+    return int(row[0]) if row and row[1] == name else 0  # some databases ignore case
 
 
 def ids_by_uris(tx: Transaction, uris: Iterable[str]) -> list[int]:
     """Ids of the artifacts with any of these uris."""
-    return [i for (i,) in tx.rows_in("SELECT id FROM Artifact WHERE uri IN ({ids})", set(uris))]
+    wanted = set(uris)
+    rows = tx.rows_in("SELECT id, uri FROM Artifact WHERE uri IN ({ids})", wanted)
+    return [i for i, uri in rows if uri in wanted]  # some databases ignore case
 
 
 def ids_by_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str]) -> dict[str, int]:
     """External id -> id, for those that are stored."""
-    rows = tx.rows_in(
-        f"SELECT external_id, id FROM {kind.table} WHERE external_id IN ({{ids}})", set(external_ids)
-    )
-    return dict(rows)
+    wanted = set(external_ids)
+    rows = tx.rows_in(f"SELECT external_id, id FROM {kind.table} WHERE external_id IN ({{ids}})", wanted)
+    return {external_id: i for external_id, i in rows if external_id in wanted}
 
 
 def require_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str]) -> list[int]:

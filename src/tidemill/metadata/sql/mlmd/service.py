@@ -6,7 +6,7 @@ Nothing here knows how a request came in: the Python interface and a server run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,14 +16,20 @@ from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, not_found
 
 Handler = Callable[[Transaction, Message, Message], None]
+Landed = Callable[[Transaction, Message, Message], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """One call."""
+    """One call.
+
+    `landed` says whether a change is stored whose connection was lost at commit, from the request and the
+    response that it had; a change that can simply be made again needs none.
+    """
 
     handle: Handler
     writes: bool = False
+    landed: Landed | None = None
 
 
 class Service:
@@ -39,18 +45,44 @@ class Service:
         rpc = self.rpcs.get(method)
         if rpc is None:
             raise Refusal(Status.UNIMPLEMENTED, f"there is no call {method}")
-        with self.database.writing() if rpc.writes else self.database.reading() as tx:
+        landed = rpc.landed
+
+        def attempt(tx: Transaction) -> None:
+            response.Clear()  # an attempt that is made again begins with nothing
             rpc.handle(tx, request, response)
+
+        if not rpc.writes:
+            self.database.read(attempt)
+        elif landed is None:
+            self.database.write(attempt)
+        else:
+            self.database.write(attempt, lambda tx, _: landed(tx, request, response))
 
 
 def _rpcs(memory: types.TypeMemory) -> dict[str, Rpc]:
     special = {
         "PutTypes": Rpc(_put_all_types, writes=True),
-        "PutEvents": Rpc(lambda tx, q, _: linking.put_events(tx, q.events), writes=True),
+        "PutEvents": Rpc(
+            lambda tx, q, _: linking.put_events(tx, q.events),
+            True,
+            lambda tx, q, _: linking.has_event(tx, q.events[:1]),
+        ),
         "PutAttributionsAndAssociations": Rpc(_put_links, writes=True),
-        "PutParentContexts": Rpc(lambda tx, q, _: linking.put_parents(tx, q.parent_contexts), writes=True),
-        "PutExecution": Rpc(lambda tx, q, a: publishing.put_execution(tx, memory, q, a), writes=True),
-        "PutLineageSubgraph": Rpc(lambda tx, q, a: publishing.put_subgraph(tx, memory, q, a), writes=True),
+        "PutParentContexts": Rpc(
+            lambda tx, q, _: linking.put_parents(tx, q.parent_contexts),
+            True,
+            lambda tx, q, _: linking.has_parent(tx, q.parent_contexts[:1]),
+        ),
+        "PutExecution": Rpc(
+            lambda tx, q, a: publishing.put_execution(tx, memory, q, a),
+            True,
+            lambda tx, q, a: (
+                not q.execution.HasField("id") and writing.is_stored(tx, EXECUTION, a.execution_id)
+            ),
+        ),
+        "PutLineageSubgraph": Rpc(
+            lambda tx, q, a: publishing.put_subgraph(tx, memory, q, a), True, _subgraph_landed
+        ),
         "GetArtifactsByID": Rpc(partial(_get_artifacts_by_id, memory)),
         "GetArtifactsByURI": Rpc(
             lambda tx, q, a: reading.fill_by_ids(
@@ -152,8 +184,12 @@ def _of_nodes(memory: types.TypeMemory, kind: Kind) -> dict[str, Rpc]:
         ids = reading.require_external_ids(tx, kind, request.external_ids)
         reading.fill_by_ids(tx, memory, kind, ids, getattr(response, many))
 
+    def landed(tx: Transaction, request: Message, response: Message) -> bool:
+        stored = getattr(response, f"{kind.name}_ids")
+        return _first_new_is_stored(tx, kind, getattr(request, many), stored)
+
     return {
-        f"Put{title}": Rpc(put, writes=True),
+        f"Put{title}": Rpc(put, True, landed),
         f"Get{title}": Rpc(listed),
         f"Get{title}ByType": Rpc(by_type),
         f"Get{title}ByID": Rpc(by_id),
@@ -205,6 +241,19 @@ def _of_contexts(memory: types.TypeMemory) -> dict[str, Rpc]:
         "GetParentContextsByContexts": Rpc(above_each),
         "GetChildrenContextsByContexts": Rpc(below_each),
     }
+
+
+def _first_new_is_stored(tx: Transaction, kind: Kind, nodes: Sequence[Message], ids: Sequence[int]) -> bool:
+    """Whether the first node that a call made is there. Ids are not given out twice."""
+    made = (i for node, i in zip(nodes, ids, strict=True) if not node.HasField("id"))
+    return writing.is_stored(tx, kind, next(made, 0))
+
+
+def _subgraph_landed(tx: Transaction, request: Message, response: Message) -> bool:
+    return any(
+        _first_new_is_stored(tx, kind, getattr(request, kind.plural), getattr(response, f"{kind.name}_ids"))
+        for kind in (ARTIFACT, EXECUTION)
+    )
 
 
 def _put_all_types(tx: Transaction, request: Message, response: Message) -> None:

@@ -15,6 +15,7 @@ from tidemill.metadata.model import PropertyType
 from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.mlmd.kinds import EXECUTION, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
+from tidemill.metadata.sql.names import lock_registry
 from tidemill.metadata.sql.schema import SYSTEM_TYPES
 
 _COLUMNS = "id, name, version, description, input_type, output_type, external_id"
@@ -67,11 +68,12 @@ def put_types(
 def find_type(tx: Transaction, kind: Kind, name: str, version: str) -> int:
     """Id of a type; 0 when there is none. An empty version means the type without one."""
     condition, values = ("version = ?", [version]) if version else ("(version IS NULL OR version = '')", [])
-    row = tx.row(
-        f"SELECT id FROM Type WHERE type_kind = ? AND name = ? AND {condition} ORDER BY id",
+    rows = tx.rows(
+        f"SELECT id, name, version FROM Type WHERE type_kind = ? AND name = ? AND {condition} ORDER BY id",
         [kind.type_kind.value, name, *values],
     )
-    return int(row[0]) if row else 0
+    # Some databases ignore case or trailing spaces.
+    return next((row[0] for row in rows if (row[1], row[2] or "") == (name, version)), 0)
 
 
 def fill_type(tx: Transaction, kind: Kind, name: str, version: str, out: Message) -> None:
@@ -119,6 +121,8 @@ def fill_types_by_external_ids(
 
 def _put_type(tx: Transaction, kind: Kind, new: Message, *, can_add: bool, can_omit: bool) -> int:
     type_id = find_type(tx, kind, new.name, new.version)
+    if not type_id and lock_registry(tx):  # MLMD has no rule that a type is stored once
+        type_id = find_type(tx, kind, new.name, new.version)
     if type_id:
         _evolve(tx, type_id, new, can_add=can_add, can_omit=can_omit)
     else:

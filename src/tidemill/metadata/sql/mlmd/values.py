@@ -17,7 +17,7 @@ from tidemill.metadata.sql.mlmd.refusal import invalid
 
 COLUMNS = "int_value, double_value, string_value, proto_value, bool_value"
 
-Columns = tuple[int | None, float | None, str | None, bytes | None, int | None]
+Columns = tuple[int | None, float | None, str | None, bytes | None, bool | None]
 """One property's value, in the order of COLUMNS; one of them is not None."""
 
 _STRUCT = "mlmd-struct::"
@@ -32,13 +32,13 @@ _KINDS = {
 }
 
 
-Row = tuple[int, str, int, int | None, float | None, str | None, bytes | None, int | None]
+Row = tuple[int, str, bool, int | None, float | None, str | None, bytes | None, bool | None]
 """A property row: the node's id, the name, whether it is custom, and the columns."""
 
 
 def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
     """Append the rows of a node's properties: declared ones, which are checked, or custom ones (None)."""
-    custom = int(declared is None)
+    custom = declared is None
     for name in properties:
         value = properties[name]
         which = value.WhichOneof("value")
@@ -75,7 +75,7 @@ def to_columns(name: str, value: Message) -> Columns:
             raise invalid(f"Property {name} is NaN, which SQL cannot keep: leave it out, or store it as text")
         return (None, value.double_value, None, None, None)
     if which == "bool_value":
-        return (None, None, None, None, int(value.bool_value))
+        return (None, None, None, None, value.bool_value)
     if which == "struct_value":
         packed = value.struct_value.SerializeToString(deterministic=True)
         return (None, None, _STRUCT + base64.b64encode(packed).decode(), None, None)
@@ -86,7 +86,7 @@ def to_columns(name: str, value: Message) -> Columns:
     raise invalid(f"Found unmatched property type: {name} has no value")
 
 
-def fill(value: Message, text: str | None, proto: bytes | str | None, truth: int | None) -> None:
+def fill(value: Message, text: str | None, proto: bytes | str | None, truth: int | bool | None) -> None:
     """Set a `Value` to what the last three columns hold."""
     if text is not None:
         if not (text.startswith(_STRUCT) and _fill_struct(value, text.removeprefix(_STRUCT))):

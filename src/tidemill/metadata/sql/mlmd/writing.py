@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from operator import itemgetter
 
 from tidemill.metadata.sql import dialect
@@ -18,8 +19,8 @@ from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
 from tidemill.metadata.sql.mlmd.types import NodeType, TypeMemory
 
-PropertyKey = tuple[str, int]
-"""(name, 1 when custom)."""
+PropertyKey = tuple[str, bool]
+"""(name, whether it is custom)."""
 _Keys = set[PropertyKey] | None
 """The properties that a masked update may touch; None means all."""
 
@@ -52,6 +53,11 @@ def put_nodes(
     return [node.id if node.HasField("id") else next(ids) for node in nodes]
 
 
+def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
+    """Whether there is a node with this id."""
+    return tx.row(f"SELECT id FROM {kind.table} WHERE id = ?", (node_id,)) is not None
+
+
 def insert_many(
     tx: Transaction, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> list[int]:
@@ -60,6 +66,8 @@ def insert_many(
     `RETURNING` promises no order, so the ids are sorted: a statement hands them out in the order of its
     rows.
     """
+    if len(rows) == 1:
+        return [tx.insert(table, ", ".join(columns), rows[0])]
     found: list[int] = []
     step = max(dialect.MOST_PARAMETERS // len(columns), 1)
     marks, names = f"({', '.join('?' * len(columns))})", ", ".join(columns)
@@ -113,7 +121,7 @@ def _update(
     for node in nodes:
         declared, keys = types[stored[node.id].type_id].properties, _masked_keys(mask)
         for name in node.properties:
-            if _covers(keys, (name, 0)):
+            if _covers(keys, (name, False)):
                 values.check_declared(name, node.properties[name], declared)
     for node in nodes:
         _apply(kind, node, stored[node.id], types[stored[node.id].type_id], mask, force=force)
@@ -147,7 +155,7 @@ def _apply(
 
 
 def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
-    gone: list[tuple[int, str, int]] = []
+    gone: list[tuple[int, str, bool]] = []
     made: list[values.Row] = []
     assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
     for node_id, node in stored.items():
@@ -183,8 +191,8 @@ def _read(tx: Transaction, kind: Kind, ids: Iterable[int]) -> dict[int, _Stored]
     )
     for node_id, name, custom, whole, real, text, proto, truth in properties:
         encoded = proto.encode() if isinstance(proto, str) else proto
-        found[node_id].properties[name, int(custom)] = (
-            whole, real, text, encoded, None if truth is None else int(truth)
+        found[node_id].properties[name, bool(custom)] = (
+            whole, real, text, encoded, None if truth is None else bool(truth)
         )  # fmt: skip
     for node in found.values():
         node.after, node.wanted = node.before, node.properties
@@ -216,7 +224,7 @@ def _fields(kind: Kind, node: Message) -> tuple[object, ...]:
 def _columns_of(node: Message, keys: _Keys = None) -> dict[PropertyKey, values.Columns]:
     """The node's properties, as far as `keys` cover them."""
     found = {}
-    for custom, properties in enumerate((node.properties, node.custom_properties)):
+    for custom, properties in ((False, node.properties), (True, node.custom_properties)):
         for name, value in properties.items():
             if keys is None or _covers(keys, (name, custom)):
                 found[name, custom] = values.to_columns(name, value)
@@ -224,7 +232,7 @@ def _columns_of(node: Message, keys: _Keys = None) -> dict[PropertyKey, values.C
 
 
 def _masked_keys(mask: Sequence[str]) -> _Keys:
-    """Properties that a mask names; ("", 0) and ("", 1) stand for all declared and all custom ones.
+    """Properties that a mask names; ("", False) and ("", True) stand for all declared and all custom ones.
 
     A mask path is `properties`, `properties.NAME`, `custom_properties` or `custom_properties.NAME`; paths
     that name a field are somebody else's. None without a mask.
@@ -233,7 +241,7 @@ def _masked_keys(mask: Sequence[str]) -> _Keys:
         return None
     found: set[PropertyKey] = set()
     for path in mask:
-        for prefix, custom in (("properties", 0), ("custom_properties", 1)):
+        for prefix, custom in (("properties", False), ("custom_properties", True)):
             if path == prefix:
                 found.add(("", custom))
             elif path.startswith(f"{prefix}."):
@@ -247,5 +255,7 @@ def _covers(keys: _Keys, key: PropertyKey) -> bool:
 
 def _insert_properties(tx: Transaction, kind: Kind, rows: list[values.Row]) -> None:
     """Store property rows, in the order of the indexes on their values: that costs a third less."""
+    if not tx.dialect.keeps_infinity and any(row[4] in (inf, -inf) for row in rows):
+        raise invalid("A property is infinite, which this database cannot keep: store it as text")
     rows.sort(key=itemgetter(1, 2))
     tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)
