@@ -280,3 +280,33 @@ def test_an_error_in_a_long_line_shows_its_surroundings() -> None:
     line, carets = caught.value.excerpt.splitlines()
     assert len(line) < 120
     assert line[carets.index("^") : carets.rindex("^") + 1] == "naem"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state = LIVE", [1, 3, 8, 10, 15]),
+        ("state != LIVE", [2, 4, 5, 6, 9, 11, 12, 13, 14]),
+        ("LIVE <> state", [2, 4, 5, 6, 9, 11, 12, 13, 14]),
+        ("state NOT IN (LIVE)", [2, 4, 5, 6, 9, 11, 12, 13, 14]),
+        ("NOT state = LIVE", [2, 4, 5, 6, 9, 11, 12, 13]),
+        ("NOT state != LIVE", [1, 3, 8, 10, 15]),
+        ("name LIKE 'BETA'", [2, 3]),
+        ("name LIKE 'a_b'", [4, 5]),
+        (r"name LIKE 'a\\_b'", [4]),
+        (r"name LIKE r'a\_b'", [4]),
+        (r"name LIKE '100\\%'", [6]),
+        (r"name LIKE 'back\\\\%'", [12]),
+        ("custom_properties.`wow!_%`.string_value LIKE 'wow!%'", [6, 15]),
+        (r"custom_properties.`wow!_%`.string_value LIKE '%!\\_\\%'", [6, 15]),
+        ("id / 0 = 1 OR id = 2", [2]),
+        ("id / 2 = 1.5", [3]),
+    ],
+)
+def test_what_is_found(query: str, expected: list[int], store: SqlStore) -> None:
+    with store.database.reading() as tx:
+        assert find_ids(tx, TypeKind.ARTIFACT, query, limit=100)[0] == expected
+
+
+def test_division_by_zero_is_null_on_every_database() -> None:
+    assert "NULLIF" in compile_filter("id / type_id = 1", TypeKind.ARTIFACT).where
