@@ -267,3 +267,21 @@ def test_a_batch_takes_few_statements(store: MetadataStore) -> None:
     assert [a.name for a in found] == [a.name for a in batch]
     assert [a.custom_properties["a"].int_value for a in found] == list(range(2000))
     assert len(statements) <= 2 * 2000 / most + 6
+
+
+def test_databases_that_return_no_ids(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite before 3.35 and MySQL refuse the statement; rows go in one by one then."""
+    type_id = model_type(store)
+    kind = type(store._connection.database.dialect)
+    real = kind.execute
+
+    def execute(self: Any, cursor: Any, sql: str, values: Any, before: Any) -> None:
+        if "RETURNING" in sql:
+            raise self.errors[0]('near "RETURNING": syntax error')
+        real(self, cursor, sql, values, before)
+
+    monkeypatch.setattr(kind, "execute", execute)
+    ids = store.put_artifacts([pb.Artifact(type_id=type_id, name=name) for name in "abc"])
+    assert [a.name for a in store.get_artifacts_by_id(ids)] == ["a", "b", "c"]
+    with pytest.raises(errors.AlreadyExistsError):
+        store.put_artifacts([pb.Artifact(type_id=type_id, name=name) for name in "da"])

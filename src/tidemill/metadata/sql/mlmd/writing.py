@@ -61,16 +61,23 @@ def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
 def insert_many(
     tx: Transaction, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> list[int]:
-    """Insert rows with few statements; their new ids, in order.
+    """Insert rows with few statements; their new ids, in order."""
+    names = ", ".join(columns)
+    if len(rows) > 1:
+        try:
+            return _insert_returning(tx, table, names, rows)
+        except tx.dialect.errors as error:
+            if "RETURNING" not in str(error):
+                raise
+    # One row; or SQLite before 3.35 or MySQL, which do not know RETURNING and say so.
+    return [tx.insert(table, names, row) for row in rows]
 
-    `RETURNING` promises no order, so the ids are sorted: a statement hands them out in the order of its
-    rows.
-    """
-    if len(rows) == 1:
-        return [tx.insert(table, ", ".join(columns), rows[0])]
+
+def _insert_returning(tx: Transaction, table: str, names: str, rows: Sequence[Sequence[object]]) -> list[int]:
+    """`RETURNING` promises no order, but a statement hands out ids in the order of its rows."""
     found: list[int] = []
-    step = max(dialect.MOST_PARAMETERS // len(columns), 1)
-    marks, names = f"({', '.join('?' * len(columns))})", ", ".join(columns)
+    step = max(dialect.MOST_PARAMETERS // len(rows[0]), 1)
+    marks = f"({', '.join('?' * len(rows[0]))})"
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         returned = tx.rows(
