@@ -30,6 +30,8 @@ def connect_server(config: Any) -> Connection:
     }
 
     def call(method: str, request: Any, response: Any) -> None:
+        if timeout is not None and timeout <= 0:  # gRPC would let a fast server win the race
+            raise errors.DeadlineExceededError(f"client_timeout_sec is {timeout:g}: there is no time to ask")
         try:
             response.ParseFromString(stubs[method](request, timeout=timeout))
         except grpc.RpcError as error:

@@ -20,6 +20,7 @@ from tidemill.metadata.sql import SqlStore
 from tidemill.metadata.sql.mlmd import Service
 from tidemill.mlmd import errors, grpc_wire, metadata_store_service_pb2
 from tidemill.mlmd.connection import status_of
+from tidemill.mlmd.grpc_requests import parse_request
 
 THREADS = 16
 """Calls that are answered at the same time."""
@@ -86,24 +87,36 @@ class Server:
             return self._server.add_secure_port(wanted, credentials)
         except RuntimeError as error:
             self._pool.shutdown()
-            raise StoreError(
-                f"the server cannot listen on {wanted}: {_why_not(host, port)}",
-                hint="choose another --port (0 takes any free one) or --host",
-            ) from error
+            reason, hint = _why_not(host, port), "choose another --port (0 takes any free one) or --host"
+            if not reason:
+                reason, hint = "gRPC gives no reason", "look whether the TLS key and certificates fit"
+            raise StoreError(f"the server cannot listen on {wanted}: {reason}", hint=hint) from error
+
+
+def tls(key: bytes, certificate: bytes, client_authority: bytes | None = None) -> grpc.ServerCredentials:
+    """Credentials of a server from PEM texts. With `client_authority`, clients must show a certificate
+    that it signed."""
+    return grpc.ssl_server_credentials(
+        [(key, certificate)],
+        root_certificates=client_authority,
+        require_client_auth=client_authority is not None,
+    )
 
 
 def _handler(service: Service, call: str) -> grpc.RpcMethodHandler[Any, Any]:
     """What gRPC needs to know of one call."""
-    request_class: Any = getattr(metadata_store_service_pb2, f"{call}Request")
     response_class: Callable[[], Any] = getattr(metadata_store_service_pb2, f"{call}Response")
 
-    def answer(request: Any, context: grpc.ServicerContext) -> Any:
-        response = response_class()
+    def answer(packed: bytes, context: grpc.ServicerContext) -> bytes:
         if not context.is_active():  # whoever asked has given up, perhaps to ask again
-            return response
+            return b""
+        request = None
         try:
+            request, response = parse_request(call, packed), response_class()
             service.call(call, request, response)
-            return response
+            return bytes(response.SerializeToString())
+        except errors.StatusError as error:
+            failed = error
         except StoreError as error:
             failed = status_of(error, request)
         except Exception as error:
@@ -111,11 +124,7 @@ def _handler(service: Service, call: str) -> grpc.RpcMethodHandler[Any, Any]:
             failed = errors.InternalError(f"{call} failed in the server: {type(error).__name__}; see its log")
         return context.abort(grpc_wire.CODES[failed.error_code], _fitting(failed.message))
 
-    return grpc.unary_unary_rpc_method_handler(
-        answer,
-        request_deserializer=request_class.FromString,
-        response_serializer=lambda response: bytes(response.SerializeToString()),
-    )
+    return grpc.unary_unary_rpc_method_handler(answer)
 
 
 def _fitting(text: str) -> str:
@@ -127,7 +136,7 @@ def _fitting(text: str) -> str:
 
 
 def _why_not(host: str, port: int) -> str:
-    """The system's reason against an address, which gRPC keeps to itself."""
+    """The system's reason against an address, which gRPC keeps to itself; "" when it has none."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -135,4 +144,4 @@ def _why_not(host: str, port: int) -> str:
             probe.bind(address)
     except OSError as error:
         return error.strerror or str(error)
-    return "gRPC gives no reason"
+    return ""
