@@ -57,6 +57,8 @@ type: setup  ## mypy, strict; each example on its own, as its users see it
 
 bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/overhead.py
+	@$(BIN)/python bench/metadata.py
+	@$(BIN)/python bench/filters.py
 
 docs: setup  ## test the documents: commands, links, names
 	@$(BIN)/python -m pytest -n auto tests/docs

@@ -131,3 +131,14 @@ def test_tracing_asks_once_per_level_and_kind(store: SqlStore) -> None:
         assert len(found.executions) == width + 1
         counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+def test_a_list_of_ids_is_whole_however_many_values_stand_beside_it(store: SqlStore) -> None:
+    """A filter may bring more values than one portion of ids has room for."""
+    ids = set(range(1, 10))
+    for others in (0, 899, 900, 901, 2000):
+        marks = ", ".join("?" * others) or "NULL"
+        sql = f"SELECT id FROM Type WHERE name NOT IN (SELECT '' WHERE '' IN ({marks})) AND id IN ({{ids}})"
+        with store.database.reading() as tx:
+            found = tx.rows_in(sql, ids, ["x"] * others)
+        assert {row[0] for row in found} == ids

@@ -52,6 +52,10 @@ class Known:
         """(context type, name) -> id."""
 
 
+_FEWEST_IDS = 100
+"""Ids in one portion of `rows_in`, however many other values the query has."""
+
+
 class Transaction:
     """SQL within one transaction. Errors of the driver pass through; the block's end translates them."""
 
@@ -114,7 +118,8 @@ class Transaction:
         """
         found: list[Row] = []
         wanted = list(ids)
-        step = dialect.MOST_PARAMETERS - len(values)
+        # A long filter has many values of its own; then the ids go in small portions beside them.
+        step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
         for start in range(0, len(wanted), step):
             part = wanted[start : start + step]
             found += self.rows(sql.replace("{ids}", ", ".join("?" * len(part))), [*values, *part])
