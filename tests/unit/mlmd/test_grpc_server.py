@@ -147,7 +147,6 @@ def test_a_call_that_nobody_waits_for_is_not_begun(folder: Path) -> None:
         handler = grpc_server._handler(Service(store.database), "PutArtifactType")
         request = service.PutArtifactTypeRequest(artifact_type=TYPE).SerializeToString()
         handler.unary_unary(request, Gone())
-        assert store.statistics()["Artifact"] == 0
         with serving(folder) as server, closing(client(server.address)) as mine:
             assert mine.get_artifact_types() == []
 
