@@ -12,7 +12,7 @@ from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.model import NodeRecord, NodeState, Run
 from tidemill.metadata.sql import SqlStore
-from tidemill.runtime.launch import log_uri
+from tidemill.runtime.launch import LOG, log_uri
 from tidemill.storage.uri import local_path
 
 _REFRESH = 0.2
@@ -56,7 +56,7 @@ def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
     ids = [a.id for found in outputs.values() for a in found]
     makers = {e.execution_id for e in store.get_events(artifact_ids=ids)} if ids else set()
     for execution in store.get_executions_by_id(sorted(makers)):
-        original = execution.custom_properties.get("tidemill.log")
+        original = execution.custom_properties.get(LOG)
         if original and Path(str(original)).exists():
             click.echo(f"its outputs were made by {execution.name}; that log follows", err=True)
             sys.stdout.write(Path(str(original)).read_text(encoding="utf-8", errors="replace"))

@@ -8,7 +8,6 @@ could be taken for one is wrapped in `{"$literal": ...}`.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import types
 import typing
@@ -19,7 +18,7 @@ from typing import Any
 from tidemill.errors import DefinitionError, did_you_mean
 from tidemill.ir import model
 from tidemill.ir.model import SCHEMA_VERSION, PipelineIR
-from tidemill.types.json import canonical
+from tidemill.types.json import digest
 
 _VALUES: dict[str, type] = {
     "$parameter": model.ParameterRef,
@@ -59,7 +58,7 @@ def loads(text: str | bytes) -> PipelineIR:
 
 def version(ir: PipelineIR) -> str:
     """The pipeline version: sha256 of the canonical JSON, in hex."""
-    return hashlib.sha256(canonical(encode(ir))).hexdigest()
+    return digest(encode(ir))
 
 
 def encode(ir: PipelineIR) -> dict[str, Any]:

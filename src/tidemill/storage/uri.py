@@ -36,11 +36,3 @@ def join(base: str, *names: str) -> str:
         if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise StorageError(f"{name!r} cannot be part of a path", where=base)
     return "/".join((base.rstrip("/"), *names))
-
-
-def inside(base: Path, relative: str) -> Path:
-    """`base/relative`, refused when it would lie outside `base`."""
-    path = (base / relative).resolve()
-    if not path.is_relative_to(base.resolve()):
-        raise StorageError(f"{relative!r} leads out of its folder", where=str(base))
-    return path

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
-from tidemill.errors import DefinitionError, StorageError, did_you_mean
+from tidemill.errors import DefinitionError, StorageError
 
 PropertyValue = int | float | str | bool
 V = TypeVar("V", int, float, str, bool)
@@ -126,16 +126,6 @@ class Artifact:
         for base in reversed(cls.__mro__):
             found.update({k: v for k, v in vars(base).items() if isinstance(v, Property)})
         return found
-
-    @classmethod
-    def property_of(cls, name: str) -> Property[Any]:
-        """The declared property `name`; AttributeError with a suggestion when there is none."""
-        declared = cls.declared_properties()
-        if name not in declared:
-            raise AttributeError(
-                f"{cls.__name__} has no property {name!r}: {did_you_mean(name, declared)}".rstrip(": ")
-            )
-        return declared[name]
 
     def __repr__(self) -> str:
         shown = {**self.properties, **self.custom_properties}

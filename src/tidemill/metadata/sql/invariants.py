@@ -6,14 +6,13 @@ MLMD clients wrote beside them is checked for dangling references only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tidemill.metadata.model import ArtifactState, EventType, ExecutionState, NodeState, RunState
 from tidemill.metadata.sql.database import Transaction
-from tidemill.types.json import canonical
+from tidemill.types.json import digest
 
 _EXECUTION_OF = {
     NodeState.RUNNING: ExecutionState.RUNNING,
@@ -164,7 +163,7 @@ def _wrong_versions(tx: Transaction) -> Iterator[Finding]:
     """A version is the content hash of its IR."""
     for version, ir in tx.rows("SELECT version, ir FROM tidemill_pipeline_version"):
         try:
-            found = hashlib.sha256(canonical(json.loads(ir))).hexdigest()
+            found = digest(json.loads(ir))
         except ValueError:
             found = "not JSON"
         if found != version:
