@@ -276,8 +276,8 @@ def test_what_cannot_be_opened_says_why(server: Any, name: str) -> None:
     execute(store, "UPDATE MLMDEnv SET schema_version = 11")
     with pytest.raises(StoreError, match="schema version 11"):
         open_store(server.url(name))
-    execute(store, "UPDATE MLMDEnv SET schema_version = 10", "UPDATE tidemill_env SET schema_version = 2")
-    with pytest.raises(StoreError, match="tidemill schema version 2"):
+    execute(store, "UPDATE MLMDEnv SET schema_version = 10", "UPDATE tidemill_env SET schema_version = 3")
+    with pytest.raises(StoreError, match="tidemill schema version 3"):
         open_store(server.url(name))
     execute(store, "DROP TABLE tidemill_env", "DROP TABLE EventPath")
     with pytest.raises(StoreError, match="lacks tables: EventPath"):

@@ -107,9 +107,9 @@ def test_the_database_of_something_else_is_left_alone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "version", "word"),
     [
-        ("MLMDEnv", 9, "enable_upgrade_migration"),
+        ("MLMDEnv", 5, "tidemill metadata upgrade"),
         ("MLMDEnv", 11, "newer version"),
-        ("tidemill_env", 2, "update tidemill"),
+        ("tidemill_env", 3, "update tidemill"),
     ],
 )
 def test_other_schema_versions_are_refused(

@@ -59,11 +59,12 @@ _FEWEST_IDS = 100
 class Transaction:
     """SQL within one transaction. Errors of the driver pass through; the block's end translates them."""
 
-    __slots__ = ("_cursor", "_database", "_waiting", "contexts", "dialect", "now", "types")
+    __slots__ = ("_cursor", "_database", "_lens", "_waiting", "contexts", "dialect", "now", "types")
 
     def __init__(self, connection: Any, database: Database, *, write: bool) -> None:
         self.dialect = database.dialect
         self._database = database
+        self._lens = database.lens
         self._cursor = connection.cursor()
         self._waiting = self.dialect.begin(self._cursor, write=write)
         known = database.known
@@ -83,18 +84,18 @@ class Transaction:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         """All rows of a query."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
+        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
         return list(self._cursor.fetchall())
 
     def row(self, sql: str, values: Sequence[object] = ()) -> Row | None:
         """The first row of a query, or None."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
+        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
         row: Row | None = self._cursor.fetchone()
         return row
 
     def each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
         """The rows of a query one by one, for a caller that may stop early and asks nothing meanwhile."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
+        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
         while (row := self._cursor.fetchone()) is not None:
             yield row
 
@@ -182,6 +183,8 @@ class Database:
         self.dialect = dialect
         self.names_of = names_of
         """Table -> its columns for names, whose length is limited."""
+        self.lens = ""
+        """What goes before every query, for readers of an older schema."""
         self.known = Known()
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, Any] = {}

@@ -59,6 +59,17 @@ class Dialect(ABC):
     """Orders the rows of MLMD's EventPath as they were inserted, which is all that orders them."""
     creation_lock: ClassVar[str] = ""
     """Statement that keeps others from creating tables until the transaction ends."""
+    columns: ClassVar[str]
+    """Query for table, column, type, whether it is required, and its default, of all columns in order."""
+    indexes: ClassVar[str]
+    """Query for table, index, whether it is unique, column, and the statement that made it or NULL, of all
+    indexes and keys in order."""
+    home: ClassVar[str]
+    """Query for what goes before a table's name to mean the stored one, whatever a query calls the same."""
+    kind: ClassVar[str]
+    """What people call the database."""
+    alters: ClassVar[bool] = True
+    """Whether columns and rules of a table can be added and dropped where it stands; else see rebuild()."""
 
     def __init__(self, where: str, *, read_only: bool) -> None:
         self.where = where
@@ -145,6 +156,54 @@ class Dialect(ABC):
     def table_options(self) -> str:
         """What follows the columns in CREATE TABLE."""
         return ""
+
+    def nothing(self, kind: str) -> str:
+        """An expression for the NULL of a kind of column."""
+        del kind
+        return "NULL"
+
+    def stand_in(self, table: str) -> Mapping[str, str]:
+        """Expressions for columns of ours that MLMD's table may lack, for readers."""
+        del table
+        return {}
+
+    def drop_index(self, table: str, name: str) -> str:
+        """A statement."""
+        del table
+        return f"DROP INDEX {name}"
+
+    def drop_rule(self, table: str, name: str) -> str:
+        """A statement that drops a unique rule."""
+        return f"ALTER TABLE {table} DROP CONSTRAINT {name}"
+
+    def rename_column(self, table: str, old: str, new: str, kind: str) -> str:
+        """A statement."""
+        del kind
+        return f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}"
+
+    def retype(self, table: str, column: str, kind: str) -> tuple[str, ...]:
+        """Statements that change a column's type, cutting values that are too long for it."""
+        raise NotImplementedError(f"no two kinds that {self.kind} tells apart share {table}.{column}: {kind}")
+
+    def rebuild(self, table: str, made: str, columns: Sequence[str]) -> tuple[str, ...]:
+        """Statements that give a table another form: `made` creates it, and `columns` keep their values.
+
+        Ids that were given once are not given again. Indexes are lost.
+        """
+        raise NotImplementedError(f"{self.kind} changes a table where it stands: {table}, {made}, {columns}")
+
+    def backup(self, connection: Any, mark: str) -> str:
+        """Copy the whole database to a new place with `mark` in its name, where that can be done here.
+
+        The place; empty where only the server's administrator can.
+        """
+        del connection, mark
+        return ""
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        """What is worth knowing of the server or the file, for people."""
+        del connection
+        return {}
 
     def keep_order(self, table: str) -> tuple[str, ...]:
         """Statements that make `path_order` hold for a table."""

@@ -116,6 +116,18 @@ class MariadbDialect(Dialect):
         "bytes": "MEDIUMBLOB",
     }
     tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+    columns = (
+        "SELECT table_name, column_name, column_type, is_nullable = 'NO', column_default "
+        "FROM information_schema.columns WHERE table_schema = DATABASE() "
+        "ORDER BY table_name, ordinal_position"
+    )
+    indexes = (
+        "SELECT table_name, index_name, non_unique = 0, column_name, NULL "
+        "FROM information_schema.statistics "
+        "WHERE table_schema = DATABASE() ORDER BY table_name, index_name, seq_in_index"
+    )
+    home = "SELECT CONCAT('`', REPLACE(DATABASE(), '`', '``'), '`')"
+    kind = "MariaDB or MySQL"
     # path_order is empty: EventPath has no key, so InnoDB counts its rows itself, and both the table and
     # its index by event give them in that order. A sort could only disturb it.
 
@@ -222,6 +234,31 @@ class MariadbDialect(Dialect):
             columns = columns.replace(text, f"{text}(255)")
         return f"INDEX {name} ({columns})"
 
+    def drop_index(self, table: str, name: str) -> str:
+        """Names of indexes belong to their table here."""
+        return f"ALTER TABLE {table} DROP INDEX {name}"
+
+    def drop_rule(self, table: str, name: str) -> str:
+        """A unique rule is an index here."""
+        return self.drop_index(table, name)
+
+    def rename_column(self, table: str, old: str, new: str, kind: str) -> str:
+        """In the words that every version knows."""
+        return f"ALTER TABLE {table} CHANGE COLUMN {old} {new} {self.column_types[kind]}"
+
+    def retype(self, table: str, column: str, kind: str) -> tuple[str, ...]:
+        """TEXT holds 65,535 bytes, which are 16,383 characters of any kind."""
+        change = f"ALTER TABLE {table} MODIFY COLUMN {column} {self.column_types[kind]}"
+        if kind != "text":
+            return (change,)
+        cut = f"UPDATE {table} SET {column} = LEFT({column}, 16383) WHERE OCTET_LENGTH({column}) > 65535"
+        return (cut, change)
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        """The server's version."""
+        del connection
+        return {"version": self._version}
+
     def length(self, name: str) -> int:
         """In bytes: the server takes each for a character."""
         return len(name.encode(errors="replace"))
@@ -250,10 +287,14 @@ class MariadbDialect(Dialect):
                     where=self.where,
                     hint="ask again",
                 )
+            # Whoever has a transaction open on a table keeps it from being changed, and the change that
+            # waits keeps all others from the table: by default for a day.
+            cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
             try:
                 yield
             finally:
                 with suppress(*self.errors):  # a connection that is gone holds no lock
+                    cursor.execute("SET SESSION lock_wait_timeout = DEFAULT")
                     cursor.execute("SELECT RELEASE_LOCK(%s)", (name,))
 
 

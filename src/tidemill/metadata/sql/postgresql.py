@@ -9,7 +9,8 @@ Sources: postgresql.org/docs/15: transaction-iso, explicit-locking, errcodes-app
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from tidemill.errors import StoreError
@@ -96,6 +97,21 @@ class PostgresqlDialect(Dialect):
     tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
     path_order = "ORDER BY event_id, tidemill_order"
     creation_lock = f"SELECT pg_advisory_xact_lock({_CREATION_KEY})"
+    columns = (
+        "SELECT table_name, column_name, CASE WHEN character_maximum_length IS NULL THEN data_type ELSE "
+        "CONCAT(data_type, '(', character_maximum_length, ')') END, is_nullable = 'NO', column_default "
+        "FROM information_schema.columns WHERE table_schema = current_schema() "
+        "ORDER BY table_name, ordinal_position"
+    )
+    indexes = (
+        "SELECT t.relname, i.relname, x.indisunique, pg_get_indexdef(i.oid, place, true), NULL "
+        "FROM pg_index x "
+        "JOIN pg_class t ON t.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid "
+        "JOIN pg_namespace n ON n.oid = t.relnamespace, generate_series(1, x.indnkeyatts) place "
+        "WHERE n.nspname = current_schema() ORDER BY t.relname, i.relname, place"
+    )
+    home = "SELECT quote_ident(current_schema())"
+    kind = "PostgreSQL"
 
     def __init__(self, address: Address, *, read_only: bool) -> None:
         super().__init__(str(address), read_only=read_only)
@@ -198,3 +214,16 @@ class PostgresqlDialect(Dialect):
             "SET LOCAL synchronize_seqscans = off",  # so that stored rows are counted from the first on
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS tidemill_order BIGSERIAL",
         )
+
+    def nothing(self, kind: str) -> str:
+        """With a type: else it would be text."""
+        bare = re.split(r" (?:NOT|PRIMARY|UNIQUE|COLLATE)", self.column_types[kind].replace("SERIAL", "INT"))
+        return f"CAST(NULL AS {bare[0]})"
+
+    def stand_in(self, table: str) -> Mapping[str, str]:
+        """Where the rows lie is where they were put, as long as nothing of ours changes them."""
+        return {"tidemill_order": "ctid"} if table == "EventPath" else {}
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        """The server's version."""
+        return {"version": str(connection.execute("SHOW server_version").fetchone()[0])}

@@ -1,22 +1,21 @@
-"""The tables of the record, and how a database gets them.
+"""The tables of the record.
 
 The first part is ML Metadata's schema, version 10, as ml-metadata 1.14 to 1.21 writes and expects it:
 tables, columns, keys, indexes and the nine system types (source: google/ml-metadata,
 ml_metadata/util/metadata_source_query_config.cc and simple_types/). The second part is tidemill's own,
-with the prefix `tidemill_`, which MLMD ignores. This file knows nothing of what the rows mean.
+with the prefix `tidemill_`, which MLMD ignores. This file says what the newest form is: earlier ones stand
+in history.py and migrations.py, and opening.py brings a database to it. It knows nothing of what the rows
+mean.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidemill.errors import StoreError
 from tidemill.metadata.model import TypeKind
-from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.dialect import Dialect
 
 MLMD_VERSION = 10
-TIDEMILL_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +52,17 @@ class Table:
     unique: str = ""
     rule: str = ""
 
+    def kinds(self) -> dict[str, str]:
+        """Column -> its kind, in order."""
+        return {name: kind for name, _, kind in (c.partition(" ") for c in self.columns.split(", "))}
+
     def names(self) -> tuple[str, ...]:
         """The columns for names, which databases limit in length."""
-        pairs = (column.split(" ") for column in self.columns.split(", "))
-        return tuple(name for name, kind in pairs if kind in ("name", "name!", "own!", "unique"))
+        return tuple(n for n, kind in self.kinds().items() if kind in ("name", "name!", "own!", "unique"))
 
     def ddl(self, dialect: Dialect, indexes: tuple[Index, ...]) -> list[str]:
         """The statements that make it and those of `indexes` that are its own."""
-        parts = []
-        for column in self.columns.split(", "):
-            name, kind = column.split(" ")
-            parts.append(f"{name} {dialect.column_types[kind]}")
+        parts = [f"{name} {dialect.column_types[kind]}" for name, kind in self.kinds().items()]
         if self.key:
             parts.append(f"PRIMARY KEY ({self.key})")
         if self.unique:
@@ -141,8 +140,13 @@ OWN_TABLES = (
     Table("tidemill_node", "run_id own!, node_id own!, iteration ref, state own!, attempt ref, fence ref, "
           "execution_id ref, first_execution_id ref, owner own!, cache_key own!, message text!, "
           "start_time time, end_time time", key="run_id, node_id, iteration"),
+    Table("tidemill_migration", "id id, subject own!, version ref, create_time time"),
 )  # fmt: skip
-"""`context_id` is the run's MLMD context; `execution_id` the newest attempt's MLMD execution."""
+"""`context_id` is the run's MLMD context; `execution_id` the newest attempt's MLMD execution.
+
+`tidemill_env` says which clients may use the record: those that know at least this version of our schema.
+`tidemill_migration` says which versions of which schema (`mlmd`, `tidemill`) it was brought to, and when.
+"""
 
 OWN_INDEXES = (
     Index("tidemill_run_pipeline", "tidemill_run", "pipeline, context_id"),
@@ -150,101 +154,11 @@ OWN_INDEXES = (
     Index("tidemill_run_context", "tidemill_run", "context_id"),
     Index("tidemill_node_cache_key", "tidemill_node", "cache_key, execution_id"),
     Index("tidemill_node_execution", "tidemill_node", "execution_id"),
+    Index("tidemill_association_execution", "Association", "execution_id"),
+    Index("tidemill_attribution_artifact", "Attribution", "artifact_id"),
 )
+"""The last two stand on MLMD's tables, which have no index by node."""
 
 
 NAMES = {table.name: table.names() for table in (*MLMD_TABLES, *OWN_TABLES)}
 """Table -> its columns for names."""
-
-
-def prepare(database: Database) -> None:
-    """Make sure that the database holds the record, creating what is missing.
-
-    Several processes may do so at once, and one that dies meanwhile leaves nothing that the next could
-    not complete. StoreError when the database holds something else or a newer record.
-    """
-    complete = database.read(_is_complete)
-    database.settle()
-    if complete:
-        return
-    if database.dialect.read_only:
-        raise StoreError(
-            f"{database.dialect.where} holds no tidemill record yet",
-            hint="open it once without read_only=True",
-        )
-    database.create(_complete)
-
-
-def _complete(tx: Transaction) -> None:
-    """Create what is missing. Where CREATE TABLE ends a transaction, versions are all that is undone."""
-    if tx.dialect.creation_lock:
-        tx.row(tx.dialect.creation_lock)
-    if _is_complete(tx):  # again: another process may have been faster
-        return
-    env, *own = OWN_TABLES
-    _create(tx, env)  # without a version it says that the rest is being made
-    if _version(tx, "MLMDEnv") is None:
-        for table in MLMD_TABLES:
-            _create(tx, table)
-        rows = [(f"mlmd.{name}", kind.value) for name, kind in SYSTEM_TYPES]
-        for row in rows:
-            tx.insert("Type", "name, type_kind", row)
-        tx.insert_rows("MLMDEnv", "schema_version", [(MLMD_VERSION,)])
-    for table in own:
-        _create(tx, table)
-    for statement in tx.dialect.keep_order("EventPath"):
-        tx.execute(statement)
-    tx.insert_rows("tidemill_env", "schema_version", [(TIDEMILL_VERSION,)])
-
-
-def _create(tx: Transaction, table: Table) -> None:
-    for statement in table.ddl(tx.dialect, (*MLMD_INDEXES, *OWN_INDEXES)):
-        tx.execute(statement)
-
-
-def _tables(tx: Transaction) -> dict[str, str]:
-    """Tables as they are spelled here, by lower-case name: PostgreSQL keeps names in lower case."""
-    return {name.lower(): name for (name,) in tx.rows(tx.dialect.tables)}
-
-
-def _is_complete(tx: Transaction) -> bool:
-    """Whether nothing is missing; StoreError when the tables are none that we may add to."""
-    where = tx.dialect.where
-    tables = _tables(tx)
-    if not tables or ("tidemill_env" in tables and _stored_version(tx, "tidemill_env") is None):
-        return False
-    if "mlmdenv" not in tables:
-        raise StoreError(
-            "the database belongs to something else: it has tables, but not those of ML Metadata",
-            where=where,
-            hint=f"name another one; found {', '.join(sorted(tables.values())[:5])}",
-        )
-    _check_version(tx, "MLMDEnv", MLMD_VERSION, where, "ML Metadata")
-    if missing := sorted(t.name for t in MLMD_TABLES if t.name.lower() not in tables):
-        raise StoreError(f"the database lacks tables: {', '.join(missing)}", where=where,
-                         hint="restore it from a backup")  # fmt: skip
-    if "tidemill_env" not in tables:
-        return False
-    _check_version(tx, "tidemill_env", TIDEMILL_VERSION, where, "tidemill")
-    return True
-
-
-def _version(tx: Transaction, table: str) -> int | None:
-    """The version in a table that may be missing."""
-    return _stored_version(tx, table) if table.lower() in _tables(tx) else None
-
-
-def _stored_version(tx: Transaction, table: str) -> int | None:
-    row = tx.row(f"SELECT MAX(schema_version) FROM {table}")
-    return row[0] if row else None
-
-
-def _check_version(tx: Transaction, table: str, ours: int, where: str, whose: str) -> None:
-    found = _stored_version(tx, table)
-    if found == ours:
-        return
-    if found is None or found < ours:
-        hint = "open it once with ml-metadata 1.14 or newer and enable_upgrade_migration=True"
-    else:
-        hint = "it was written by a newer version: update tidemill, or name another file"
-    raise StoreError(f"the database has {whose} schema version {found}, not {ours}", where=where, hint=hint)

@@ -71,6 +71,20 @@ class SqliteDialect(Dialect):
     column_types: ClassVar = COLUMN_TYPES
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     path_order = "ORDER BY event_id, rowid"
+    columns = (
+        'SELECT t.name, c.name, c.type, c."notnull", c.dflt_value '
+        "FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid"
+    )
+    # A key that is the rowid has no index of its own; the others are called sqlite_autoindex_TABLE_N.
+    indexes = (
+        "SELECT t.name, i.name, i.\"unique\", COALESCE(c.name, 'an expression'), m.sql "
+        "FROM sqlite_master t, "
+        "pragma_index_list(t.name) i, pragma_index_info(i.name) c, sqlite_master m "
+        "WHERE t.type = 'table' AND m.type = 'index' AND m.name = i.name ORDER BY t.name, i.name, c.seqno"
+    )
+    home = "SELECT 'main'"
+    kind = "SQLite"
+    alters = False
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         super().__init__(str(path), read_only=read_only)
@@ -167,6 +181,48 @@ class SqliteDialect(Dialect):
                 where=str(self.path),
                 hint="end that process, or install pysqlite3 here: pip install 'tidemill[sqlite]'",
             ) from error
+
+    def rebuild(self, table: str, made: str, columns: Sequence[str]) -> tuple[str, ...]:
+        """By a second table that takes the place of the first."""
+        new, names = f"{table}_tidemill_new", ", ".join(columns)
+        count = f"SELECT '{new}', seq FROM sqlite_sequence WHERE name = '{table}'"
+        keep_count = (
+            f"DELETE FROM sqlite_sequence WHERE name = '{new}'",
+            f"INSERT INTO sqlite_sequence (name, seq) {count}",
+        )
+        return (
+            made.replace(f"IF NOT EXISTS {table} ", f"{new} ", 1),
+            f"INSERT INTO {new} ({names}) SELECT {names} FROM {table}",
+            *(keep_count if "AUTOINCREMENT" in made else ()),
+            f"DROP TABLE {table}",
+            f"ALTER TABLE {new} RENAME TO {table}",
+        )
+
+    def backup(self, connection: Connection, mark: str) -> str:
+        """Beside the file, whole and on the disk, or not at all. Raises the driver's errors, or OSError."""
+        places = (f"{self.path}.{mark}{n}" for n in ("", *(f".{i}" for i in range(2, 1000))))
+        place = next(Path(place) for place in places if not Path(place).exists())
+        part = place.with_name(f"{place.name}.part")
+        part.unlink(missing_ok=True)
+        try:
+            copy = driver().connect(str(part))
+            try:
+                connection.backup(copy)
+            finally:
+                copy.close()
+            part.chmod(self.path.stat().st_mode)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.rename(place)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return str(place)
+
+    def facts(self, connection: Connection) -> dict[str, str]:
+        """Its version and how it commits."""
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        return {"version": str(driver().sqlite_version), "journal_mode": str(mode)}
 
     def explain(self, error: Exception) -> StoreError:
         """What an error of the driver means, for people."""

@@ -28,21 +28,29 @@ from tidemill.metadata.sql.address import masked
 from tidemill.metadata.sql.claim import claim, landed
 from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Dialect
+from tidemill.metadata.sql.history import OLDEST_IN_PLACE
 from tidemill.metadata.sql.invariants import Finding
+from tidemill.metadata.sql.opening import prepare
 from tidemill.metadata.sql.publish import publish
 
 
-def open_store(url: str, *, read_only: bool = False) -> SqlStore:
+def open_database(url: str, *, read_only: bool = False) -> Database:
+    """The database at `url` as it is: whatever it holds, nothing of it is touched."""
+    return Database(_dialect(url, read_only), schema.NAMES)
+
+
+def open_store(url: str, *, read_only: bool = False, upgrade_from: int = OLDEST_IN_PLACE) -> SqlStore:
     """Open the metadata store at `url`, and create it there unless `read_only`.
 
     `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or a plain path, or names a database on a
     server: `postgresql://user:password@host:port/name`, `mysql://...` or `mariadb://...`. A database that
-    ml-metadata wrote (schema version 10) is opened in place and gains tidemill's own tables. StoreError
-    says what is wrong with anything else.
+    ml-metadata wrote is opened in place: from schema version `upgrade_from` on it is brought to version 10,
+    and it gains tidemill's own tables; `read_only` it is read as it is. StoreError says what is wrong with
+    anything else.
     """
-    database = Database(_dialect(url, read_only), schema.NAMES)
+    database = open_database(url, read_only=read_only)
     try:
-        schema.prepare(database)
+        prepare(database, upgrade_from=upgrade_from)
     except BaseException:
         database.close()
         raise
