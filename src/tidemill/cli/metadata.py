@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidemill.cli import metadata_schema
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import StoreError
 
@@ -33,7 +34,11 @@ def _certificate(name: str, what: str) -> Callable[[Callable[..., Any]], Callabl
 
 @click.group()
 def metadata() -> None:
-    """The metadata store as a service."""
+    """The metadata store as a service, and its database."""
+
+
+for _command in (metadata_schema.status, metadata_schema.upgrade, metadata_schema.downgrade):
+    metadata.add_command(_command)
 
 
 @metadata.command()

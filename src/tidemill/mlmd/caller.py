@@ -27,7 +27,7 @@ class Caller:
         elif isinstance(config, metadata_store_pb2.ConnectionConfig):
             if config.HasField("retry_options"):
                 self._max_num_retries = config.retry_options.max_num_retries
-            self._connection = connect(config)
+            self._connection = connect(config, upgrade=enable_upgrade_migration)
         else:
             raise ValueError(
                 f"MetadataStore needs a ConnectionConfig or a MetadataStoreClientConfig of "

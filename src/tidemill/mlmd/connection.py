@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from tidemill.errors import StoreError
-from tidemill.metadata.sql import open_store
+from tidemill.metadata.sql import open_store, upkeep
 from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.mlmd import Refusal, Service
 from tidemill.mlmd import errors
@@ -28,6 +28,7 @@ SCHEMA_VERSION = 10
 """MLMD's schema, as this package writes it."""
 
 _MEMORY = Path("/dev/shm")
+_SQLITE = SqliteMetadataSourceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +40,56 @@ class Connection:
     database: Database | None = None
 
 
-def connect(config: Any) -> Connection:
-    """Open what a ConnectionConfig names. ConnectionFailedError when it cannot be opened."""
-    which = config.WhichOneof("config")
-    if which is None:
+def connect(config: Any, *, upgrade: bool = False) -> Connection:
+    """Open what a ConnectionConfig names. ConnectionFailedError when it cannot be opened.
+
+    An older schema is brought to ours when `upgrade` says so, and refused else.
+    """
+    if config.WhichOneof("config") is None:
         raise errors.ConnectionFailedError(
             "Unset: the config names no database; set fake_database, sqlite, mysql or postgresql",
             errors.INVALID_ARGUMENT,
         )
-    if which == "fake_database":
+    url = _url_of(config)
+    if not url:
         return _open_memory()
-    if which == "sqlite":
-        return _open_sqlite(config.sqlite)
-    url = _mysql_url(config.mysql) if which == "mysql" else _postgresql_url(config.postgresql)
-    return _open(url)
+    mode = config.sqlite.connection_mode
+    if config.HasField("sqlite") and mode == _SQLITE.READWRITE and not Path(url).exists():
+        raise errors.ConnectionFailedError(
+            f"Cannot connect sqlite3 database: {url} does not exist and connection_mode is READWRITE",
+            errors.INTERNAL,
+        )
+    read_only = config.HasField("sqlite") and mode == _SQLITE.READONLY
+    return _open(url, read_only=read_only, upgrade_from=0 if upgrade else SCHEMA_VERSION)
 
 
-def _open_sqlite(config: Any) -> Connection:
-    name, mode = config.filename_uri, config.connection_mode
+def bring_down(config: Any, version: int) -> None:
+    """Bring the database that a ConnectionConfig names to an older schema; see downgrade_schema()."""
+    url = _url_of(config)
+    if not url:
+        raise errors.InvalidArgumentError(
+            "the config names no stored database: there is nothing to downgrade"
+        )
+    try:
+        upkeep.downgrade(url, version, backup=False)
+    except StoreError as error:
+        if "is not supported" in error.message:
+            raise errors.UnimplementedError(str(error)) from error
+        raise errors.FailedPreconditionError(str(error)) from error
+
+
+def _url_of(config: Any) -> str:
+    """The address of the database; empty for one in memory."""
+    which = config.WhichOneof("config")
+    if which == "mysql":
+        return _mysql_url(config.mysql)
+    if which == "postgresql":
+        return _postgresql_url(config.postgresql)
+    name = config.sqlite.filename_uri
     if name.startswith("file:"):
         parts = urlsplit(name)
         name = "" if "mode=memory" in parts.query else unquote(parts.path)
-    if not name or name == ":memory:":
-        return _open_memory()
-    if mode == SqliteMetadataSourceConfig.READWRITE and not Path(name).exists():
-        raise errors.ConnectionFailedError(
-            f"Cannot connect sqlite3 database: {name} does not exist and connection_mode is READWRITE",
-            errors.INTERNAL,
-        )
-    return _open(str(Path(name)), read_only=mode == SqliteMetadataSourceConfig.READONLY)
+    return "" if not name or name == ":memory:" else str(Path(name))
 
 
 def _open_memory() -> Connection:
@@ -75,13 +97,18 @@ def _open_memory() -> Connection:
     return _open(f"{folder}/metadata.db", folder=folder)
 
 
-def _open(url: str, *, read_only: bool = False, folder: str = "") -> Connection:
+def _open(
+    url: str, *, read_only: bool = False, folder: str = "", upgrade_from: int = SCHEMA_VERSION
+) -> Connection:
     try:
-        store = open_store(url, read_only=read_only)
+        store = open_store(url, read_only=read_only, upgrade_from=upgrade_from)
     except StoreError as error:
         if "is not supported" in error.message:
             raise errors.UnimplementedError(str(error)) from error
-        raise errors.ConnectionFailedError(str(error), errors.INTERNAL) from error
+        why = str(error)
+        if "ML Metadata schema version" in error.message:
+            why = f"Schema migration is disabled (enable_upgrade_migration): {why}"
+        raise errors.ConnectionFailedError(why, errors.INTERNAL) from error
     service = Service(store.database)
 
     def call(method: str, request: Any, response: Any) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidemill.mlmd import errors
-from tidemill.mlmd.connection import SCHEMA_VERSION, connect
+from tidemill.mlmd.connection import SCHEMA_VERSION, bring_down
 from tidemill.mlmd.getting import Getting
 from tidemill.mlmd.getting_types import GettingTypes
 from tidemill.mlmd.metadata_store_pb2 import LineageGraph
@@ -27,6 +27,9 @@ class MetadataStore(Putting, Getting, GettingTypes):
     cannot be opened. Or it is a MetadataStoreClientConfig, which names a metadata server; every method
     then may raise UnavailableError, and DeadlineExceededError after `client_timeout_sec`. ValueError when
     `config` is something else.
+
+    A database of an older schema version is refused, as by MLMD, unless it is opened read-only or
+    `enable_upgrade_migration` is set: then it is brought to version 10, without a backup.
     """
 
     @property
@@ -68,10 +71,12 @@ class MetadataStore(Putting, Getting, GettingTypes):
 
 
 def downgrade_schema(config: Any, downgrade_to_schema_version: int) -> None:
-    """Bring a database back to an older schema. Ours is MLMD's newest, which this can confirm.
+    """Bring a database back to an older schema, for older releases of ml-metadata. No backup is made.
 
-    InvalidArgumentError when the version is negative or newer than ours; UnimplementedError when it is
-    older.
+    Rows that have no value in the older schema are dropped; MLMD would leave them, and not read them.
+    tidemill's own tables go when nothing was run, and below version 6 the database must have none else.
+    InvalidArgumentError when the version is none that the database can be brought back to, or when the
+    config names no stored database; FailedPreconditionError when it cannot be done.
     """
     if downgrade_to_schema_version < 0:
         raise errors.InvalidArgumentError("downgrade_to_schema_version not specified")
@@ -80,8 +85,4 @@ def downgrade_schema(config: Any, downgrade_to_schema_version: int) -> None:
             f"MLMD cannot be downgraded to schema_version: {downgrade_to_schema_version}. It must be "
             f"between 0 and {SCHEMA_VERSION}, the version of this library"
         )
-    if downgrade_to_schema_version < SCHEMA_VERSION:
-        raise errors.UnimplementedError(
-            f"this version cannot bring a database back to schema version {downgrade_to_schema_version}"
-        )
-    connect(config).close()
+    bring_down(config, downgrade_to_schema_version)

@@ -68,6 +68,8 @@ class Dialect(ABC):
     """Query for what goes before a table's name to mean the stored one, whatever a query calls the same."""
     kind: ClassVar[str]
     """What people call the database."""
+    copies: ClassVar[bool] = False
+    """Whether backup() can make a copy here."""
     alters: ClassVar[bool] = True
     """Whether columns and rules of a table can be added and dropped where it stands; else see rebuild()."""
 

@@ -32,6 +32,6 @@ def lens(tx: Transaction) -> str:
             name if name in stored else f"{tx.dialect.nothing(kinds[name])} AS {name}" for name in kinds
         ]
         columns += [f"{expression} AS {column}" for column, expression in more.items()]
-        source = f"{row[0]}.{table.name}" if shape else f"{row[0]}.MLMDEnv WHERE 1 = 0"
+        source = f"{row[0]}.{table.name}" if shape else f"{row[0]}.Type WHERE 1 = 0"
         definitions.append(f"{table.name} AS (SELECT {', '.join(columns)} FROM {source})")
     return f"WITH {', '.join(definitions)} " if definitions else ""

@@ -58,7 +58,8 @@ def prepare(database: Database, *, upgrade_from: int = OLDEST_IN_PLACE) -> State
     holds something else, a newer record, or an older one.
     """
     state = database.read(look)
-    check(database, state, upgrade_from)
+    least = min(upgrade_from, OLDEST_IN_PLACE) if database.dialect.read_only else upgrade_from
+    check(state, database.dialect.where, upgrade_from=least)
     database.settle()
     if state.is_whole:
         return state
@@ -70,8 +71,8 @@ def prepare(database: Database, *, upgrade_from: int = OLDEST_IN_PLACE) -> State
             )
         database.lens = database.read(lens)
         return state
-    database.create(partial(_complete, database, upgrade_from=upgrade_from))
-    if state.mlmd is not None and state.mlmd < MLMD_VERSION:
+    database.create(partial(complete, upgrade_from=upgrade_from))
+    if upgrade_from and state.mlmd is not None and state.mlmd < MLMD_VERSION:
         back = f"`tidemill metadata downgrade --to {state.mlmd}` brings it back"
         _log.warning(
             "%s: upgraded from ML Metadata schema version %d to %d, which older releases of ml-metadata "
@@ -98,9 +99,9 @@ def _number(tx: Transaction, table: str, tables: dict[str, str]) -> int | None:
     return row[0] if row else None
 
 
-def check(database: Database, state: State, upgrade_from: int) -> None:
+def check(state: State, where: str, *, upgrade_from: int) -> None:
     """StoreError when the database is none that we may use or bring up."""
-    where, tables = database.dialect.where, state.tables
+    tables = state.tables
     if not tables or state.begun:
         return
     if state.mlmd is None:
@@ -123,8 +124,7 @@ def check(database: Database, state: State, upgrade_from: int) -> None:
     if missing := sorted(t.name for t in form(state.mlmd).tables if t.name.lower() not in tables):
         raise StoreError(f"the database lacks tables: {', '.join(missing)}", where=where,
                          hint="restore it from a backup")  # fmt: skip
-    oldest = min(upgrade_from, OLDEST_IN_PLACE) if database.dialect.read_only else upgrade_from
-    if state.mlmd < oldest:
+    if state.mlmd < upgrade_from:
         raise _other(f"ML Metadata schema version {state.mlmd}, not {MLMD_VERSION}", where, ASK)
 
 
@@ -132,18 +132,22 @@ def _other(what: str, where: str, hint: str) -> StoreError:
     return StoreError(f"the database has {what}", where=where, hint=hint)
 
 
-def _complete(database: Database, tx: Transaction, *, upgrade_from: int) -> None:
-    """Create and change what is missing. Where CREATE TABLE ends a transaction, versions alone are undone."""
+def complete(tx: Transaction, *, upgrade_from: int) -> None:
+    """Create and change what is missing. Where CREATE TABLE ends a transaction, versions alone are undone.
+
+    With `upgrade_from` 0 somebody asked for it: whatever the version says, everything is looked at, and
+    rows that the newest form cannot hold are dropped.
+    """
     if tx.dialect.creation_lock:
         tx.row(tx.dialect.creation_lock)
     state = look(tx)  # again: another process may have been faster
-    check(database, state, upgrade_from)
-    if state.is_whole:
+    check(state, tx.dialect.where, upgrade_from=upgrade_from)
+    if state.is_whole and upgrade_from:
         return
     if migrations.ENV not in state.tables:  # without a version it says that the rest is being made
         for statement in migrations.own_form(1).tables[0].ddl(tx.dialect, ()):
             tx.execute(statement)
-    if state.mlmd != MLMD_VERSION:
+    if state.mlmd != MLMD_VERSION or not upgrade_from:
         changes = versions.plan(tx.dialect, read_catalog(tx), MLMD_VERSION)
         if upgrade_from:
             _keep_everything(tx, changes)

@@ -85,6 +85,7 @@ class SqliteDialect(Dialect):
     home = "SELECT 'main'"
     kind = "SQLite"
     alters = False
+    copies = True
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         super().__init__(str(path), read_only=read_only)
@@ -204,6 +205,7 @@ class SqliteDialect(Dialect):
         place = next(Path(place) for place in places if not Path(place).exists())
         part = place.with_name(f"{place.name}.part")
         part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
         try:
             copy = driver().connect(str(part))
             try:
