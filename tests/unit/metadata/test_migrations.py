@@ -23,14 +23,14 @@ from tidemill.testing.store_stories import claim_node, end_node, model, start_ru
 VERSION_1 = (
     "CREATE TABLE tidemill_env (schema_version INTEGER PRIMARY KEY)",
     (
-        "CREATE TABLE tidemill_pipeline_version (version VARCHAR(255) NOT NULL, pipeline VARCHAR(255) NOT NULL, "
-        "ir TEXT NOT NULL, create_time INT NOT NULL DEFAULT 0, PRIMARY KEY (version))"
+        "CREATE TABLE tidemill_pipeline_version (version VARCHAR(255) NOT NULL, "
+        "pipeline VARCHAR(255) NOT NULL, ir TEXT NOT NULL, create_time INT NOT NULL DEFAULT 0, PRIMARY KEY (version))"
     ),
     (
         "CREATE TABLE tidemill_run (id VARCHAR(255) NOT NULL, pipeline VARCHAR(255) NOT NULL, "
         "version VARCHAR(255) NOT NULL, state VARCHAR(255) NOT NULL, root TEXT NOT NULL, "
-        "parameters TEXT NOT NULL, date VARCHAR(255) NOT NULL, owner VARCHAR(255) NOT NULL, context_id INT NOT NULL, "
-        "create_time INT NOT NULL DEFAULT 0, end_time INT NOT NULL DEFAULT 0, PRIMARY KEY (id))"
+        "parameters TEXT NOT NULL, date VARCHAR(255) NOT NULL, owner VARCHAR(255) NOT NULL, "
+        "context_id INT NOT NULL, create_time INT NOT NULL DEFAULT 0, end_time INT NOT NULL DEFAULT 0, PRIMARY KEY (id))"
     ),
     "CREATE INDEX tidemill_run_pipeline ON tidemill_run (pipeline, context_id)",
     "CREATE INDEX tidemill_run_date ON tidemill_run (pipeline, date)",
@@ -273,7 +273,7 @@ def test_killed_before_each_statement(first: Path, whole: dict[str, Shape], tmp_
     assert done.returncode == 0, done.stderr
     statements = int(done.stdout)
     assert statements > 12
-    for kill_at in [*range(8, statements, 3), statements]:
+    for kill_at in [*range(8, statements, statements // 10), statements]:
         assert open_and_die(kill_at).returncode == -signal.SIGKILL
         assert shapes(first) == before
         store = open_store(str(first))

@@ -27,6 +27,8 @@ class Change:
     statements: tuple[str, ...]
     counts: str = ""
     """Query for how many rows or values are lost with it; empty when nothing can be."""
+    blocked: str = ""
+    """Query for how many values make it impossible; empty when nothing can."""
 
 
 def run(tx: Transaction, changes: Collection[Change]) -> None:
@@ -170,9 +172,9 @@ def _retypes(dialect: Dialect, shape: Shape, table: Table) -> list[Change]:
                 Change(f"let {name} of {table.name} be longer", dialect.retype(table.name, name, kind))
             )
         elif kind == "text" and stored == long.lower():
-            counts = f"SELECT COUNT(*) FROM {table.name} WHERE OCTET_LENGTH({name}) > 65535"
+            too_long = f"SELECT COUNT(*) FROM {table.name} WHERE OCTET_LENGTH({name}) > 65535"
             what = f"let {name} of {table.name} be shorter"
-            changes.append(Change(what, dialect.retype(table.name, name, kind), counts))
+            changes.append(Change(what, dialect.retype(table.name, name, kind), blocked=too_long))
     return changes
 
 

@@ -184,7 +184,7 @@ class Dialect(ABC):
         return f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}"
 
     def retype(self, table: str, column: str, kind: str) -> tuple[str, ...]:
-        """Statements that change a column's type, cutting values that are too long for it."""
+        """Statements that change a column's type; they fail when a value is too long for it."""
         raise NotImplementedError(f"no two kinds that {self.kind} tells apart share {table}.{column}: {kind}")
 
     def rebuild(self, table: str, made: str, columns: Sequence[str]) -> tuple[str, ...]:

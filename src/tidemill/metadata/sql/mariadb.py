@@ -247,12 +247,8 @@ class MariadbDialect(Dialect):
         return f"ALTER TABLE {table} CHANGE COLUMN {old} {new} {self.column_types[kind]}"
 
     def retype(self, table: str, column: str, kind: str) -> tuple[str, ...]:
-        """TEXT holds 65,535 bytes, which are 16,383 characters of any kind."""
-        change = f"ALTER TABLE {table} MODIFY COLUMN {column} {self.column_types[kind]}"
-        if kind != "text":
-            return (change,)
-        cut = f"UPDATE {table} SET {column} = LEFT({column}, 16383) WHERE OCTET_LENGTH({column}) > 65535"
-        return (cut, change)
+        """By its name here."""
+        return (f"ALTER TABLE {table} MODIFY COLUMN {column} {self.column_types[kind]}",)
 
     def facts(self, connection: Any) -> dict[str, str]:
         """The server's version."""

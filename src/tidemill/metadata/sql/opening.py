@@ -152,7 +152,8 @@ def complete(tx: Transaction, *, upgrade_from: int) -> None:
         if upgrade_from:
             _keep_everything(tx, changes)
         run(tx, changes)
-        versions.add_system_types(tx)
+    versions.add_system_types(tx)
+    if state.mlmd != MLMD_VERSION:
         versions.set_version(tx, MLMD_VERSION)
     for statement in tx.dialect.keep_order("EventPath"):
         tx.execute(statement)

@@ -143,7 +143,7 @@ def _existing(database: Database) -> State:
     """The state of a database that holds a record, of any version up to the newest."""
     state = database.read(opening.look)
     opening.check(state, database.dialect.where, upgrade_from=0)
-    if state.mlmd is None:
+    if state.mlmd is None and not state.begun:
         raise StoreError(f"{database.dialect.where} holds no record yet", hint="it is made when it is used")
     return state
 
@@ -210,7 +210,14 @@ def _down(tx: Transaction, state: State, to: int, *, drop_own: bool) -> list[Cha
             )  # fmt: skip
         drop_own = True
     own = _without_own(tx, found) if drop_own else []
-    return [*own, *versions.plan(tx.dialect, found, to)]
+    changes = [*own, *versions.plan(tx.dialect, found, to)]
+    for change in changes:
+        if count := _count(tx, change.blocked):
+            raise StoreError(
+                f"{count} values are too long to {change.what}, as version {to} wants it", where=where,
+                hint="shorten or delete them, or go no lower than version 7",
+            )  # fmt: skip
+    return changes
 
 
 def _without_own(tx: Transaction, found: Catalog) -> list[Change]:
