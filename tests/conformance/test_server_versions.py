@@ -196,12 +196,16 @@ def test_long_text_has_no_room_in_older_versions(server: Any, url: str) -> None:
         pytest.skip("text of PostgreSQL has one length in all versions")
     make(server, url, 10)
     before = shapes(url)
-    execute(url, f"UPDATE ArtifactProperty SET string_value = '{'x' * 65_536}' WHERE string_value IS NOT NULL")
+    execute(
+        url, f"UPDATE ArtifactProperty SET string_value = '{'x' * 65_536}' WHERE string_value IS NOT NULL"
+    )
     for act in (upkeep.outlook, upkeep.downgrade):
         with pytest.raises(StoreError, match="1 values are too long to let string_value of ArtifactProperty"):
             act(url, 6)
     assert shapes(url) == before
-    execute(url, f"UPDATE ArtifactProperty SET string_value = '{'x' * 65_535}' WHERE string_value IS NOT NULL")
+    execute(
+        url, f"UPDATE ArtifactProperty SET string_value = '{'x' * 65_535}' WHERE string_value IS NOT NULL"
+    )
     upkeep.downgrade(url, 6)
     assert execute(url, "SELECT MAX(LENGTH(string_value)) FROM ArtifactProperty") == [(65_535,)]
 

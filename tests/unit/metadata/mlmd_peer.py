@@ -1,26 +1,30 @@
 """Runs inside an interpreter that has ml-metadata 1.17.1: makes, reads or extends a store, as JSON.
 
-Called by tests as `python mlmd_peer.py ACTION FILE`, where FILE may be JSON that names a server; never
-imported by them.
+Called by tests as `python mlmd_peer.py ACTION FILE`, where FILE may be JSON that names a server, and ACTION
+may be a number, the schema version to bring it back to. Tests import it for read() alone, which asks any
+store with MLMD's interface.
 """
 
 import json
 import sys
 
-from ml_metadata.metadata_store import metadata_store
-from ml_metadata.proto import metadata_store_pb2 as pb
+try:
+    from ml_metadata.metadata_store import metadata_store
+    from ml_metadata.proto import metadata_store_pb2 as pb
+except ImportError:  # read() needs neither
+    metadata_store = pb = None
 
 
-def connect(path):
+def config_of(path):
     config = pb.ConnectionConfig()
     if path.startswith("{"):
         kind, fields = json.loads(path).popitem()
         for name, value in fields.items():
             setattr(getattr(config, kind), name, value)
-        return metadata_store.MetadataStore(config)
+        return config
     config.sqlite.filename_uri = path
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-    return metadata_store.MetadataStore(config)
+    return config
 
 
 def properties(values):
@@ -109,6 +113,10 @@ def write(store):
 
 if __name__ == "__main__":
     action, path = sys.argv[1:]
-    peer = connect(path)
-    answer = {"create": lambda store: {}, "read": read, "write": write}[action](peer)
-    print(json.dumps(answer, default=dict))
+    if action.isdigit():
+        metadata_store.downgrade_schema(config_of(path), int(action))
+        print("{}")
+        sys.exit()
+    peer = metadata_store.MetadataStore(config_of(path), enable_upgrade_migration=action == "upgrade")
+    actions = {"create": lambda store: {}, "read": read, "write": write, "upgrade": read}
+    print(json.dumps(actions[action](peer), default=dict))

@@ -24,13 +24,15 @@ VERSION_1 = (
     "CREATE TABLE tidemill_env (schema_version INTEGER PRIMARY KEY)",
     (
         "CREATE TABLE tidemill_pipeline_version (version VARCHAR(255) NOT NULL, "
-        "pipeline VARCHAR(255) NOT NULL, ir TEXT NOT NULL, create_time INT NOT NULL DEFAULT 0, PRIMARY KEY (version))"
+        "pipeline VARCHAR(255) NOT NULL, ir TEXT NOT NULL, "
+        "create_time INT NOT NULL DEFAULT 0, PRIMARY KEY (version))"
     ),
     (
         "CREATE TABLE tidemill_run (id VARCHAR(255) NOT NULL, pipeline VARCHAR(255) NOT NULL, "
         "version VARCHAR(255) NOT NULL, state VARCHAR(255) NOT NULL, root TEXT NOT NULL, "
         "parameters TEXT NOT NULL, date VARCHAR(255) NOT NULL, owner VARCHAR(255) NOT NULL, "
-        "context_id INT NOT NULL, create_time INT NOT NULL DEFAULT 0, end_time INT NOT NULL DEFAULT 0, PRIMARY KEY (id))"
+        "context_id INT NOT NULL, create_time INT NOT NULL DEFAULT 0, "
+        "end_time INT NOT NULL DEFAULT 0, PRIMARY KEY (id))"
     ),
     "CREATE INDEX tidemill_run_pipeline ON tidemill_run (pipeline, context_id)",
     "CREATE INDEX tidemill_run_date ON tidemill_run (pipeline, date)",

@@ -166,14 +166,60 @@ def test_errors_of_the_store_have_a_code() -> None:
     assert type(status_of(StoreError("the disk is full"), request)) is errors.InternalError
 
 
-def test_downgrade(folder: Path) -> None:
+def test_downgrade_to_what_there_is_not(folder: Path) -> None:
     config = sqlite(folder / "store.db")
     MetadataStore(config).close()
     downgrade_schema(config, 10)
-    for version, error in (
-        (-1, errors.InvalidArgumentError),
-        (11, errors.InvalidArgumentError),
-        (9, errors.UnimplementedError),
-    ):
-        with pytest.raises(error, match=r"downgrade|bring"):
+    for version in (-1, 11):
+        with pytest.raises(errors.InvalidArgumentError, match="downgrade"):
             downgrade_schema(config, version)
+    for nothing in (pb.ConnectionConfig(fake_database={}), pb.ConnectionConfig(sqlite={})):
+        with pytest.raises(errors.InvalidArgumentError, match="nothing to downgrade"):
+            downgrade_schema(nothing, 9)
+    with pytest.raises(errors.FailedPreconditionError, match="no metadata store"):
+        downgrade_schema(sqlite(folder / "none.db"), 9)
+    assert not (folder / "none.db").exists()
+
+
+@pytest.mark.parametrize("version", range(10))
+def test_down_and_up_again(folder: Path, version: int) -> None:
+    """As in MLMD: an older database is refused unless its upgrade is enabled."""
+    config = sqlite(folder / "store.db")
+    store = MetadataStore(config)
+    type_id = store.put_artifact_type(pb.ArtifactType(name="x", properties={"n": pb.INT}))
+    artifact = pb.Artifact(type_id=type_id, uri="u", properties={"n": pb.Value(int_value=7)})
+    store.put_artifacts([artifact])
+    store.close()
+    downgrade_schema(config, version)
+    with pytest.raises(RuntimeError, match="chema migration is disabled") as caught:
+        MetadataStore(config)
+    assert f"schema version {version}" in str(caught.value)
+    reader = sqlite(folder / "store.db", MODES.READONLY)
+    if version >= 6:
+        store = MetadataStore(reader)
+        assert store.get_artifacts()[0].properties["n"].int_value == 7
+        store.close()
+    else:
+        with pytest.raises(RuntimeError, match="chema migration is disabled"):
+            MetadataStore(reader)
+    store = MetadataStore(config, enable_upgrade_migration=True)
+    (found,) = store.get_artifacts()
+    assert (found.id, found.uri, found.properties["n"].int_value) == (1, "u", 7)
+    store.put_artifacts([artifact])
+    store.close()
+    MetadataStore(config, enable_upgrade_migration=True).close()
+    assert len(list(folder.iterdir())) == 1, "no backup, as in MLMD"
+
+
+def test_runs_stand_in_the_way_of_the_oldest_versions(folder: Path) -> None:
+    record = open_store(str(folder / "metadata.db"))
+    start_run(record, "r1")
+    record.close()
+    config = sqlite(folder / "metadata.db")
+    with pytest.raises(errors.FailedPreconditionError, match="record of 1 runs"):
+        downgrade_schema(config, 5)
+    downgrade_schema(config, 6)
+    MetadataStore(config, enable_upgrade_migration=True).close()
+    record = open_store(str(folder / "metadata.db"))
+    assert [r.id for r in record.get_runs()] == ["r1"]
+    record.close()
