@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from tidemill.metadata.model import Artifact, ArtifactType, EventType, ExecutionState, NodeState, PropertyType
-from tidemill.metadata.sql import SqlStore, open_store
+from tidemill.metadata.sql import SqlStore, open_store, upkeep
+from tidemill.metadata.sql.catalog import read_catalog
+from tidemill.metadata.sql.store import open_database
 from tidemill.testing.store_stories import claim_node, end_node, start_run
 
 PYTHON = os.environ.get("TIDEMILL_MLMD_PYTHON", "")
@@ -214,3 +216,59 @@ def test_the_schema_is_mlmds(server: Any, name: str, mlmd: Peer) -> None:
     names = {r[1] for r in indexes ^ their_indexes}
     long = {f"idx_{owner}_property_string" for owner in ("artifact", "execution", "context")}
     assert names == (set() if kind == "Mariadb" else long)
+
+
+@pytest.mark.parametrize("version", [0, 4, 5, 6, 7, 8, 9])
+def test_versions_that_ml_metadata_brought_back(server: Any, name: str, mlmd: Peer, version: int) -> None:
+    """Brought up by us: ml-metadata reads what it wrote, in tables of the form that it makes."""
+    url = server.url(name)
+    if type(server).__name__ == "Postgresql" and version < 6:
+        pytest.skip("ml-metadata has no such versions on PostgreSQL")
+    mlmd("write")
+    kept = mlmd("read")
+    before = describe_all(url)
+    mlmd(str(version))
+    if version >= 6:
+        reader = open_store(url, read_only=True)
+        assert [a.uri for a in reader.get_artifacts()] == ["file:///foreign"]
+        assert reader.get_runs() == []
+        reader.close()
+        open_store(url).close()
+    else:
+        upkeep.upgrade(url)
+    assert describe_all(url) == before
+    found = mlmd("read")
+    for node in (*kept["artifacts"], *kept["executions"]):
+        node["custom_properties"].pop("final", None)  # a truth value, which no earlier version holds
+    if version >= 6:
+        assert found == kept
+    assert [a["uri"] for a in found["artifacts"]] == ["file:///foreign"]
+    assert found["events"] == kept["events"]
+    upkeep.downgrade(url, version, drop_own=version < 6)
+    if type(server).__name__ == "Postgresql" and version < 9:
+        return  # ml-metadata's own upgrade to 9 wants milliseconds in 32 bits there: "integer out of range"
+    assert mlmd("upgrade") == found
+
+
+def describe_all(url: str) -> tuple[set[Any], set[Any]]:
+    """MLMD's part of the tables, but for what docs/decisions/0011 names.
+
+    Columns stand in any order and rules under any name, as ALTER TABLE leaves them.
+    """
+    database = open_database(url, read_only=True)
+    catalog = database.read(read_catalog)
+    database.close()
+    columns, rules = set(), set()
+    for table, shape in catalog.items():
+        if table.startswith("tidemill_"):
+            continue
+        ours = ("tidemill_order", "int_value")
+        columns |= {(table, name, column) for name, column in shape.columns.items() if name not in ours}
+        rules |= {
+            (table, name, () if name.endswith("_property_string") else rule)
+            if name.startswith("idx_")
+            else (table, "", rule)
+            for name, rule in shape.rules.items()
+            if not name.startswith("tidemill_")
+        }
+    return columns, rules

@@ -17,6 +17,7 @@ from tidemill.metadata.sql.history import EVERYTHING, FORMER_COLUMNS, form
 from tidemill.metadata.sql.schema import SYSTEM_TYPES
 
 _VALUES = ("int_value", "double_value", "string_value", "byte_value", "proto_value", "bool_value")
+_PARENTS_SINCE, _SYSTEM_TYPES_SINCE = 6, 7
 _SAME_EVENT = "artifact_id, execution_id, type"
 
 
@@ -32,6 +33,8 @@ def plan(dialect: Dialect, found: Catalog, to: int) -> list[Change]:
     if to <= 1 and "type" in found and "type_kind" in found["type"].columns:
         doomed = "FROM Type WHERE type_kind = 2"
         moves.append(Change("drop types of contexts", (f"DELETE {doomed}",), f"SELECT COUNT(*) {doomed}"))
+    if to < _SYSTEM_TYPES_SINCE and "type" in found:
+        moves.append(_without_system_types("parenttype" in found and to >= _PARENTS_SINCE))
     renames, shapes = _renames(dialect, found, to)
     event, rule = shapes.get("event"), tables["event"].unique
     if event and rule and not event.is_unique(rule.split(", ")):
@@ -56,6 +59,13 @@ def _renames(dialect: Dialect, found: Catalog, to: int) -> tuple[list[Change], d
         columns = {new if name == old else name: column for name, column in shape.columns.items()}
         shapes[table.lower()] = replace(shape, columns=columns)
     return changes, shapes
+
+
+def _without_system_types(keep_parents: bool) -> Change:
+    """Older releases take MLMD's own types for the user's. MLMD leaves them when it goes down."""
+    names = ", ".join(f"'mlmd.{name}'" for name, _ in SYSTEM_TYPES)
+    used = " AND id NOT IN (SELECT parent_type_id FROM ParentType)" if keep_parents else ""
+    return Change("drop system types", (f"DELETE FROM Type WHERE name IN ({names}){used}",))
 
 
 def _single_events() -> list[Change]:
