@@ -135,6 +135,15 @@ def test_a_new_database_is_the_sum_of_the_steps(first: Path, whole: dict[str, Sh
     ]  # fmt: skip
 
 
+def test_the_first_version_is_read_as_it_is(first: Path) -> None:
+    before = first.read_bytes()
+    store = open_store(str(first), read_only=True)
+    assert [r.id for r in store.get_runs()] == ["r1"]
+    assert (store.statistics()["tidemill_node"], store.statistics()["tidemill_migration"]) == (1, 0)
+    store.close()
+    assert first.read_bytes() == before
+
+
 @pytest.mark.parametrize("known", range(len(STEPS)))
 def test_each_version_leads_to_the_newest(
     path: Path, whole: dict[str, Shape], known: int, monkeypatch: pytest.MonkeyPatch

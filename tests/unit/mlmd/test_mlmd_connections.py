@@ -12,7 +12,7 @@ import pytest
 from tidemill.errors import StoreError, TidemillError
 from tidemill.metadata.model import Artifact, NodeState
 from tidemill.metadata.sql import open_store
-from tidemill.mlmd import MetadataStore, downgrade_schema, errors
+from tidemill.mlmd import ListOptions, MetadataStore, OrderByField, downgrade_schema, errors
 from tidemill.mlmd import metadata_store_pb2 as pb
 from tidemill.mlmd import metadata_store_service_pb2 as service
 from tidemill.mlmd.connection import Connection, _mysql_url, _postgresql_url, status_of
@@ -209,6 +209,44 @@ def test_down_and_up_again(folder: Path, version: int) -> None:
     store.close()
     MetadataStore(config, enable_upgrade_migration=True).close()
     assert len(list(folder.iterdir())) == 1, "no backup, as in MLMD"
+
+
+@pytest.mark.parametrize("version", range(6, 10))
+def test_questions_to_an_older_database(folder: Path, version: int) -> None:
+    """Filters, pages, lineage and external ids, of a database that is read as it is."""
+    config = sqlite(folder / "store.db")
+    store = MetadataStore(config)
+    type_id = store.put_artifact_type(pb.ArtifactType(name="x", properties={"n": pb.INT}))
+    trainer = store.put_execution_type(pb.ExecutionType(name="t"))
+    run = store.put_context_type(pb.ContextType(name="run"))
+    artifacts = [
+        pb.Artifact(type_id=type_id, uri=f"u{n}", properties={"n": pb.Value(int_value=n)}) for n in range(5)
+    ]
+    pairs = [(a, pb.Event(type=pb.Event.OUTPUT)) for a in artifacts]
+    store.put_execution(pb.Execution(type_id=trainer), pairs, [pb.Context(type_id=run, name="r")])
+    store.close()
+    downgrade_schema(config, version)
+    before = (folder / "store.db").read_bytes()
+    store = MetadataStore(sqlite(folder / "store.db", MODES.READONLY))
+    for query, uris in (
+        ("properties.n.int_value > 2", {"u3", "u4"}),
+        ("uri LIKE 'u%' AND contexts_a.name = 'r' AND properties.n.int_value = 1", {"u1"}),
+        ("events_0.type = OUTPUT AND external_id = 'none'", set()),
+    ):
+        found = store.get_artifacts(ListOptions(filter_query=query))
+        assert {a.uri for a in found} == uris
+    paged = store.get_artifacts(ListOptions(limit=2, order_by=OrderByField.ID, is_asc=False))
+    assert [a.uri for a in paged] == ["u4", "u3"]
+    options = pb.LineageSubgraphQueryOptions(
+        starting_artifacts={"filter_query": "uri = 'u1'"}, max_num_hops=2
+    )
+    graph = store.get_lineage_subgraph(options)
+    assert (len(graph.artifacts), len(graph.executions), len(graph.events)) == (5, 1, 5)
+    with pytest.raises(errors.NotFoundError):
+        store.get_artifacts_by_external_ids(["none"])
+    assert [t.name for t in store.get_artifact_types()] == ["x"]
+    store.close()
+    assert (folder / "store.db").read_bytes() == before
 
 
 def test_runs_stand_in_the_way_of_the_oldest_versions(folder: Path) -> None:
