@@ -64,7 +64,7 @@ def prepare(database: Database, *, upgrade_from: int = OLDEST_IN_PLACE) -> State
     if state.is_whole:
         return state
     if database.dialect.read_only:
-        if state.mlmd is None:
+        if state.mlmd is None or state.begun:
             raise StoreError(
                 f"{database.dialect.where} holds no tidemill record yet",
                 hint="open it once without read_only=True",

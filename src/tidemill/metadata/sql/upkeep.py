@@ -182,8 +182,11 @@ def _bring_down(tx: Transaction, *, to: int, drop_own: bool) -> None:
         tx.row(tx.dialect.creation_lock)
     state = opening.look(tx)
     changes = _down(tx, state, to, drop_own=drop_own)
-    versions.set_version(tx, to)
+    if state.mlmd:
+        versions.set_version(tx, max(to, 1))
     run(tx, changes)
+    if to == 0:  # what tells this version is there now
+        versions.set_version(tx, 0)
     if migrations.LOG in opening.look(tx).tables:
         migrations.log(tx, migrations.MLMD, to)
 

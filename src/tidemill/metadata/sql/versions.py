@@ -114,9 +114,7 @@ def set_version(tx: Transaction, version: int) -> None:
 
 def looks_oldest(found: Catalog) -> bool:
     """Whether these are MLMD's tables of version 0, which is not written down."""
-    former = {former for former, _, _ in FORMER_COLUMNS.values()}  # it may have been renamed already
     return all(
-        table.name.lower() in found
-        and table.kinds().keys() - former <= found[table.name.lower()].columns.keys()
+        table.name.lower() in found and table.kinds().keys() <= found[table.name.lower()].columns.keys()
         for table in form(0).tables
     )
