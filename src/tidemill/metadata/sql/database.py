@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tidemill.errors import StoreError
@@ -117,40 +118,71 @@ class Transaction:
         One query for as many ids as the database takes, else several; no ids, no query.
         """
         found: list[Row] = []
+        for part, asked in self._portions(ids, values):
+            found += self.rows(_with_ids(sql, len(part)), asked)
+        return found
+
+    def each_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> Iterator[Row]:
+        """The rows of rows_in one by one, for a caller that asks nothing meanwhile: no list, less to free."""
+        return chain.from_iterable(self._answers(sql, ids, values))
+
+    def _answers(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> Iterator[Iterable[Row]]:
+        for part, asked in self._portions(ids, values):
+            self.dialect.execute(self._cursor, _with_ids(sql, len(part)), asked, self._before())
+            yield self._cursor
+
+    def _portions(
+        self, ids: Iterable[object], values: Sequence[object]
+    ) -> Iterator[tuple[list[object], list[object]]]:
+        """Portions of a list, each with all that is to be sent with it.
+
+        The last id fills a portion up to the next power of two, so that lists of any length make a dozen
+        statements, which the database then knows already.
+        """
         wanted = list(ids)
         # A long filter has many values of its own; then the ids go in small portions beside them.
         step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
         for start in range(0, len(wanted), step):
             part = wanted[start : start + step]
-            found += self.rows(sql.replace("{ids}", ", ".join("?" * len(part))), [*values, *part])
-        return found
+            room = min(1 << (len(part) - 1).bit_length(), step)
+            part += part[-1:] * (room - len(part))
+            yield part, [*values, *part]
 
     def insert(self, table: str, columns: str, row: Sequence[object]) -> int:
         """Insert one row into a table whose key is a counted `id`; the id it got."""
-        self._check_names(table, columns, row)
-        marks = ", ".join("?" * len(row))
-        sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+        if self.dialect.longest_name:
+            self._check_names(table, columns, row)
+        sql = _insertion(table, columns, len(row), 1)
         return self.dialect.insert(self._cursor, sql, row, self._before())
 
     def insert_rows(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert rows with as few statements as the database's limit on parameters allows."""
         if not rows:
             return
-        width = len(rows[0])
-        marks = f"({', '.join('?' * width)})"
-        step = dialect.MOST_PARAMETERS // width
+        step = dialect.MOST_PARAMETERS // len(rows[0])
+        if self.dialect.longest_name:
+            for row in rows:
+                self._check_names(table, columns, row)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            for row in part:
-                self._check_names(table, columns, row)
-            values = [value for row in part for value in row]
-            self.execute(f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * len(part))}", values)
+            self.execute(_insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)])
+
+    def insert_returning(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
+        """Insert rows into a table whose key is a counted `id`; their ids, in order.
+
+        `RETURNING` promises no order, but a statement hands out ids in the order of its rows.
+        """
+        found: list[int] = []
+        step = max(dialect.MOST_PARAMETERS // len(rows[0]), 1)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            sql = _insertion(table, columns, len(rows[0]), len(part)) + " RETURNING id"
+            found += sorted(i for (i,) in self.rows(sql, [*chain.from_iterable(part)]))
+        return found
 
     def _check_names(self, table: str, columns: str, row: Sequence[object]) -> None:
         """Refuse what the database would refuse without saying which name it was."""
         most = self.dialect.longest_name
-        if not most:
-            return
         for place, column in _places(columns, self._database.names_of.get(table, ())):
             value = row[place]
             if isinstance(value, str) and self.dialect.length(value) > most:
@@ -160,6 +192,17 @@ class Transaction:
                     where=self.dialect.where,
                     hint="choose shorter names for the pipeline, the run, the node or the artifact",
                 )
+
+
+@lru_cache(maxsize=256)
+def _with_ids(sql: str, count: int) -> str:
+    return sql.replace("{ids}", ", ".join("?" * count))
+
+
+@lru_cache(maxsize=256)
+def _insertion(table: str, columns: str, width: int, rows: int) -> str:
+    marks = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}"
 
 
 @lru_cache(maxsize=256)

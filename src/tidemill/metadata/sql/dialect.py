@@ -49,6 +49,8 @@ class Dialect(ABC):
     """Characters that a column for names takes; 0 where the database does not care."""
     keeps_infinity: ClassVar[bool] = True
     """Whether a column for numbers takes infinity."""
+    mixes_types: ClassVar[bool] = False
+    """Whether one expression may have a number in one row and text in another."""
     column_types: ClassVar[Mapping[str, str]]
     """Kind of a column in schema.py -> its type here, as MLMD declares it here."""
     names_constraints: ClassVar[bool] = True

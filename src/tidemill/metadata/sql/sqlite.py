@@ -68,6 +68,7 @@ class SqliteDialect(Dialect):
     """A database file, and whether we may write to it."""
 
     names_constraints = False
+    mixes_types = True
     column_types: ClassVar = COLUMN_TYPES
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     path_order = "ORDER BY event_id, rowid"

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Row, Transaction
-from tidemill.metadata.sql.mlmd import values
+from tidemill.metadata.sql.mlmd import wire
 from tidemill.metadata.sql.mlmd.kinds import CONTEXT, TIMES, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid, not_found
 from tidemill.metadata.sql.mlmd.types import TypeMemory
+from tidemill.metadata.sql.properties import property_rows
 
 _MOST_SCANS = 3
 """Parts of a list of ids for which links_of lets the database read the table of links."""
@@ -27,24 +28,29 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
 
     They come in the order of `ids`, each once.
     """
-    more = [field for field in kind.fields if field not in ("name", "external_id")]
-    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *more))
-    found = tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
-    types = memory.get(tx, kind, {row[1] for row in found})
-    rows, nodes = {row[0]: row for row in found}, dict[int, Message]()
-    for row in filter(None, map(rows.get, dict.fromkeys(ids))):
-        node_id, type_id, name, external_id, created, updated, *rest = row
+    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *kind.own_fields))
+    wanted = dict.fromkeys(ids)
+    found = {row[0]: row for row in tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", wanted)}
+    types = memory.get(tx, kind, {row[1] for row in found.values()})
+    nodes = dict[int, Message]()
+    for node_id in wanted:
+        if node_id not in found:
+            continue
+        _, type_id, name, external_id, created, updated, *rest = found[node_id]
         node = nodes[node_id] = out.add()
-        node.id, node.type_id, node.type = node_id, type_id, types[type_id].name
-        node.create_time_since_epoch, node.last_update_time_since_epoch = created, updated
+        node.id = node_id
+        node.type_id = type_id
+        node.type = types[type_id].name
+        node.create_time_since_epoch = created
+        node.last_update_time_since_epoch = updated
         if name is not None:
             node.name = name
         if external_id is not None:
             node.external_id = external_id
-        for field, value in zip(more, rest, strict=True):
+        for field, value in zip(kind.own_fields, rest, strict=True):
             if value is not None:
                 setattr(node, field, value)
-    _fill_properties(tx, kind, nodes)
+    wire.fill_properties(nodes, property_rows(tx, kind.table, nodes))
 
 
 def fill_by_ids(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Iterable[int], out: Message) -> None:
@@ -183,23 +189,3 @@ class _Single:
         """The message, with its fields set."""
         self._message.MergeFrom(type(self._message)(**fields))
         return self._message
-
-
-def _fill_properties(tx: Transaction, kind: Kind, nodes: dict[int, Message]) -> None:
-    rows = tx.rows_in(
-        f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
-        f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
-        nodes,
-    )
-    last = 0
-    maps: tuple[Message, ...] = ()
-    for node_id, name, custom, whole, real, text, proto, truth in rows:
-        if node_id != last:  # rows of one node mostly come together
-            last, maps = node_id, (nodes[node_id].properties, nodes[node_id].custom_properties)
-        value: Message = maps[custom][name]
-        if whole is not None:  # the usual kinds are not worth a call
-            value.int_value = whole
-        elif real is not None:
-            value.double_value = real
-        else:
-            values.fill(value, text, proto, truth)

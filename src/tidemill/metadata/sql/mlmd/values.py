@@ -20,7 +20,8 @@ COLUMNS = "int_value, double_value, string_value, proto_value, bool_value"
 Columns = tuple[int | None, float | None, str | None, bytes | None, bool | None]
 """One property's value, in the order of COLUMNS; one of them is not None."""
 
-_STRUCT = "mlmd-struct::"
+STRUCT = "mlmd-struct::"
+"""Begins the text of a struct."""
 
 _KINDS = {
     "int_value": PropertyType.INT,
@@ -78,7 +79,7 @@ def to_columns(name: str, value: Message) -> Columns:
         return (None, None, None, None, value.bool_value)
     if which == "struct_value":
         packed = value.struct_value.SerializeToString(deterministic=True)
-        return (None, None, _STRUCT + base64.b64encode(packed).decode(), None, None)
+        return (None, None, STRUCT + base64.b64encode(packed).decode(), None, None)
     if which == "proto_value":
         if not value.proto_value.type_url:
             raise invalid(f"Property {name} is a proto without type_url: use Pack() to set it")
@@ -86,15 +87,19 @@ def to_columns(name: str, value: Message) -> Columns:
     raise invalid(f"Found unmatched property type: {name} has no value")
 
 
-def fill(value: Message, text: str | None, proto: bytes | str | None, truth: int | bool | None) -> None:
-    """Set a `Value` to what the last three columns hold."""
-    if text is not None:
-        if not (text.startswith(_STRUCT) and _fill_struct(value, text.removeprefix(_STRUCT))):
-            value.string_value = text
-    elif proto is not None:
-        value.proto_value.ParseFromString(base64.b64decode(proto))
-    elif truth is not None:
-        value.bool_value = bool(truth)
+def fill(value: Message, stored: int | float | str | bytes | None) -> None:
+    """Set a `Value` to what a row has; see properties.StoredRow."""
+    if isinstance(stored, str):
+        if not (stored.startswith(STRUCT) and _fill_struct(value, stored.removeprefix(STRUCT))):
+            value.string_value = stored
+    elif isinstance(stored, float):
+        value.double_value = stored
+    elif isinstance(stored, int):
+        value.int_value = stored
+    elif stored is not None and len(stored) == 1:
+        value.bool_value = stored == b"1"
+    elif stored is not None:
+        value.proto_value.ParseFromString(base64.b64decode(stored))
 
 
 def _fill_struct(value: Message, encoded: str) -> bool:

@@ -65,27 +65,12 @@ def insert_many(
     names = ", ".join(columns)
     if len(rows) > 1:
         try:
-            return _insert_returning(tx, table, names, rows)
+            return tx.insert_returning(table, names, rows)
         except tx.dialect.errors as error:
             if "RETURNING" not in str(error):
                 raise
     # One row; or SQLite before 3.35 or MySQL, which do not know RETURNING and say so.
     return [tx.insert(table, names, row) for row in rows]
-
-
-def _insert_returning(tx: Transaction, table: str, names: str, rows: Sequence[Sequence[object]]) -> list[int]:
-    """`RETURNING` promises no order, but a statement hands out ids in the order of its rows."""
-    found: list[int] = []
-    step = max(dialect.MOST_PARAMETERS // len(rows[0]), 1)
-    marks = f"({', '.join('?' * len(rows[0]))})"
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        returned = tx.rows(
-            f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(part))} RETURNING id",
-            [value for row in part for value in row],
-        )
-        found += sorted(i for (i,) in returned)
-    return found
 
 
 def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message]) -> list[int]:
