@@ -167,17 +167,42 @@ class Transaction:
             part = rows[start : start + step]
             self.execute(_insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)])
 
-    def insert_returning(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
-        """Insert rows into a table whose key is a counted `id`; their ids, in order.
+    def insert_alike(self, table: str, columns: str, alike: Sequence[object], rest: Sequence[object]) -> None:
+        """Insert many rows that begin with the same values; `rest` is what each has besides, end to end."""
+        width = columns.count(",") + 1
+        own = width - len(alike)
+        if not self.dialect.numbers_parameters:
+            pieces = zip(*[iter(rest)] * own, strict=True)
+            self.insert_rows(table, columns, [(*alike, *piece) for piece in pieces])
+            return
+        step = (dialect.MOST_PARAMETERS - len(alike)) // own * own
+        for start in range(0, len(rest), step):
+            part = rest[start : start + step]
+            sql = _insertion_alike(table, columns, len(alike), own, len(part) // own)
+            self.execute(sql, [*alike, *part])
 
-        `RETURNING` promises no order, but a statement hands out ids in the order of its rows.
-        """
+    def insert_counted(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
+        """Insert rows into a table whose key is a counted `id`, with few statements; their ids, in order."""
+        if len(rows) > 1:
+            try:
+                return self._insert_counted(table, columns, rows)
+            except self.dialect.errors as error:
+                if "RETURNING" not in str(error):
+                    raise
+        # One row; or MySQL, which does not know RETURNING and says so.
+        return [self.insert(table, columns, row) for row in rows]
+
+    def _insert_counted(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
         found: list[int] = []
-        step = max(dialect.MOST_PARAMETERS // len(rows[0]), 1)
+        step = dialect.MOST_PARAMETERS // len(rows[0])
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            sql = _insertion(table, columns, len(rows[0]), len(part)) + " RETURNING id"
-            found += sorted(i for (i,) in self.rows(sql, [*chain.from_iterable(part)]))
+            sql, values = _insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)]
+            if self.dialect.counts_up:
+                last = self.dialect.insert(self._cursor, sql, values, self._before())
+                found += range(last - len(part) + 1, last + 1)
+            else:  # RETURNING promises no order, but a statement hands out ids in the order of its rows
+                found += sorted(i for (i,) in self.rows(f"{sql} RETURNING id", values))
         return found
 
     def _check_names(self, table: str, columns: str, row: Sequence[object]) -> None:
@@ -203,6 +228,14 @@ def _with_ids(sql: str, count: int) -> str:
 def _insertion(table: str, columns: str, width: int, rows: int) -> str:
     marks = f"({', '.join('?' * width)})"
     return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}"
+
+
+@lru_cache(maxsize=256)
+def _insertion_alike(table: str, columns: str, alike: int, own: int, rows: int) -> str:
+    first = ", ".join(f"?{n}" for n in range(1, alike + 1))
+    begins = range(alike + 1, alike + 1 + rows * own, own)
+    marks = (f"({first}, {', '.join(f'?{n}' for n in range(begin, begin + own))})" for begin in begins)
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join(marks)}"
 
 
 @lru_cache(maxsize=256)

@@ -49,6 +49,10 @@ class Dialect(ABC):
     """Characters that a column for names takes; 0 where the database does not care."""
     keeps_infinity: ClassVar[bool] = True
     """Whether a column for numbers takes infinity."""
+    counts_up: ClassVar[bool] = False
+    """Whether one INSERT gives consecutive ids, of which the driver tells the last."""
+    numbers_parameters: ClassVar[bool] = False
+    """Whether `?1` is the first parameter, wherever it stands."""
     mixes_types: ClassVar[bool] = False
     """Whether one expression may have a number in one row and text in another."""
     column_types: ClassVar[Mapping[str, str]]

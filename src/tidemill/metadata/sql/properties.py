@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import Properties, PropertyType, PropertyValue
@@ -16,9 +16,9 @@ from tidemill.metadata.sql.database import Row, Transaction
 
 Owner = Literal["Artifact", "Execution", "Context"]
 PropertyRow = tuple[int, str, bool, int | None, float | None, str | None, bool | None]
-StoredRow = tuple[int, str, bool, int | float | str | bytes | None]
-"""(owner id, name, whether it is custom, value). One byte, `0` or `1`, is a truth value; more are an encoded
-proto."""
+StoredRow = tuple[int, str, bool, Any]
+"""(owner id, name, whether it is custom, value): a number, a text or bytes. One byte, `0` or `1`, is a truth
+value; more are an encoded proto."""
 
 _INT64 = 2**63
 _INFINITIES = {"tidemill-double::inf": math.inf, "tidemill-double::-inf": -math.inf}

@@ -25,6 +25,9 @@ SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another process before it gives up."""
 
+CACHE_KIB = 16 * 1024
+"""Most memory that a connection keeps pages in: the indexes of a store with a history."""
+
 COLUMN_TYPES = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
     "key": "INTEGER PRIMARY KEY",
@@ -69,6 +72,8 @@ class SqliteDialect(Dialect):
 
     names_constraints = False
     mixes_types = True
+    numbers_parameters = True
+    counts_up = True  # AUTOINCREMENT, while nobody else writes
     column_types: ClassVar = COLUMN_TYPES
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     path_order = "ORDER BY event_id, rowid"
@@ -115,6 +120,8 @@ class SqliteDialect(Dialect):
         try:
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             connection.close()
             raise

@@ -9,7 +9,6 @@ from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.mlmd import reading
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid
-from tidemill.metadata.sql.mlmd.writing import insert_many
 
 Edge = tuple[int, int, Message]
 """(artifact id, execution id, the event), for an event whose own ids may be unset."""
@@ -38,7 +37,7 @@ def add_events(tx: Transaction, edges: Sequence[Edge]) -> None:
          event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now)
         for artifact_id, execution_id, event in edges
     ]  # fmt: skip
-    ids = insert_many(tx, "Event", ("artifact_id", "execution_id", "type", "milliseconds_since_epoch"), rows)
+    ids = tx.insert_counted("Event", "artifact_id, execution_id, type, milliseconds_since_epoch", rows)
     steps: list[tuple[int, bool, int | None, str | None]] = []
     for event_id, (_, _, event) in zip(ids, edges, strict=True):
         for step in event.path.steps:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from tidemill.metadata.model import PropertyType
 from tidemill.metadata.sql.mlmd.kinds import Message
@@ -22,6 +23,8 @@ Columns = tuple[int | None, float | None, str | None, bytes | None, bool | None]
 
 STRUCT = "mlmd-struct::"
 """Begins the text of a struct."""
+
+_NAMES = tuple(COLUMNS.split(", "))
 
 _KINDS = {
     "int_value": PropertyType.INT,
@@ -36,9 +39,12 @@ _KINDS = {
 Row = tuple[int, str, bool, int | None, float | None, str | None, bytes | None, bool | None]
 """A property row: the node's id, the name, whether it is custom, and the columns."""
 
+Groups = dict[tuple[str, bool, str], list[Any]]
+"""(name, whether it is custom, column) -> node id, value, node id, value, ..."""
 
-def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
-    """Append the rows of a node's properties: declared ones, which are checked, or custom ones (None)."""
+
+def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
+    """Add a node's properties: declared ones, which are checked, or custom ones (None)."""
     custom = declared is None
     for name in properties:
         value = properties[name]
@@ -46,11 +52,24 @@ def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mappi
         if declared is not None and _KINDS.get(which) != declared.get(name):
             check_declared(name, value, declared)
         if which == "string_value":  # the usual kinds are not worth a call
-            rows.append((node_id, name, custom, None, None, value.string_value, None, None))
+            stored = value.string_value
         elif which == "int_value":
-            rows.append((node_id, name, custom, value.int_value, None, None, None, None))
+            stored = value.int_value
         else:
-            rows.append((node_id, name, custom, *to_columns(name, value)))
+            which, stored = next((c, v) for c, v in zip(_NAMES, to_columns(name, value), strict=True) if v is not None)
+        try:
+            groups[name, custom, which] += (node_id, stored)
+        except KeyError:
+            groups[name, custom, which] = [node_id, stored]
+
+
+def rows_of(groups: Groups) -> list[Row]:
+    """The property rows in groups."""
+    return [
+        (node_id, name, custom, *(value if column == c else None for c in _NAMES))
+        for (name, custom, column), pairs in groups.items()
+        for node_id, value in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
 
 
 def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:

@@ -36,13 +36,13 @@ def fill_properties(nodes: Mapping[int, Message], rows: Iterable[StoredRow]) -> 
                 nodes[last].MergeFromString(b"".join(packed))
                 packed.clear()
             last = node_id
-        kind = type(value)
-        if kind is str and value[:13] != values.STRUCT:  # type: ignore[index] # narrowed by `kind`
-            data = value.encode()  # type: ignore[union-attr]
+        kind: type[object] = type(value)
+        if kind is str and value[:13] != values.STRUCT:
+            data = value.encode()
         elif kind is float:
             data = _pack_double(value)
-        elif kind is int and 0 <= value < len(_SMALL):  # type: ignore[operator]
-            data = _SMALL[value]  # type: ignore[index]
+        elif kind is int and 0 <= value < len(_SMALL):
+            data = _SMALL[value]
         else:
             node = nodes[node_id]
             values.fill((node.custom_properties if custom else node.properties)[name], value)
@@ -53,7 +53,7 @@ def fill_properties(nodes: Mapping[int, Message], rows: Iterable[StoredRow]) -> 
 
 
 @lru_cache(maxsize=4096)
-def _head(name: str, custom: int, kind: type, size: int) -> bytes:
+def _head(name: str, custom: int, kind: type[object], size: int) -> bytes:
     """All that comes before a property's data, which has `size` bytes."""
     if kind is str:
         before = _tag(3, _SIZED) + _varint(size)

@@ -21,6 +21,8 @@ from tidemill.metadata.sql.mlmd.types import NodeType, TypeMemory
 
 PropertyKey = tuple[str, bool]
 """(name, whether it is custom)."""
+_WORTHWHILE = 32
+"""Rows of a group on average, from which on each group gets statements of its own."""
 _Keys = set[PropertyKey] | None
 """The properties that a masked update may touch; None means all."""
 
@@ -58,21 +60,6 @@ def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
     return tx.row(f"SELECT id FROM {kind.table} WHERE id = ?", (node_id,)) is not None
 
 
-def insert_many(
-    tx: Transaction, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
-) -> list[int]:
-    """Insert rows with few statements; their new ids, in order."""
-    names = ", ".join(columns)
-    if len(rows) > 1:
-        try:
-            return tx.insert_returning(table, names, rows)
-        except tx.dialect.errors as error:
-            if "RETURNING" not in str(error):
-                raise
-    # One row; or SQLite before 3.35 or MySQL, which do not know RETURNING and say so.
-    return [tx.insert(table, names, row) for row in rows]
-
-
 def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message]) -> list[int]:
     if not all(node.HasField("type_id") for node in nodes):
         raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
@@ -81,14 +68,14 @@ def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Mes
     for node in nodes:
         if kind is CONTEXT and not node.name:
             raise invalid("Context name should not be empty")
-        name = [] if kind is CONTEXT else [node.name if node.HasField("name") else None]
-        rows.append([node.type_id, *_fields(kind, node), *name, tx.now, tx.now])
-    ids = insert_many(tx, kind.table, kind.columns, rows)
-    properties: list[values.Row] = []
+        name = () if kind is CONTEXT else (node.name if node.HasField("name") else None,)
+        rows.append((node.type_id, *_fields(kind, node), *name, tx.now, tx.now))
+    ids = tx.insert_counted(kind.table, ", ".join(kind.columns), rows)
+    groups: values.Groups = {}
     for node_id, node in zip(ids, nodes, strict=True):
-        values.add_rows(properties, node_id, node.properties, types[node.type_id].properties)
-        values.add_rows(properties, node_id, node.custom_properties, None)
-    _insert_properties(tx, kind, properties)
+        values.group(groups, node_id, node.properties, types[node.type_id].properties)
+        values.group(groups, node_id, node.custom_properties, None)
+    _insert_groups(tx, kind, groups)
     return ids
 
 
@@ -247,7 +234,22 @@ def _covers(keys: _Keys, key: PropertyKey) -> bool:
 
 def _insert_properties(tx: Transaction, kind: Kind, rows: list[values.Row]) -> None:
     """Store property rows, in the order of the indexes on their values: that costs a third less."""
-    if not tx.dialect.keeps_infinity and any(row[4] in (inf, -inf) for row in rows):
-        raise invalid("A property is infinite, which this database cannot keep: store it as text")
+    _check_finite(tx, (row[4] for row in rows))
     rows.sort(key=itemgetter(1, 2))
     tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)
+
+
+def _insert_groups(tx: Transaction, kind: Kind, groups: values.Groups) -> None:
+    """Store new properties: of many nodes group by group, which takes the database half the time."""
+    if sum(map(len, groups.values())) < 2 * _WORTHWHILE * len(groups):
+        _insert_properties(tx, kind, values.rows_of(groups))
+        return
+    for (name, custom, column), pairs in groups.items():
+        _check_finite(tx, pairs[1::2] if column == "double_value" else ())
+        columns = f"name, is_custom_property, {kind.owner}, {column}"
+        tx.insert_alike(f"{kind.table}Property", columns, (name, custom), pairs)
+
+
+def _check_finite(tx: Transaction, numbers: Iterable[float | None]) -> None:
+    if not tx.dialect.keeps_infinity and any(number in (inf, -inf) for number in numbers):
+        raise invalid("A property is infinite, which this database cannot keep: store it as text")
