@@ -122,6 +122,11 @@ class Transaction:
             found += self.rows(_with_ids(sql, len(part)), asked)
         return found
 
+    def change_in(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> None:
+        """Run a statement whose `{ids}` stands for a list, as in rows_in."""
+        for part, asked in self._portions(ids, values):
+            self.execute(_with_ids(sql, len(part)), asked)
+
     def each_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> Iterator[Row]:
         """The rows of rows_in one by one, for a caller that asks nothing meanwhile: no list, less to free."""
         return chain.from_iterable(self._answers(sql, ids, values))

@@ -80,6 +80,21 @@ def id_by_name(tx: Transaction, kind: Kind, type_id: int, name: str) -> int:
     return int(row[0]) if row and row[1] == name else 0  # some databases ignore case
 
 
+def ids_by_names(
+    tx: Transaction, kind: Kind, keys: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], int]:
+    """(type id, name) -> id, for those that are stored."""
+    found: dict[tuple[int, str], int] = {}
+    step = dialect.MOST_PARAMETERS // 4  # databases limit the depth of a condition too
+    for start in range(0, len(keys), step):
+        part = keys[start : start + step]
+        condition = " OR ".join(["(type_id = ? AND name = ?)"] * len(part))
+        sql = f"SELECT type_id, name, id FROM {kind.table} WHERE {condition}"
+        rows = tx.rows(sql, [value for key in part for value in key])
+        found |= {(type_id, name): node_id for type_id, name, node_id in rows}
+    return found  # some databases ignore case; whoever asks looks for the very name
+
+
 def ids_by_uris(tx: Transaction, uris: Iterable[str]) -> list[int]:
     """Ids of the artifacts with any of these uris."""
     wanted = set(uris)

@@ -7,6 +7,7 @@ are. The update time changes when anything in the message differs from what is s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -136,18 +137,21 @@ def _apply(
 def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
     gone: list[tuple[int, str, bool]] = []
     made: list[values.Row] = []
-    assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
+    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for node_id, node in stored.items():
         if not node.touched:
             continue
-        tx.execute(
-            f"UPDATE {kind.table} SET {assignments} WHERE id = ?",
-            (*node.after, max(tx.now, node.time + 1), node_id),  # later than what any reader has seen
-        )
+        time = max(tx.now, node.time + 1)  # later than what any reader has seen
+        alike[(*node.after, time)].append(node_id)
+        if node.properties is node.wanted:
+            continue
         for key in node.properties.keys() | node.wanted.keys():
             if node.properties.get(key) != node.wanted.get(key):
                 gone += [(node_id, *key)] if key in node.properties else []
                 made += [(node_id, *key, *node.wanted[key])] if key in node.wanted else []
+    assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
+    for after, ids in alike.items():
+        tx.change_in(f"UPDATE {kind.table} SET {assignments} WHERE id IN ({{ids}})", ids, after)
     step = dialect.MOST_PARAMETERS // 3
     for start in range(0, len(gone), step):
         part = gone[start : start + step]
