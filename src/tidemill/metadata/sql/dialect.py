@@ -53,6 +53,8 @@ class Dialect(ABC):
     """Whether one INSERT gives consecutive ids, of which the driver tells the last."""
     numbers_parameters: ClassVar[bool] = False
     """Whether `?1` is the first parameter, wherever it stands."""
+    walks: ClassVar[bool] = False
+    """Whether a recursive query finds its next step by an index where two ways lead on."""
     mixes_types: ClassVar[bool] = False
     """Whether one expression may have a number in one row and text in another."""
     column_types: ClassVar[Mapping[str, str]]

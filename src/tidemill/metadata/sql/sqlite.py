@@ -72,6 +72,7 @@ class SqliteDialect(Dialect):
 
     names_constraints = False
     mixes_types = True
+    walks = True
     numbers_parameters = True
     counts_up = True  # AUTOINCREMENT, while nobody else writes
     column_types: ClassVar = COLUMN_TYPES

@@ -30,7 +30,9 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
     """
     columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *kind.own_fields))
     wanted = dict.fromkeys(ids)
-    found = {row[0]: row for row in tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", wanted)}
+    found = {
+        row[0]: row for row in tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", wanted)
+    }
     types = memory.get(tx, kind, {row[1] for row in found.values()})
     nodes = dict[int, Message]()
     for node_id in wanted:
@@ -80,9 +82,7 @@ def id_by_name(tx: Transaction, kind: Kind, type_id: int, name: str) -> int:
     return int(row[0]) if row and row[1] == name else 0  # some databases ignore case
 
 
-def ids_by_names(
-    tx: Transaction, kind: Kind, keys: Sequence[tuple[int, str]]
-) -> dict[tuple[int, str], int]:
+def ids_by_names(tx: Transaction, kind: Kind, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
     """(type id, name) -> id, for those that are stored."""
     found: dict[tuple[int, str], int] = {}
     step = dialect.MOST_PARAMETERS // 4  # databases limit the depth of a condition too

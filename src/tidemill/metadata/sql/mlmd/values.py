@@ -56,7 +56,9 @@ def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[s
         elif which == "int_value":
             stored = value.int_value
         else:
-            which, stored = next((c, v) for c, v in zip(_NAMES, to_columns(name, value), strict=True) if v is not None)
+            which, stored = next(
+                (c, v) for c, v in zip(_NAMES, to_columns(name, value), strict=True) if v is not None
+            )
         try:
             groups[name, custom, which] += (node_id, stored)
         except KeyError:
