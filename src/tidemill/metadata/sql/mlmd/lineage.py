@@ -8,6 +8,7 @@ after 100 hops; here only the caller's number counts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from operator import itemgetter
 
 from tidemill.metadata.lineage import INPUT_EVENTS, OUTPUT_EVENTS
 from tidemill.metadata.sql.database import Row, Transaction
@@ -123,15 +124,14 @@ class _Walk:
             f"FROM walk w CROSS JOIN Event e WHERE {limit} ({steps})) SELECT node, hop FROM walk"
         )
         sign = 1 if kind is ARTIFACT else -1
-        values = [sign * i for i in start] + ([] if hops is None else [hops])
-        reached: dict[int, int] = {}
-        for steps_made, (node, hop) in enumerate(self.tx.each(sql, values)):
-            if hops is not None and steps_made > _MOST_STEPS:
-                return None
-            if reached.setdefault(node, hop) > hop:
-                reached[node] = hop
-            self._check_size(len(reached))
-        return reached
+        most = MOST_NODES if hops is None else _MOST_STEPS
+        values = [*(sign * i for i in start), *(() if hops is None else (hops,)), most + 1]
+        rows = self.tx.rows(f"{sql} LIMIT ?", values)
+        if len(rows) > most:
+            self._check_size(len(rows) if hops is None else 0)
+            return None
+        rows.sort(key=itemgetter(1), reverse=True)  # what comes last stays: the least
+        return dict(rows)
 
     def _step(self, kind: Kind, node: str) -> str:
         """Which events `e` go on from a node of a kind; `node` is its id there, else negative."""

@@ -67,11 +67,13 @@ def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[s
 
 def rows_of(groups: Groups) -> list[Row]:
     """The property rows in groups."""
-    return [
-        (node_id, name, custom, *(value if column == c else None for c in _NAMES))
-        for (name, custom, column), pairs in groups.items()
-        for node_id, value in zip(pairs[::2], pairs[1::2], strict=True)
-    ]
+    rows: list[Any] = []
+    for (name, custom, column), pairs in groups.items():
+        place = _NAMES.index(column)
+        before, after = (None,) * place, (None,) * (len(_NAMES) - place - 1)
+        for i in range(0, len(pairs), 2):
+            rows.append((pairs[i], name, custom, *before, pairs[i + 1], *after))
+    return rows
 
 
 def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.mlmd import values
-from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, Kind, Message
+from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, TIMES, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
 from tidemill.metadata.sql.mlmd.types import NodeType, TypeMemory
 
@@ -137,21 +137,25 @@ def _apply(
 def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
     gone: list[tuple[int, str, bool]] = []
     made: list[values.Row] = []
-    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    alike: dict[tuple[tuple[str, object], ...], list[int]] = defaultdict(list)
     for node_id, node in stored.items():
         if not node.touched:
             continue
         time = max(tx.now, node.time + 1)  # later than what any reader has seen
-        alike[(*node.after, time)].append(node_id)
+        # What is the same stays out of the statement: writing it would write its indexes too.
+        pairs = zip(kind.fields, node.before, node.after, strict=True)
+        changed = tuple((name, new) for name, old, new in pairs if new != old)
+        alike[(*changed, (TIMES[1], time))].append(node_id)
         if node.properties is node.wanted:
             continue
         for key in node.properties.keys() | node.wanted.keys():
             if node.properties.get(key) != node.wanted.get(key):
                 gone += [(node_id, *key)] if key in node.properties else []
                 made += [(node_id, *key, *node.wanted[key])] if key in node.wanted else []
-    assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
-    for after, ids in alike.items():
-        tx.change_in(f"UPDATE {kind.table} SET {assignments} WHERE id IN ({{ids}})", ids, after)
+    for changes, ids in alike.items():
+        assignments = ", ".join(f"{name} = ?" for name, _ in changes)
+        values_set = [value for _, value in changes]
+        tx.change_in(f"UPDATE {kind.table} SET {assignments} WHERE id IN ({{ids}})", ids, values_set)
     step = dialect.MOST_PARAMETERS // 3
     for start in range(0, len(gone), step):
         part = gone[start : start + step]
