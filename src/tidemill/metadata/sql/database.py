@@ -11,241 +11,23 @@ import os
 import random
 import threading
 import time
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tidemill.errors import StoreError
-from tidemill.metadata.model import PropertyType, TypeKind
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.dialect import Dialect, Trouble
+from tidemill.metadata.sql.transaction import Known, Row, StoredType, Transaction
 
-Row = tuple[Any, ...]
+__all__ = ["Database", "Known", "Row", "StoredType", "Transaction"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_RACES = 4
 """Attempts at what breaks a unique rule: the first may have lost a race, later ones rarely have."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredType:
-    """A type as it is stored."""
-
-    id: int
-    properties: dict[str, PropertyType]
-    base_type: str
-
-
-class Known:
-    """Ids that never change once stored, kept so that they are asked for once per process.
-
-    A transaction adds to its own layer, which is merged when it is committed.
-    """
-
-    def __init__(self) -> None:
-        self.types: dict[tuple[TypeKind, str], StoredType] = {}
-        self.contexts: dict[tuple[str, str], int] = {}
-        """(context type, name) -> id."""
-
-
-_FEWEST_IDS = 100
-"""Ids in one portion of `rows_in`, however many other values the query has."""
-
-
-class Transaction:
-    """SQL within one transaction. Errors of the driver pass through; the block's end translates them."""
-
-    __slots__ = ("_cursor", "_database", "_waiting", "contexts", "dialect", "now", "types")
-
-    def __init__(self, connection: Any, database: Database, *, write: bool) -> None:
-        self.dialect = database.dialect
-        self._database = database
-        self._cursor = connection.cursor()
-        self._waiting = self.dialect.begin(self._cursor, write=write)
-        known = database.known
-        self.types: ChainMap[tuple[TypeKind, str], StoredType] = ChainMap({}, known.types)
-        self.contexts: ChainMap[tuple[str, str], int] = ChainMap({}, known.contexts)
-        self.now = int(time.time() * 1000)
-        """Milliseconds since 1970-01-01 UTC: the one time of everything that happens in it."""
-
-    def _before(self) -> dialect.Waiting:
-        waiting, self._waiting = self._waiting, []
-        return waiting
-
-    def execute(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run a statement; how many rows it found to change."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
-        return int(self._cursor.rowcount)
-
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """All rows of a query."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
-        return list(self._cursor.fetchall())
-
-    def row(self, sql: str, values: Sequence[object] = ()) -> Row | None:
-        """The first row of a query, or None."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
-        row: Row | None = self._cursor.fetchone()
-        return row
-
-    def each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
-        """The rows of a query one by one, for a caller that may stop early and asks nothing meanwhile."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
-        while (row := self._cursor.fetchone()) is not None:
-            yield row
-
-    def lock(self, sql: str, values: Sequence[object] = ()) -> bool:
-        """Keep the rows of a query as they are until the transaction ends; what is read next is fresh.
-
-        Whether that can have taken time: False when nobody else can write anyway.
-        """
-        waiting = self.dialect.lock(self._cursor, sql, values)
-        self._waiting += waiting or []
-        return waiting is not None
-
-    def commit(self) -> None:
-        """Make it durable, or raise."""
-        self.dialect.commit(self._cursor, self._before())
-
-    def rows_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> list[Row]:
-        """All rows of a query whose `{ids}` stands for the list `ids`, after the other `values`.
-
-        One query for as many ids as the database takes, else several; no ids, no query.
-        """
-        found: list[Row] = []
-        for part, asked in self._portions(ids, values):
-            found += self.rows(_with_ids(sql, len(part)), asked)
-        return found
-
-    def change_in(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> None:
-        """Run a statement whose `{ids}` stands for a list, as in rows_in."""
-        for part, asked in self._portions(ids, values):
-            self.execute(_with_ids(sql, len(part)), asked)
-
-    def each_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> Iterator[Row]:
-        """The rows of rows_in one by one, for a caller that asks nothing meanwhile: no list, less to free."""
-        return chain.from_iterable(self._answers(sql, ids, values))
-
-    def _answers(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> Iterator[Iterable[Row]]:
-        for part, asked in self._portions(ids, values):
-            self.dialect.execute(self._cursor, _with_ids(sql, len(part)), asked, self._before())
-            yield self._cursor
-
-    def _portions(
-        self, ids: Iterable[object], values: Sequence[object]
-    ) -> Iterator[tuple[list[object], list[object]]]:
-        """Portions of a list, each with all that is to be sent with it.
-
-        The last id fills a portion up to the next power of two, so that lists of any length make a dozen
-        statements, which the database then knows already.
-        """
-        wanted = list(ids)
-        # A long filter has many values of its own; then the ids go in small portions beside them.
-        step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
-        for start in range(0, len(wanted), step):
-            part = wanted[start : start + step]
-            room = min(1 << (len(part) - 1).bit_length(), step)
-            part += part[-1:] * (room - len(part))
-            yield part, [*values, *part]
-
-    def insert(self, table: str, columns: str, row: Sequence[object]) -> int:
-        """Insert one row into a table whose key is a counted `id`; the id it got."""
-        if self.dialect.longest_name:
-            self._check_names(table, columns, row)
-        sql = _insertion(table, columns, len(row), 1)
-        return self.dialect.insert(self._cursor, sql, row, self._before())
-
-    def insert_rows(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
-        """Insert rows with as few statements as the database's limit on parameters allows."""
-        if not rows:
-            return
-        step = dialect.MOST_PARAMETERS // len(rows[0])
-        if self.dialect.longest_name:
-            for row in rows:
-                self._check_names(table, columns, row)
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            self.execute(_insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)])
-
-    def insert_alike(self, table: str, columns: str, alike: Sequence[object], rest: Sequence[object]) -> None:
-        """Insert many rows that begin with the same values; `rest` is what each has besides, end to end."""
-        width = columns.count(",") + 1
-        own = width - len(alike)
-        if not self.dialect.numbers_parameters:
-            pieces = zip(*[iter(rest)] * own, strict=True)
-            self.insert_rows(table, columns, [(*alike, *piece) for piece in pieces])
-            return
-        step = (dialect.MOST_PARAMETERS - len(alike)) // own * own
-        for start in range(0, len(rest), step):
-            part = rest[start : start + step]
-            sql = _insertion_alike(table, columns, len(alike), own, len(part) // own)
-            self.execute(sql, [*alike, *part])
-
-    def insert_counted(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
-        """Insert rows into a table whose key is a counted `id`, with few statements; their ids, in order."""
-        if len(rows) > 1:
-            try:
-                return self._insert_counted(table, columns, rows)
-            except self.dialect.errors as error:
-                if "RETURNING" not in str(error):
-                    raise
-        # One row; or MySQL, which does not know RETURNING and says so.
-        return [self.insert(table, columns, row) for row in rows]
-
-    def _insert_counted(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
-        found: list[int] = []
-        step = dialect.MOST_PARAMETERS // len(rows[0])
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            sql, values = _insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)]
-            if self.dialect.counts_up:
-                last = self.dialect.insert(self._cursor, sql, values, self._before())
-                found += range(last - len(part) + 1, last + 1)
-            else:  # RETURNING promises no order, but a statement hands out ids in the order of its rows
-                found += sorted(i for (i,) in self.rows(f"{sql} RETURNING id", values))
-        return found
-
-    def _check_names(self, table: str, columns: str, row: Sequence[object]) -> None:
-        """Refuse what the database would refuse without saying which name it was."""
-        most = self.dialect.longest_name
-        for place, column in _places(columns, self._database.names_of.get(table, ())):
-            value = row[place]
-            if isinstance(value, str) and self.dialect.length(value) > most:
-                raise StoreError(
-                    f"{value[:40]}... is too long for {column} of {table}: "
-                    f"{self.dialect.length(value)} characters, and the database takes {most}",
-                    where=self.dialect.where,
-                    hint="choose shorter names for the pipeline, the run, the node or the artifact",
-                )
-
-
-@lru_cache(maxsize=256)
-def _with_ids(sql: str, count: int) -> str:
-    return sql.replace("{ids}", ", ".join("?" * count))
-
-
-@lru_cache(maxsize=256)
-def _insertion(table: str, columns: str, width: int, rows: int) -> str:
-    marks = f"({', '.join('?' * width)})"
-    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}"
-
-
-@lru_cache(maxsize=256)
-def _insertion_alike(table: str, columns: str, alike: int, own: int, rows: int) -> str:
-    first = ", ".join(f"?{n}" for n in range(1, alike + 1))
-    begins = range(alike + 1, alike + 1 + rows * own, own)
-    marks = (f"({first}, {', '.join(f'?{n}' for n in range(begin, begin + own))})" for begin in begins)
-    return f"INSERT INTO {table} ({columns}) VALUES {', '.join(marks)}"
-
-
-@lru_cache(maxsize=256)
-def _places(columns: str, names: tuple[str, ...]) -> list[tuple[int, str]]:
-    return [(place, column) for place, column in enumerate(columns.split(", ")) if column in names]
 
 
 @dataclass(slots=True)
@@ -307,7 +89,7 @@ class Database:
         in_doubt: list[T] = []
 
         def attempt(ended: _Attempt) -> T:
-            with self._transaction(ended, write=True) as tx:
+            with self.dialect.turn(), self._transaction(ended, write=True) as tx:
                 for answer in in_doubt if landed is not None else ():
                     if landed is not None and landed(tx, answer):
                         return answer
@@ -363,7 +145,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A block whose changes are durable when it ends, or were never made."""
-        with self._transaction(_Attempt(), write=True) as tx:
+        with self.dialect.turn(), self._transaction(_Attempt(), write=True) as tx:
             yield tx
 
     @contextmanager
@@ -373,7 +155,7 @@ class Database:
         connection = None
         try:
             connection = self.connection()
-            tx = Transaction(connection, self, write=write)
+            tx = Transaction(connection, self.dialect, self.known, self.names_of, write=write)
             yield tx
             ended.at_commit = True
             tx.commit()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -143,6 +143,10 @@ class Dialect(ABC):
     def exact(self, parameter: str) -> str:
         """A parameter that is equal only to the very same text, whatever the column's collation."""
         return parameter
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A block in which to write, where writers had better come one after another."""
+        return nullcontext()
 
     @contextmanager
     def creating(self, connection: Any) -> Iterator[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from tidemill.errors import StoreError
 from tidemill.metadata.sql.dialect import Dialect, Trouble, Waiting
+from tidemill.metadata.sql.turns import turns_of
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Cursor
@@ -82,6 +84,7 @@ class SqliteDialect(Dialect):
     def __init__(self, path: Path, *, read_only: bool) -> None:
         super().__init__(str(path), read_only=read_only)
         self.path = path
+        self._turns_of, self._turns = os.getpid(), turns_of(path)
 
     @classmethod
     def locate(cls, url: str, *, read_only: bool) -> SqliteDialect:
@@ -127,6 +130,12 @@ class SqliteDialect(Dialect):
             connection.close()
             raise
         return connection
+
+    def turn(self) -> AbstractContextManager[None]:
+        """In the order of arrival: SQLite itself lets whoever just wrote write again."""
+        if self._turns_of != os.getpid():
+            self._turns_of, self._turns = os.getpid(), turns_of(self.path)
+        return self._turns.turn()
 
     def begin(self, cursor: Cursor, *, write: bool) -> Waiting:
         """Take the write lock at once: a transaction that reads first could not wait for it later."""
