@@ -15,6 +15,7 @@ from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.mlmd import listing, reading, types
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
+from tidemill.metadata.sql.reading import events_at
 
 MOST_NODES = 1_000_000
 """Artifacts and executions of one answer; a larger graph is refused, never cut."""
@@ -136,9 +137,8 @@ class _Walk:
     def _step(self, kind: Kind, node: str) -> str:
         """Which events `e` go on from a node of a kind; `node` is its id there, else negative."""
         allowed = self._allowed(kind)
-        types = (
-            "" if allowed is None else f" AND e.type IN ({', '.join(str(int(n)) for n in sorted(allowed))})"
-        )
+        numbers = ", ".join(str(int(number)) for number in sorted(allowed))
+        types = f" AND e.type IN ({numbers})" if allowed else ""
         return f"({node} > 0 AND e.{kind.owner} = {node}{types})"
 
     def _connect(self, reached: dict[int, int], hops: int | None) -> None:
@@ -170,20 +170,17 @@ class _Walk:
 
     def _neighbours(self, kind: Kind, level: set[int]) -> set[int]:
         """Nodes one event away, in the direction asked for."""
-        allowed = self._allowed(kind)
-        rows = reading.events_at(self.tx, kind.owner, level)
-        if allowed is not None:
-            rows = [row for row in rows if row[3] in allowed]
+        rows = events_at(self.tx, kind.owner, level, self._allowed(kind))
         self.events.update(rows)
         return {row[2 if kind is ARTIFACT else 1] for row in rows}
 
-    def _allowed(self, kind: Kind) -> Collection[int] | None:
-        """Types of the events that are followed from nodes of a kind; None means any."""
+    def _allowed(self, kind: Kind) -> Collection[int]:
+        """Types of the events that are followed from nodes of a kind; none means any."""
         if self.options.direction == _UPSTREAM:
             return OUTPUT_EVENTS if kind is ARTIFACT else INPUT_EVENTS
         if self.options.direction == _DOWNSTREAM:
             return INPUT_EVENTS if kind is ARTIFACT else OUTPUT_EVENTS
-        return None
+        return ()
 
     def _take(self, kind: Kind, found: set[int]) -> set[int]:
         """Keep new nodes; those from which the walk goes on."""

@@ -17,11 +17,6 @@ from tidemill.metadata.sql.mlmd.refusal import invalid, not_found
 from tidemill.metadata.sql.mlmd.types import TypeMemory
 from tidemill.metadata.sql.properties import property_rows
 
-_MOST_SCANS = 3
-"""Parts of a list of ids for which links_of lets the database read the table of links."""
-
-_EVENT = "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event"
-
 
 def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[int], out: Message) -> None:
     """Add the nodes with these ids, without those that are not stored, to the repeated field `out`.
@@ -122,20 +117,9 @@ def require_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str
 
 
 def links_of(tx: Transaction, kind: Kind, node_ids: Iterable[int]) -> list[Row]:
-    """(node id, context id) of the nodes' attributions or associations, sorted.
-
-    MLMD has no index by node alone. For one node, a probe of the index per context reads least; for a few,
-    the database reads the table once; for many, this reads it once instead of once per part of the list.
-    """
-    wanted, table = set(node_ids), f"{kind.link} s"
-    columns = f"SELECT s.{kind.owner}, s.context_id FROM"
-    if len(wanted) > _MOST_SCANS * dialect.MOST_PARAMETERS:
-        return sorted(row for row in tx.each(f"{columns} {table}") if row[0] in wanted)
-    if len(wanted) == 1:
-        table = f"Context c CROSS JOIN {table} WHERE s.context_id = c.id AND"
-    else:
-        table += " WHERE"
-    return sorted(tx.rows_in(f"{columns} {table} s.{kind.owner} IN ({{ids}})", wanted))
+    """(node id, context id) of the nodes' attributions or associations, sorted."""
+    sql = f"SELECT {kind.owner}, context_id FROM {kind.link} WHERE {kind.owner} IN ({{ids}})"
+    return sorted(tx.rows_in(sql, set(node_ids)))
 
 
 def parents_of(tx: Transaction, context_ids: Iterable[int]) -> list[Row]:
@@ -167,11 +151,6 @@ def fill_linked_contexts(
         groups[key].append(linked)
     for key, linked_ids in groups.items():
         fill_by_ids(tx, memory, CONTEXT, linked_ids, getattr(answer[key], field))
-
-
-def events_at(tx: Transaction, column: str, ids: Iterable[int]) -> list[Row]:
-    """Rows (id, artifact, execution, type, time) of the events at these artifacts or executions."""
-    return sorted(tx.rows_in(f"{_EVENT} WHERE {column} IN ({{ids}})", set(ids)))
 
 
 def fill_events(tx: Transaction, rows: Sequence[Row], out: Message) -> None:

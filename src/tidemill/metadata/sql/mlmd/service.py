@@ -14,6 +14,7 @@ from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.mlmd import lineage, linking, listing, publishing, reading, types, writing
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, not_found
+from tidemill.metadata.sql.reading import events_at
 
 WHOLE_SUBGRAPH = "tidemill.GetWholeSubgraph"
 """GetLineageSubgraph with whole nodes in place of ids, in one transaction: for callers in this process. A
@@ -95,12 +96,12 @@ def _rpcs(memory: types.TypeMemory) -> dict[str, Rpc]:
         ),
         "GetEventsByExecutionIDs": Rpc(
             lambda tx, q, a: reading.fill_events(
-                tx, reading.events_at(tx, "execution_id", q.execution_ids), a.events
+                tx, sorted(events_at(tx, "execution_id", q.execution_ids)), a.events
             )
         ),
         "GetEventsByArtifactIDs": Rpc(
             lambda tx, q, a: reading.fill_events(
-                tx, reading.events_at(tx, "artifact_id", q.artifact_ids), a.events
+                tx, sorted(events_at(tx, "artifact_id", q.artifact_ids)), a.events
             )
         ),
         "GetLineageGraph": Rpc(_no_lineage_graph),
