@@ -110,40 +110,43 @@ class Transaction:
         One query for as many ids as the database takes, else several; no ids, no query.
         """
         found: list[Row] = []
-        for part, asked in self._portions(ids, values):
-            found += self.rows(_with_ids(sql, len(part)), asked)
+        for text, asked in self._portions(sql, ids, values):
+            found += self.rows(text, asked)
         return found
 
     def change_in(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> None:
         """Run a statement whose `{ids}` stands for a list, as in rows_in."""
-        for part, asked in self._portions(ids, values):
-            self.execute(_with_ids(sql, len(part)), asked)
+        for text, asked in self._portions(sql, ids, values):
+            self.execute(text, asked)
 
     def each_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> Iterator[Row]:
         """The rows of rows_in one by one, for a caller that asks nothing meanwhile: no list, less to free."""
         return chain.from_iterable(self._answers(sql, ids, values))
 
     def _answers(self, sql: str, ids: Iterable[object], values: Sequence[object]) -> Iterator[Iterable[Row]]:
-        for part, asked in self._portions(ids, values):
-            self.dialect.execute(self._cursor, _with_ids(sql, len(part)), asked, self._before())
+        for text, asked in self._portions(sql, ids, values):
+            self.dialect.execute(self._cursor, text, asked, self._before())
             yield self._cursor
 
     def _portions(
-        self, ids: Iterable[object], values: Sequence[object]
-    ) -> Iterator[tuple[list[object], list[object]]]:
-        """Portions of a list, each with all that is to be sent with it.
+        self, sql: str, ids: Iterable[object], values: Sequence[object]
+    ) -> Iterator[tuple[str, list[object]]]:
+        """The statements that ask for a list, portion by portion, and what is to be sent with each.
 
         The last id fills a portion up to the next power of two, so that lists of any length make a dozen
-        statements, which the database then knows already.
+        statements, which the database then knows already. Many ids without a gap are one portion.
         """
         wanted = list(ids)
         # A long filter has many values of its own; then the ids go in small portions beside them.
         step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
+        if len(wanted) > step and (ends := _ends(wanted)):
+            yield sql.replace("IN ({ids})", "BETWEEN ? AND ?"), [*values, *ends]
+            return
         for start in range(0, len(wanted), step):
             part = wanted[start : start + step]
             room = min(1 << (len(part) - 1).bit_length(), step)
             part += part[-1:] * (room - len(part))
-            yield part, [*values, *part]
+            yield _with_ids(sql, room), [*values, *part]
 
     def insert(self, table: str, columns: str, row: Sequence[object]) -> int:
         """Insert one row into a table whose key is a counted `id`; the id it got."""
@@ -214,6 +217,15 @@ class Transaction:
                     where=self.dialect.where,
                     hint="choose shorter names for the pipeline, the run, the node or the artifact",
                 )
+
+
+def _ends(ids: Sequence[object]) -> tuple[int, int] | None:
+    """The first and the last of distinct ids between which none is missing."""
+    numbers = {i for i in ids if isinstance(i, int)}
+    if len(numbers) < len(ids):
+        return None
+    first, last = min(numbers), max(numbers)
+    return (first, last) if last - first + 1 == len(numbers) else None
 
 
 @lru_cache(maxsize=256)

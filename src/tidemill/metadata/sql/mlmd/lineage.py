@@ -89,6 +89,8 @@ class _Walk:
 
     def edges(self) -> list[Row]:
         """The events between nodes of the graph: an ending node may be left out of it."""
+        if not any(self.ends.values()):
+            return sorted(self.events)
         artifacts, executions = self.seen[ARTIFACT], self.seen[EXECUTION]
         return sorted(row for row in self.events if row[1] in artifacts and row[2] in executions)
 

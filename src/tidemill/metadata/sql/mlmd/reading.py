@@ -155,12 +155,14 @@ def fill_linked_contexts(
 
 def fill_events(tx: Transaction, rows: Sequence[Row], out: Message) -> None:
     """Add events with their paths to the repeated field `out`."""
-    by_id = {}
+    by_id = dict[int, Message]()
     for event_id, artifact_id, execution_id, kind, time in rows:
-        event = out.add(artifact_id=artifact_id, execution_id=execution_id, type=kind)
+        event = by_id[event_id] = out.add()
+        event.artifact_id = artifact_id
+        event.execution_id = execution_id
+        event.type = kind
         if time is not None:
             event.milliseconds_since_epoch = time
-        by_id[event_id] = event
     steps = tx.rows_in(
         "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
         f"WHERE event_id IN ({{ids}}) {tx.dialect.path_order}",

@@ -41,8 +41,8 @@ def fill_properties(nodes: Mapping[int, Message], rows: Iterable[StoredRow]) -> 
             data = value.encode()
         elif kind is float:
             data = _pack_double(value)
-        elif kind is int and 0 <= value < len(_SMALL):
-            data = _SMALL[value]
+        elif kind is int and value >= 0:
+            data = _SMALL[value] if value < len(_SMALL) else _varint(value)
         else:
             node = nodes[node_id]
             values.fill((node.custom_properties if custom else node.properties)[name], value)
