@@ -59,6 +59,8 @@ bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/overhead.py
 	@$(BIN)/python bench/metadata.py
 	@$(BIN)/python bench/filters.py
+	@$(BIN)/python bench/writers.py --seconds 3
+	@$(BIN)/python bench/history.py --executions 50000 --repeats 20
 
 docs: setup  ## test the documents: commands, links, names
 	@$(BIN)/python -m pytest -n auto tests/docs

@@ -143,14 +143,14 @@ class _Graph:
 
     def _executions_of(self, artifact_ids: list[int], *, upstream: bool) -> list[int]:
         wanted = OUTPUT_EVENTS if upstream else INPUT_EVENTS
-        events = [e for e in self.store.get_events(artifact_ids=artifact_ids) if e.type in wanted]
+        events = self.store.get_events(artifact_ids=artifact_ids, types=wanted)
         ids = self.take_executions({e.execution_id for e in events}, made_only=upstream)
         self._keep(events)
         return ids
 
     def _artifacts_of(self, execution_ids: list[int], *, upstream: bool) -> list[int]:
         wanted = INPUT_EVENTS if upstream else OUTPUT_EVENTS
-        events = [e for e in self.store.get_events(execution_ids=execution_ids) if e.type in wanted]
+        events = self.store.get_events(execution_ids=execution_ids, types=wanted)
         ids = self.take_artifacts({e.artifact_id for e in events})
         self._keep(events)
         return ids

@@ -11,7 +11,7 @@ MLMD's own calls (`put_artifacts`, `get_executions`, ...) stand on the same tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from tidemill.metadata.model import (
@@ -21,6 +21,7 @@ from tidemill.metadata.model import (
     ClaimRequest,
     Context,
     Event,
+    EventType,
     Execution,
     NodeRecord,
     Publication,
@@ -110,9 +111,10 @@ class MetadataStore(Protocol):
         """Output artifacts per execution and output name, in index order."""
 
     def get_events(
-        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = ()
-    ) -> list[Event]:
-        """Events that touch any of the artifacts or executions, in id order."""
+        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = (),
+        types: Collection[EventType] = (),
+    ) -> list[Event]:  # fmt: skip
+        """Events of these types (none named: any) at any of the artifacts or executions, in id order."""
 
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""

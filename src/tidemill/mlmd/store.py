@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tidemill.metadata.sql.mlmd import WHOLE_SUBGRAPH
 from tidemill.mlmd import errors
 from tidemill.mlmd.connection import SCHEMA_VERSION, bring_down
 from tidemill.mlmd.getting import Getting
 from tidemill.mlmd.getting_types import GettingTypes
 from tidemill.mlmd.metadata_store_pb2 import LineageGraph
+from tidemill.mlmd.metadata_store_service_pb2 import GetLineageSubgraphRequest, GetLineageSubgraphResponse
 from tidemill.mlmd.options import ExtraOptions
 from tidemill.mlmd.putting import Putting
 
@@ -48,6 +50,13 @@ class MetadataStore(Putting, Getting, GettingTypes):
         number of hops; NotFoundError when no node matches the starting query.
         """
         paths = set(field_mask_paths or (field.name for field in LineageGraph.DESCRIPTOR.fields))
+        if self._connection.database is not None:
+            response = GetLineageSubgraphResponse()
+            request = GetLineageSubgraphRequest(
+                lineage_subgraph_query_options=query_options, read_mask={"paths": paths}
+            )
+            self._connection.call(WHOLE_SUBGRAPH, request, response)
+            return response.lineage_subgraph
         skeleton = self._ask(
             "GetLineageSubgraph",
             lineage_subgraph_query_options=query_options,

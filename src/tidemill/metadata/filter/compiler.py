@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tidemill.metadata.filter.error import FilterError
 from tidemill.metadata.filter.fields import PROPERTIES, RELATIONS, TABLES, TYPE_COLUMN
@@ -62,6 +63,7 @@ class CompiledFilter:
     repeats: bool
 
 
+@lru_cache(maxsize=64)
 def compile_filter(query: str, kind: TypeKind) -> CompiledFilter:
     """The SQL of a filter query on nodes of a kind. FilterError when it is none."""
     compiled, entangled = _compiled(resolve(parse(query), kind, query), kind)

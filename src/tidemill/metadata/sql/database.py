@@ -11,161 +11,23 @@ import os
 import random
 import threading
 import time
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tidemill.errors import StoreError
-from tidemill.metadata.model import PropertyType, TypeKind
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.dialect import Dialect, Trouble
+from tidemill.metadata.sql.transaction import Known, Row, StoredType, Transaction
 
-Row = tuple[Any, ...]
+__all__ = ["Database", "Known", "Row", "StoredType", "Transaction"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_RACES = 4
 """Attempts at what breaks a unique rule: the first may have lost a race, later ones rarely have."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredType:
-    """A type as it is stored."""
-
-    id: int
-    properties: dict[str, PropertyType]
-    base_type: str
-
-
-class Known:
-    """Ids that never change once stored, kept so that they are asked for once per process.
-
-    A transaction adds to its own layer, which is merged when it is committed.
-    """
-
-    def __init__(self) -> None:
-        self.types: dict[tuple[TypeKind, str], StoredType] = {}
-        self.contexts: dict[tuple[str, str], int] = {}
-        """(context type, name) -> id."""
-
-
-_FEWEST_IDS = 100
-"""Ids in one portion of `rows_in`, however many other values the query has."""
-
-
-class Transaction:
-    """SQL within one transaction. Errors of the driver pass through; the block's end translates them."""
-
-    __slots__ = ("_cursor", "_database", "_lens", "_waiting", "contexts", "dialect", "now", "types")
-
-    def __init__(self, connection: Any, database: Database, *, write: bool) -> None:
-        self.dialect = database.dialect
-        self._database = database
-        self._lens = database.lens
-        self._cursor = connection.cursor()
-        self._waiting = self.dialect.begin(self._cursor, write=write)
-        known = database.known
-        self.types: ChainMap[tuple[TypeKind, str], StoredType] = ChainMap({}, known.types)
-        self.contexts: ChainMap[tuple[str, str], int] = ChainMap({}, known.contexts)
-        self.now = int(time.time() * 1000)
-        """Milliseconds since 1970-01-01 UTC: the one time of everything that happens in it."""
-
-    def _before(self) -> dialect.Waiting:
-        waiting, self._waiting = self._waiting, []
-        return waiting
-
-    def execute(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run a statement; how many rows it found to change."""
-        self.dialect.execute(self._cursor, sql, values, self._before())
-        return int(self._cursor.rowcount)
-
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """All rows of a query."""
-        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
-        return list(self._cursor.fetchall())
-
-    def row(self, sql: str, values: Sequence[object] = ()) -> Row | None:
-        """The first row of a query, or None."""
-        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
-        row: Row | None = self._cursor.fetchone()
-        return row
-
-    def each(self, sql: str, values: Sequence[object] = ()) -> Iterator[Row]:
-        """The rows of a query one by one, for a caller that may stop early and asks nothing meanwhile."""
-        self.dialect.execute(self._cursor, self._lens + sql, values, self._before())
-        while (row := self._cursor.fetchone()) is not None:
-            yield row
-
-    def lock(self, sql: str, values: Sequence[object] = ()) -> bool:
-        """Keep the rows of a query as they are until the transaction ends; what is read next is fresh.
-
-        Whether that can have taken time: False when nobody else can write anyway.
-        """
-        waiting = self.dialect.lock(self._cursor, sql, values)
-        self._waiting += waiting or []
-        return waiting is not None
-
-    def commit(self) -> None:
-        """Make it durable, or raise."""
-        self.dialect.commit(self._cursor, self._before())
-
-    def rows_in(self, sql: str, ids: Iterable[object], values: Sequence[object] = ()) -> list[Row]:
-        """All rows of a query whose `{ids}` stands for the list `ids`, after the other `values`.
-
-        One query for as many ids as the database takes, else several; no ids, no query.
-        """
-        found: list[Row] = []
-        wanted = list(ids)
-        # A long filter has many values of its own; then the ids go in small portions beside them.
-        step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
-        for start in range(0, len(wanted), step):
-            part = wanted[start : start + step]
-            found += self.rows(sql.replace("{ids}", ", ".join("?" * len(part))), [*values, *part])
-        return found
-
-    def insert(self, table: str, columns: str, row: Sequence[object]) -> int:
-        """Insert one row into a table whose key is a counted `id`; the id it got."""
-        self._check_names(table, columns, row)
-        marks = ", ".join("?" * len(row))
-        sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"
-        return self.dialect.insert(self._cursor, sql, row, self._before())
-
-    def insert_rows(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
-        """Insert rows with as few statements as the database's limit on parameters allows."""
-        if not rows:
-            return
-        width = len(rows[0])
-        marks = f"({', '.join('?' * width)})"
-        step = dialect.MOST_PARAMETERS // width
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            for row in part:
-                self._check_names(table, columns, row)
-            values = [value for row in part for value in row]
-            self.execute(f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * len(part))}", values)
-
-    def _check_names(self, table: str, columns: str, row: Sequence[object]) -> None:
-        """Refuse what the database would refuse without saying which name it was."""
-        most = self.dialect.longest_name
-        if not most:
-            return
-        for place, column in _places(columns, self._database.names_of.get(table, ())):
-            value = row[place]
-            if isinstance(value, str) and self.dialect.length(value) > most:
-                raise StoreError(
-                    f"{value[:40]}... is too long for {column} of {table}: "
-                    f"{self.dialect.length(value)} characters, and the database takes {most}",
-                    where=self.dialect.where,
-                    hint="choose shorter names for the pipeline, the run, the node or the artifact",
-                )
-
-
-@lru_cache(maxsize=256)
-def _places(columns: str, names: tuple[str, ...]) -> list[tuple[int, str]]:
-    return [(place, column) for place, column in enumerate(columns.split(", ")) if column in names]
 
 
 @dataclass(slots=True)
@@ -229,7 +91,7 @@ class Database:
         in_doubt: list[T] = []
 
         def attempt(ended: _Attempt) -> T:
-            with self._transaction(ended, write=True) as tx:
+            with self.dialect.turn(), self._transaction(ended, write=True) as tx:
                 for answer in in_doubt if landed is not None else ():
                     if landed is not None and landed(tx, answer):
                         return answer
@@ -285,7 +147,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
         """A block whose changes are durable when it ends, or were never made."""
-        with self._transaction(_Attempt(), write=True) as tx:
+        with self.dialect.turn(), self._transaction(_Attempt(), write=True) as tx:
             yield tx
 
     @contextmanager
@@ -295,7 +157,7 @@ class Database:
         connection = None
         try:
             connection = self.connection()
-            tx = Transaction(connection, self, write=write)
+            tx = Transaction(connection, self.dialect, self.known, self.names_of, write=write, lens=self.lens)
             yield tx
             ended.at_commit = True
             tx.commit()

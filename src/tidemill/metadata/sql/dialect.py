@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -49,6 +49,14 @@ class Dialect(ABC):
     """Characters that a column for names takes; 0 where the database does not care."""
     keeps_infinity: ClassVar[bool] = True
     """Whether a column for numbers takes infinity."""
+    counts_up: ClassVar[bool] = False
+    """Whether one INSERT gives consecutive ids, of which the driver tells the last."""
+    numbers_parameters: ClassVar[bool] = False
+    """Whether `?1` is the first parameter, wherever it stands."""
+    walks: ClassVar[bool] = False
+    """Whether a recursive query finds its next step by an index where two ways lead on."""
+    mixes_types: ClassVar[bool] = False
+    """Whether one expression may have a number in one row and text in another."""
     column_types: ClassVar[Mapping[str, str]]
     """Kind of a column in schema.py -> its type here, as MLMD declares it here."""
     names_constraints: ClassVar[bool] = True
@@ -148,6 +156,10 @@ class Dialect(ABC):
     def exact(self, parameter: str) -> str:
         """A parameter that is equal only to the very same text, whatever the column's collation."""
         return parameter
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A block in which to write, where writers had better come one after another."""
+        return nullcontext()
 
     @contextmanager
     def creating(self, connection: Any) -> Iterator[None]:

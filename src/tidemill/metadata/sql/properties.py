@@ -7,15 +7,18 @@ handed out as it is, and PROTO values as bytes, which have no plain form and are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import Properties, PropertyType, PropertyValue
-from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.database import Row, Transaction
 
 Owner = Literal["Artifact", "Execution", "Context"]
 PropertyRow = tuple[int, str, bool, int | None, float | None, str | None, bool | None]
+StoredRow = tuple[int, str, bool, Any]
+"""(owner id, name, whether it is custom, value): a number, a text or bytes. One byte, `0` or `1`, is a truth
+value; more are an encoded proto."""
 
 _INT64 = 2**63
 _INFINITIES = {"tidemill-double::inf": math.inf, "tidemill-double::-inf": -math.inf}
@@ -58,21 +61,45 @@ def read_properties(
 ) -> dict[int, tuple[dict[str, PropertyValue], dict[str, PropertyValue]]]:
     """Declared and custom properties by owner id, with an entry for every id."""
     found: dict[int, tuple[dict[str, PropertyValue], dict[str, PropertyValue]]] = {i: ({}, {}) for i in ids}
-    column = f"{owner.lower()}_id"
-    rows = tx.rows_in(
-        f"SELECT {column}, name, is_custom_property, int_value, double_value, string_value, bool_value "
-        f"FROM {owner}Property WHERE {column} IN ({{ids}}) ORDER BY {column}, is_custom_property, name",
-        found,
-    )
-    for owner_id, name, is_custom, int_value, double_value, string_value, bool_value in rows:
-        if bool_value is not None:
-            value: PropertyValue | None = bool(bool_value)
-        else:
-            value = next((v for v in (int_value, double_value, string_value) if v is not None), None)
-            value = _INFINITIES.get(value, value) if isinstance(value, str) else value
+    for owner_id, name, custom, value in property_rows(tx, owner, found):
+        if type(value) is bytes:
+            if len(value) > 1:
+                continue
+            value = value == b"1"
+        elif type(value) is str:
+            value = _INFINITIES.get(value, value)
         if value is not None:
-            found[owner_id][1 if is_custom else 0][name] = value
+            found[owner_id][1 if custom else 0][name] = value
     return found
+
+
+def property_rows(tx: Transaction, owner: str, ids: Iterable[int]) -> Iterator[StoredRow]:
+    """The property rows of owners, each owner's in order of names.
+
+    The caller asks nothing else until it has them all.
+    """
+    column = f"{owner.lower()}_id"
+    value = "int_value, double_value, string_value"
+    others = "bool_value, proto_value"
+    if tx.dialect.mixes_types:  # what is not fetched need not become an object
+        other = "CASE WHEN bool_value IS NULL THEN proto_value ELSE bool_value END"
+        value, others = f"COALESCE({value}, CAST({other} AS BLOB))", ""
+    rows = tx.each_in(
+        f"SELECT {column}, name, is_custom_property, {value}{', ' if others else ''}{others} "
+        f"FROM {owner}Property WHERE {column} IN ({{ids}}) ORDER BY {column}, name, is_custom_property",
+        ids,
+    )
+    return map(_folded, rows) if others else rows
+
+
+def _folded(row: Row) -> StoredRow:
+    owner_id, name, custom, *values, truth, proto = row
+    value = next((v for v in values if v is not None), None)
+    if truth is not None:
+        value = b"1" if truth else b"0"
+    elif proto is not None:
+        value = proto.encode() if isinstance(proto, str) else bytes(proto)
+    return owner_id, name, custom, value
 
 
 def _kind(value: PropertyValue) -> PropertyType:

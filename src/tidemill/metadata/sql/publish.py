@@ -2,12 +2,13 @@
 
 Everything that makes an end visible is written together: the node's row, the execution, new artifacts,
 events, contexts. A stale attempt matches no row and changes nothing. The number of statements does not
-depend on the number of inputs and properties; each new artifact costs one.
+depend on how many inputs, outputs and properties there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from tidemill.errors import FencedError, StoreError
 from tidemill.metadata.model import (
@@ -17,7 +18,6 @@ from tidemill.metadata.model import (
     EventType,
     ExecutionState,
     NodeState,
-    Properties,
     Publication,
 )
 from tidemill.metadata.sql import names
@@ -54,18 +54,11 @@ def publish(tx: Transaction, claim: Claim, publication: Publication) -> int:
     contexts = _contexts(tx, claim, now)
     _link_contexts(tx, contexts, linked)
     paths = _input_paths(publication.inputs)
-    new: list[int] = []
-    properties: list[PropertyRow] = []
-    for output, artifacts in publication.outputs.items():
-        for index, artifact in enumerate(artifacts):
-            artifact_id = artifact.id
-            if not artifact_id:
-                artifact_id = _add_artifact(
-                    tx, claim, publication.state, f"{output}/{index}", artifact, properties
-                )
-                new.append(artifact_id)
-            paths.setdefault((artifact_id, EventType.OUTPUT), []).append((output, index))
-    insert_properties(tx, "Artifact", properties)
+    places = [(o, i, a) for o, artifacts in publication.outputs.items() for i, a in enumerate(artifacts)]
+    new = _add_artifacts(tx, claim, publication.state, [place for place in places if not place[2].id])
+    made = iter(new)
+    for output, index, artifact in places:
+        paths.setdefault((artifact.id or next(made), EventType.OUTPUT), []).append((output, index))
     tx.insert_rows("Attribution", "context_id, artifact_id", [(c, a) for a in new for c in contexts])
     _add_events(tx, claim.execution_id, paths)
     return claim.execution_id
@@ -161,28 +154,40 @@ def _link_contexts(tx: Transaction, contexts: tuple[int, int, int], artifact_ids
     tx.insert_rows("Attribution", "context_id, artifact_id", missing)
 
 
-def _add_artifact(
-    tx: Transaction, claim: Claim, state: NodeState, place: str, artifact: Artifact,
-    properties: list[PropertyRow],
-) -> int:  # fmt: skip
-    """Store one new artifact and collect its properties' rows; its id.
+def _add_artifacts(
+    tx: Transaction, claim: Claim, state: NodeState, places: Sequence[tuple[str, int, Artifact]]
+) -> list[int]:
+    """Store new artifacts, each with the output and the index where it stands; their ids.
 
     What a failed or canceled attempt put out is kept for people to look at, but never LIVE.
     """
-    stored = names.artifact_type(tx, artifact.type, artifact.properties)
+    if not places:
+        return []
     life = ArtifactState.LIVE if state is NodeState.COMPLETE else ArtifactState.ABANDONED
-    name = artifact.name or f"{claim.run_id}/{claim.node_id}/{claim.iteration}/{claim.attempt}/{place}"
-    artifact_id = tx.insert(
+    attempt = f"{claim.run_id}/{claim.node_id}/{claim.iteration}/{claim.attempt}"
+    types = [names.artifact_type(tx, artifact.type, artifact.properties) for _, _, artifact in places]
+    ids = tx.insert_counted(
         "Artifact",
         "type_id, uri, state, name, create_time_since_epoch, last_update_time_since_epoch",
-        (stored.id, artifact.uri, life.value, name, tx.now, tx.now),
+        [
+            (
+                stored.id,
+                artifact.uri,
+                life.value,
+                artifact.name or f"{attempt}/{output}/{index}",
+                tx.now,
+                tx.now,
+            )
+            for (output, index, artifact), stored in zip(places, types, strict=True)
+        ],
     )
-    declared: Properties = artifact.properties
-    properties += declared_rows(
-        artifact_id, declared, lambda p: names.declared_type(stored.properties, artifact.type, p)
-    )
-    properties += custom_rows(artifact_id, artifact.custom_properties)
-    return artifact_id
+    properties: list[PropertyRow] = []
+    for artifact_id, (_, _, artifact), stored in zip(ids, places, types, strict=True):
+        kind_of = partial(names.declared_type, stored.properties, artifact.type)
+        properties += declared_rows(artifact_id, artifact.properties, kind_of)
+        properties += custom_rows(artifact_id, artifact.custom_properties)
+    insert_properties(tx, "Artifact", properties)
+    return ids
 
 
 def _input_paths(inputs: Mapping[str, Sequence[int]]) -> Paths:
@@ -196,20 +201,13 @@ def _input_paths(inputs: Mapping[str, Sequence[int]]) -> Paths:
 def _add_events(tx: Transaction, execution_id: int, paths: Paths) -> None:
     if not paths:
         return
-    tx.insert_rows(
+    ids = tx.insert_counted(
         "Event",
         "artifact_id, execution_id, type, milliseconds_since_epoch",
         [(artifact_id, execution_id, kind.value, tx.now) for artifact_id, kind in paths],
     )
-    ids = {
-        (artifact_id, kind): event_id
-        for event_id, artifact_id, kind in tx.rows(
-            "SELECT id, artifact_id, type FROM Event WHERE execution_id = ?", (execution_id,)
-        )
-    }
     steps: list[tuple[int, bool, int | None, str | None]] = []
-    for (artifact_id, kind), places in paths.items():
+    for event_id, places in zip(ids, paths.values(), strict=True):
         for name, index in places:
-            event_id = ids[artifact_id, kind.value]
             steps += [(event_id, False, None, name), (event_id, True, index, None)]
     tx.insert_rows("EventPath", "event_id, is_index_step, step_index, step_key", steps)

@@ -7,7 +7,7 @@ the database's limit on parameters). Every function works inside the caller's tr
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tidemill.metadata.model import (
     Artifact,
@@ -25,6 +25,9 @@ from tidemill.metadata.model import (
 from tidemill.metadata.sql import names, schema
 from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.properties import read_properties
+
+FEW = 2000
+"""Rows that are cheaply sorted."""
 
 _NODE_COLUMNS = (
     "run_id, node_id, iteration, state, attempt, fence, execution_id, owner, cache_key, message, "
@@ -79,17 +82,42 @@ def executions_by_id(tx: Transaction, ids: Iterable[int]) -> list[Execution]:
 
 def artifacts(tx: Transaction, *, type: str, run_id: str, pipeline: str, limit: int) -> list[Artifact]:
     """See MetadataStore.get_artifacts."""
-    joins, conditions, values = "", "", list[object]()
-    for context_type, name in ((names.RUN, run_id), (names.PIPELINE, pipeline)):
-        if name:
-            joins += f" JOIN Attribution {context_type} ON {context_type}.artifact_id = a.id"
-            joins += f" AND {context_type}.context_id = ?"
-            values.append(names.find_context(tx, context_type, name))
-    if type:
-        conditions = f" WHERE t.name = {tx.dialect.exact('?')} AND t.type_kind = ?"
-        values += [type, TypeKind.ARTIFACT.value]
-    rows = tx.rows(f"{_ARTIFACT}{joins}{conditions} ORDER BY a.id DESC LIMIT ?", [*values, max(limit, 0)])
-    return _artifacts(tx, rows)
+    conditions, values = ["1 = 1"], list[object]()
+    contexts = [
+        names.find_context(tx, kind, name)
+        for kind, name in ((names.RUN, run_id), (names.PIPELINE, pipeline))
+        if name
+    ]
+    types = _artifact_types(tx, type) if type else []
+    if not all(contexts) or (type and not types):
+        return []
+    few = bool(types) and all(is_small(tx, "Artifact", "type_id", i) for i in types)
+    source, newest = "Artifact a", "a.id"
+    if contexts and not few:  # in the order of the index by context
+        source, newest = "Attribution c0 CROSS JOIN Artifact a", "c0.artifact_id"
+    elif contexts:
+        source = "Artifact a CROSS JOIN Attribution c0"
+    for number, context in enumerate(contexts):
+        source += f" CROSS JOIN Attribution c{number}" if number else ""
+        conditions.append(f"c{number}.context_id = ? AND c{number}.artifact_id = a.id")
+        values.append(context)
+    if types:
+        conditions.append(f"{'' if few else '+'}a.type_id IN ({', '.join('?' * len(types))})")
+        values += types
+    rows = tx.rows(
+        f"SELECT a.id FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {newest} DESC LIMIT ?",
+        [*values, max(limit, 0)],
+    )
+    return artifacts_by_id(tx, [i for (i,) in rows])[::-1]
+
+
+def _artifact_types(tx: Transaction, name: str) -> list[int]:
+    """Ids of the artifact types with this name: MLMD's versions of it count too."""
+    rows = tx.rows(
+        f"SELECT id FROM Type WHERE name = {tx.dialect.exact('?')} AND type_kind = ?",
+        (name, TypeKind.ARTIFACT.value),
+    )
+    return [i for (i,) in rows]
 
 
 def artifacts_by_id(tx: Transaction, ids: Iterable[int]) -> list[Artifact]:
@@ -99,7 +127,7 @@ def artifacts_by_id(tx: Transaction, ids: Iterable[int]) -> list[Artifact]:
 
 def outputs(tx: Transaction, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
     """See MetadataStore.get_outputs."""
-    found = [e for e in events(tx, [], execution_ids) if e.type is EventType.OUTPUT]
+    found = events(tx, [], execution_ids, (EventType.OUTPUT,))
     by_id = {a.id: a for a in artifacts_by_id(tx, {e.artifact_id for e in found})}
     places = []
     for event in found:
@@ -113,12 +141,14 @@ def outputs(tx: Transaction, execution_ids: Sequence[int]) -> dict[int, dict[str
     return answer
 
 
-def events(tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable[int]) -> list[Event]:
+def events(
+    tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable[int],
+    types: Collection[EventType] = (),
+) -> list[Event]:  # fmt: skip
     """See MetadataStore.get_events."""
-    columns = "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event"
     rows = {
-        *tx.rows_in(f"{columns} WHERE artifact_id IN ({{ids}})", set(artifact_ids)),
-        *tx.rows_in(f"{columns} WHERE execution_id IN ({{ids}})", set(execution_ids)),
+        *events_at(tx, "artifact_id", artifact_ids, types),
+        *events_at(tx, "execution_id", execution_ids, types),
     }
     paths: dict[int, list[PathStep]] = defaultdict(list)
     steps = tx.rows_in(
@@ -137,13 +167,25 @@ def events(tx: Transaction, artifact_ids: Iterable[int], execution_ids: Iterable
     ]  # fmt: skip
 
 
+def events_at(tx: Transaction, column: str, ids: Iterable[int], types: Collection[int] = ()) -> list[Row]:
+    """Rows (id, artifact, execution, type, time) of the events at these artifacts or executions.
+
+    The types are the database's to look at: an artifact that everybody uses has as many events.
+    """
+    those = f" AND type IN ({', '.join(str(int(number)) for number in sorted(types))})" if types else ""
+    return tx.rows_in(
+        "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event "
+        f"WHERE {column} IN ({{ids}}){those}",
+        set(ids),
+    )
+
+
 def contexts_by_execution(tx: Transaction, execution_id: int) -> list[Context]:
     """See MetadataStore.get_contexts_by_execution."""
-    # MLMD has no index by execution alone; one probe per context beats reading every association.
     rows = tx.rows(
         "SELECT c.id, t.name, c.name, c.create_time_since_epoch, c.last_update_time_since_epoch "
-        "FROM Context c CROSS JOIN Association s JOIN Type t ON t.id = c.type_id "
-        "WHERE s.context_id = c.id AND s.execution_id = ? ORDER BY c.id",
+        "FROM Association s JOIN Context c ON c.id = s.context_id JOIN Type t ON t.id = c.type_id "
+        "WHERE s.execution_id = ? ORDER BY c.id",
         (execution_id,),
     )
     properties = read_properties(tx, "Context", [row[0] for row in rows])
@@ -185,3 +227,14 @@ def _artifacts(tx: Transaction, rows: Sequence[Row]) -> list[Artifact]:
         )
         for id, type, uri, name, state, create_time, update_time in rows
     ]  # fmt: skip
+
+
+def is_small(tx: Transaction, table: str, column: str, value: int) -> bool:
+    """Whether so few rows have a value that they are best read all, and then put in order.
+
+    Of more, the first of a page are soon found among the rows in order.
+    """
+    row = tx.row(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE {column} = ? LIMIT {FEW + 1}) few", (value,)
+    )
+    return row is None or row[0] <= FEW

@@ -154,6 +154,7 @@ OWN_INDEXES = (
     Index("tidemill_run_context", "tidemill_run", "context_id"),
     Index("tidemill_node_cache_key", "tidemill_node", "cache_key, execution_id"),
     Index("tidemill_node_execution", "tidemill_node", "execution_id"),
+    # On MLMD's tables, which lack them: from a node to its contexts. MLMD works beside them as before.
     Index("tidemill_association_execution", "Association", "execution_id"),
     Index("tidemill_attribution_artifact", "Attribution", "artifact_id"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from tidemill.errors import StoreError
 from tidemill.metadata.sql.dialect import Dialect, Trouble, Waiting
+from tidemill.metadata.sql.turns import turns_of
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Cursor
@@ -24,6 +26,9 @@ SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain
 
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another process before it gives up."""
+
+CACHE_KIB = 16 * 1024
+"""Most memory that a connection keeps pages in: the indexes of a store with a history."""
 
 COLUMN_TYPES = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -68,6 +73,10 @@ class SqliteDialect(Dialect):
     """A database file, and whether we may write to it."""
 
     names_constraints = False
+    mixes_types = True
+    walks = True
+    numbers_parameters = True
+    counts_up = True  # AUTOINCREMENT, while nobody else writes
     column_types: ClassVar = COLUMN_TYPES
     tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
     path_order = "ORDER BY event_id, rowid"
@@ -90,6 +99,7 @@ class SqliteDialect(Dialect):
     def __init__(self, path: Path, *, read_only: bool) -> None:
         super().__init__(str(path), read_only=read_only)
         self.path = path
+        self._turns_of, self._turns = os.getpid(), turns_of(path)
 
     @classmethod
     def locate(cls, url: str, *, read_only: bool) -> SqliteDialect:
@@ -129,10 +139,18 @@ class SqliteDialect(Dialect):
         try:
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def turn(self) -> AbstractContextManager[None]:
+        """In the order of arrival: SQLite itself lets whoever just wrote write again."""
+        if self._turns_of != os.getpid():
+            self._turns_of, self._turns = os.getpid(), turns_of(self.path)
+        return self._turns.turn()
 
     def begin(self, cursor: Cursor, *, write: bool) -> Waiting:
         """Take the write lock at once: a transaction that reads first could not wait for it later."""

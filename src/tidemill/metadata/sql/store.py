@@ -6,7 +6,7 @@ What happens inside is told elsewhere: claim.py, publish.py, runs.py, reading.py
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import (
@@ -16,6 +16,7 @@ from tidemill.metadata.model import (
     ClaimRequest,
     Context,
     Event,
+    EventType,
     Execution,
     NodeRecord,
     Publication,
@@ -180,10 +181,11 @@ class SqlStore:
         return self._database.read(reading.outputs, execution_ids)
 
     def get_events(
-        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = ()
-    ) -> list[Event]:
-        """Events that touch any of the artifacts or executions."""
-        return self._database.read(reading.events, artifact_ids, execution_ids)
+        self, *, artifact_ids: Sequence[int] = (), execution_ids: Sequence[int] = (),
+        types: Collection[EventType] = (),
+    ) -> list[Event]:  # fmt: skip
+        """Events of some types at any of the artifacts or executions."""
+        return self._database.read(reading.events, artifact_ids, execution_ids, types)
 
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""

@@ -7,6 +7,6 @@ that defines them nor creates one that it was not given the means for.
 from __future__ import annotations
 
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status
-from tidemill.metadata.sql.mlmd.service import Rpc, Service
+from tidemill.metadata.sql.mlmd.service import WHOLE_SUBGRAPH, Rpc, Service
 
-__all__ = ["Refusal", "Rpc", "Service", "Status"]
+__all__ = ["WHOLE_SUBGRAPH", "Refusal", "Rpc", "Service", "Status"]

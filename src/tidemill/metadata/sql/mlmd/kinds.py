@@ -17,9 +17,9 @@ Message = Any
 TIMES = ("create_time_since_epoch", "last_update_time_since_epoch")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One kind of node. Columns are named like the fields of the message."""
+    """One kind of node, of which there are three. Columns are named like the fields of the message."""
 
     name: str
     table: str
@@ -28,6 +28,8 @@ class Kind:
     """What an update may set, apart from properties; None of it is NULL when the field is not set."""
     link: str = ""
     """The table that puts nodes of this kind into contexts."""
+    own_fields: tuple[str, ...] = ()
+    """Fields that not all kinds have."""
 
     @property
     def plural(self) -> str:
@@ -46,9 +48,13 @@ class Kind:
         return ("type_id", *self.fields, *named, *TIMES)
 
 
-ARTIFACT = Kind("artifact", "Artifact", TypeKind.ARTIFACT, ("uri", "state", "external_id"), "Attribution")
+ARTIFACT = Kind(
+    "artifact", "Artifact", TypeKind.ARTIFACT, ("uri", "state", "external_id"), "Attribution",
+    ("uri", "state"),
+)  # fmt: skip
 EXECUTION = Kind(
-    "execution", "Execution", TypeKind.EXECUTION, ("last_known_state", "external_id"), "Association"
-)
+    "execution", "Execution", TypeKind.EXECUTION, ("last_known_state", "external_id"), "Association",
+    ("last_known_state",),
+)  # fmt: skip
 CONTEXT = Kind("context", "Context", TypeKind.CONTEXT, ("name", "external_id"))
 KINDS = (ARTIFACT, EXECUTION, CONTEXT)

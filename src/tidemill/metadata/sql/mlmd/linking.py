@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.mlmd import reading
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid
-from tidemill.metadata.sql.mlmd.writing import insert_many
+
+_MOST_CONTEXTS = 100
+"""Contexts of one query; ids of nodes take the other parameters."""
 
 Edge = tuple[int, int, Message]
 """(artifact id, execution id, the event), for an event whose own ids may be unset."""
@@ -38,7 +40,7 @@ def add_events(tx: Transaction, edges: Sequence[Edge]) -> None:
          event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now)
         for artifact_id, execution_id, event in edges
     ]  # fmt: skip
-    ids = insert_many(tx, "Event", ("artifact_id", "execution_id", "type", "milliseconds_since_epoch"), rows)
+    ids = tx.insert_counted("Event", "artifact_id, execution_id, type, milliseconds_since_epoch", rows)
     steps: list[tuple[int, bool, int | None, str | None]] = []
     for event_id, (_, _, event) in zip(ids, edges, strict=True):
         for step in event.path.steps:
@@ -75,19 +77,26 @@ def put_links(tx: Transaction, kind: Kind, links: Sequence[Message]) -> None:
     add_links(tx, kind, pairs)
 
 
-def add_links(tx: Transaction, kind: Kind, pairs: Iterable[tuple[int, int]]) -> None:
-    """Store (context id, node id) pairs that are not stored yet."""
-    by_context: dict[int, set[int]] = defaultdict(set)
-    for context_id, node_id in pairs:
-        by_context[context_id].add(node_id)
-    rows = []
-    for context_id, nodes in by_context.items():
-        present = tx.rows_in(
-            f"SELECT {kind.owner} FROM {kind.link} WHERE context_id = ? AND {kind.owner} IN ({{ids}})",
-            nodes,
-            [context_id],
+def add_links(
+    tx: Transaction, kind: Kind, pairs: Iterable[tuple[int, int]], new: Collection[int] = ()
+) -> None:
+    """Store (context id, node id) pairs that are not stored yet. No context has a node of `new` so far."""
+    wanted = dict.fromkeys(pairs)
+    old = {node_id for _, node_id in wanted}.difference(new)
+    present = set[Row]()
+    contexts = list({context_id for context_id, node_id in wanted if node_id in old})
+    for start in range(0, len(contexts), _MOST_CONTEXTS):
+        part = contexts[start : start + _MOST_CONTEXTS]
+        marks = ", ".join("?" * len(part))
+        present |= set(
+            tx.rows_in(
+                f"SELECT context_id, {kind.owner} FROM {kind.link} "
+                f"WHERE context_id IN ({marks}) AND {kind.owner} IN ({{ids}})",
+                old,
+                part,
+            )
         )
-        rows += [(context_id, node_id) for node_id in sorted(nodes - {i for (i,) in present})]
+    rows = sorted(pair for pair in wanted if pair not in present)
     tx.insert_rows(kind.link, f"context_id, {kind.owner}", rows)
 
 

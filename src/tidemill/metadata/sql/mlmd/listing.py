@@ -13,6 +13,7 @@ from tidemill.metadata.filter import CompiledFilter, FilterError, compile_filter
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.mlmd.kinds import TIMES, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid
+from tidemill.metadata.sql.reading import is_small
 
 MOST_NODES = 1000
 """Nodes of one page; whoever asks for more gets this many and a token."""
@@ -36,11 +37,15 @@ def page(
     source = _source(kind, options.filter_query)
     joins, conditions, parameters = source.joins, [f"({source.where})"], list[object](source.values)
     if context_id:
-        joins += f" JOIN {kind.link} listed ON listed.{kind.owner} = n.id"
+        link = f"{kind.link} listed ON listed.{kind.owner} = n.id"
+        # From the newest node on, asking of each whether it is in the context; unless that asks too many.
+        ordered = not options.filter_query and not is_small(tx, kind.link or "", "context_id", context_id)
+        joins += f" CROSS JOIN {link}" if ordered else f" JOIN {link}"
         conditions.append("listed.context_id = ?")
         parameters.append(context_id)
     if type_id:
-        conditions.append("n.type_id = ?")
+        small = bool(options.filter_query) or is_small(tx, kind.table, "type_id", type_id)
+        conditions.append(f"{'' if small else '+'}n.type_id = ?")  # `+` keeps an index from being used
         parameters.append(type_id)
     if options.next_page_token:
         value, last_id = _decode(options)

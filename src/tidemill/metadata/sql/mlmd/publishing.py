@@ -36,19 +36,30 @@ def put_execution(tx: Transaction, memory: TypeMemory, request: Message, respons
             artifact_ids[index] = _end_of(pair.event, artifact_ids[index], execution_id)
             edges.append((artifact_ids[index], execution_id, pair.event))
     add_events(tx, edges)
-    context_ids = []
-    for context in request.contexts:
-        if context.HasField("id") and options.force_reuse_context:
-            if not tx.row("SELECT id FROM Context WHERE id = ?", (context.id,)):
-                raise not_found(f"Context with ID {context.id} was not found in MLMD")
-            context_ids.append(context.id)
-        else:
-            context_ids += _put_contexts(tx, memory, [context], reuse=options.reuse_context_if_already_exist)
-    add_links(tx, EXECUTION, [(c, execution_id) for c in context_ids])
-    add_links(tx, ARTIFACT, [(c, a) for c in context_ids for a in artifact_ids if a])
+    context_ids = _contexts_of(tx, memory, request)
+    known = {pair.artifact.id for pair in pairs} | {pair.event.artifact_id for pair in pairs}
+    new = [] if request.execution.HasField("id") else [execution_id]
+    add_links(tx, EXECUTION, [(c, execution_id) for c in context_ids], new)
+    artifacts = {a for a in artifact_ids if a}
+    new = [] if options.reuse_artifact_if_already_exist_by_external_id else list(artifacts - known)
+    add_links(tx, ARTIFACT, [(c, a) for c in context_ids for a in artifacts], new)
     response.execution_id = execution_id
     response.artifact_ids.extend(i or -1 for i in artifact_ids)
     response.context_ids.extend(context_ids)
+
+
+def _contexts_of(tx: Transaction, memory: TypeMemory, request: Message) -> list[int]:
+    """Ids of the contexts of a PutExecution, in order."""
+    options = request.options
+    if not options.force_reuse_context:
+        return _put_contexts(tx, memory, request.contexts, reuse=options.reuse_context_if_already_exist)
+    named = {context.id for context in request.contexts if context.HasField("id")}
+    stored = {i for (i,) in tx.rows_in("SELECT id FROM Context WHERE id IN ({ids})", named)}
+    if missing := sorted(named - stored):
+        raise not_found(f"Context with ID {missing[0]} was not found in MLMD")
+    others = [context for context in request.contexts if not context.HasField("id")]
+    made = iter(_put_contexts(tx, memory, others, reuse=options.reuse_context_if_already_exist))
+    return [context.id if context.HasField("id") else next(made) for context in request.contexts]
 
 
 def put_subgraph(tx: Transaction, memory: TypeMemory, request: Message, response: Message) -> None:
@@ -106,16 +117,20 @@ def _put_contexts(
     tx: Transaction, memory: TypeMemory, contexts: Sequence[Message], *, reuse: bool
 ) -> list[int]:
     """Store contexts; with `reuse`, one without an id is the stored one of its type and name, unchanged."""
-    ids = []
     for context in contexts:
         for name in ("type_id", "name"):
             if not context.HasField(name):
                 raise invalid(f"Context is missing a {name}")
-        found = 0
-        if reuse and not context.HasField("id"):
-            found = reading.id_by_name(tx, CONTEXT, context.type_id, context.name)
-        ids.append(found or put_nodes(tx, memory, CONTEXT, [context])[0])
-    return ids
+    if not reuse:
+        return put_nodes(tx, memory, CONTEXT, contexts)
+    keys = [(c.type_id, c.name) for c in contexts if not c.HasField("id")]
+    if len(set(keys)) < len(keys):  # the first of two makes the context, the second is that one
+        return [i for c in contexts for i in _put_contexts(tx, memory, [c], reuse=True)]
+    stored = reading.ids_by_names(tx, CONTEXT, keys)
+    found = [0 if c.HasField("id") else stored.get((c.type_id, c.name), 0) for c in contexts]
+    put = [c for c, i in zip(contexts, found, strict=True) if not i]
+    made = iter(put_nodes(tx, memory, CONTEXT, put) if put else ())
+    return [i or next(made) for i in found]
 
 
 def _end_of(event: Message, artifact_id: int, execution_id: int) -> int:

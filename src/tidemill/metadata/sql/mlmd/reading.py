@@ -11,15 +11,11 @@ from collections.abc import Iterable, Sequence
 
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Row, Transaction
-from tidemill.metadata.sql.mlmd import values
+from tidemill.metadata.sql.mlmd import wire
 from tidemill.metadata.sql.mlmd.kinds import CONTEXT, TIMES, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid, not_found
 from tidemill.metadata.sql.mlmd.types import TypeMemory
-
-_MOST_SCANS = 3
-"""Parts of a list of ids for which links_of lets the database read the table of links."""
-
-_EVENT = "SELECT id, artifact_id, execution_id, type, milliseconds_since_epoch FROM Event"
+from tidemill.metadata.sql.properties import property_rows
 
 
 def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[int], out: Message) -> None:
@@ -27,24 +23,31 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
 
     They come in the order of `ids`, each once.
     """
-    more = [field for field in kind.fields if field not in ("name", "external_id")]
-    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *more))
-    found = tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
-    types = memory.get(tx, kind, {row[1] for row in found})
-    rows, nodes = {row[0]: row for row in found}, dict[int, Message]()
-    for row in filter(None, map(rows.get, dict.fromkeys(ids))):
-        node_id, type_id, name, external_id, created, updated, *rest = row
+    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *kind.own_fields))
+    wanted = dict.fromkeys(ids)
+    found = {
+        row[0]: row for row in tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", wanted)
+    }
+    types = memory.get(tx, kind, {row[1] for row in found.values()})
+    nodes = dict[int, Message]()
+    for node_id in wanted:
+        if node_id not in found:
+            continue
+        _, type_id, name, external_id, created, updated, *rest = found[node_id]
         node = nodes[node_id] = out.add()
-        node.id, node.type_id, node.type = node_id, type_id, types[type_id].name
-        node.create_time_since_epoch, node.last_update_time_since_epoch = created, updated
+        node.id = node_id
+        node.type_id = type_id
+        node.type = types[type_id].name
+        node.create_time_since_epoch = created
+        node.last_update_time_since_epoch = updated
         if name is not None:
             node.name = name
         if external_id is not None:
             node.external_id = external_id
-        for field, value in zip(more, rest, strict=True):
+        for field, value in zip(kind.own_fields, rest, strict=True):
             if value is not None:
                 setattr(node, field, value)
-    _fill_properties(tx, kind, nodes)
+    wire.fill_properties(nodes, property_rows(tx, kind.table, nodes))
 
 
 def fill_by_ids(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Iterable[int], out: Message) -> None:
@@ -74,6 +77,19 @@ def id_by_name(tx: Transaction, kind: Kind, type_id: int, name: str) -> int:
     return int(row[0]) if row and row[1] == name else 0  # some databases ignore case
 
 
+def ids_by_names(tx: Transaction, kind: Kind, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """(type id, name) -> id, for those that are stored."""
+    found: dict[tuple[int, str], int] = {}
+    step = dialect.MOST_PARAMETERS // 4  # databases limit the depth of a condition too
+    for start in range(0, len(keys), step):
+        part = keys[start : start + step]
+        condition = " OR ".join(["(type_id = ? AND name = ?)"] * len(part))
+        sql = f"SELECT type_id, name, id FROM {kind.table} WHERE {condition}"
+        rows = tx.rows(sql, [value for key in part for value in key])
+        found |= {(type_id, name): node_id for type_id, name, node_id in rows}
+    return found  # some databases ignore case; whoever asks looks for the very name
+
+
 def ids_by_uris(tx: Transaction, uris: Iterable[str]) -> list[int]:
     """Ids of the artifacts with any of these uris."""
     wanted = set(uris)
@@ -101,20 +117,9 @@ def require_external_ids(tx: Transaction, kind: Kind, external_ids: Sequence[str
 
 
 def links_of(tx: Transaction, kind: Kind, node_ids: Iterable[int]) -> list[Row]:
-    """(node id, context id) of the nodes' attributions or associations, sorted.
-
-    MLMD has no index by node alone. For one node, a probe of the index per context reads least; for a few,
-    the database reads the table once; for many, this reads it once instead of once per part of the list.
-    """
-    wanted, table = set(node_ids), f"{kind.link} s"
-    columns = f"SELECT s.{kind.owner}, s.context_id FROM"
-    if len(wanted) > _MOST_SCANS * dialect.MOST_PARAMETERS:
-        return sorted(row for row in tx.each(f"{columns} {table}") if row[0] in wanted)
-    if len(wanted) == 1:
-        table = f"Context c CROSS JOIN {table} WHERE s.context_id = c.id AND"
-    else:
-        table += " WHERE"
-    return sorted(tx.rows_in(f"{columns} {table} s.{kind.owner} IN ({{ids}})", wanted))
+    """(node id, context id) of the nodes' attributions or associations, sorted."""
+    sql = f"SELECT {kind.owner}, context_id FROM {kind.link} WHERE {kind.owner} IN ({{ids}})"
+    return sorted(tx.rows_in(sql, set(node_ids)))
 
 
 def parents_of(tx: Transaction, context_ids: Iterable[int]) -> list[Row]:
@@ -148,19 +153,16 @@ def fill_linked_contexts(
         fill_by_ids(tx, memory, CONTEXT, linked_ids, getattr(answer[key], field))
 
 
-def events_at(tx: Transaction, column: str, ids: Iterable[int]) -> list[Row]:
-    """Rows (id, artifact, execution, type, time) of the events at these artifacts or executions."""
-    return sorted(tx.rows_in(f"{_EVENT} WHERE {column} IN ({{ids}})", set(ids)))
-
-
 def fill_events(tx: Transaction, rows: Sequence[Row], out: Message) -> None:
     """Add events with their paths to the repeated field `out`."""
-    by_id = {}
+    by_id = dict[int, Message]()
     for event_id, artifact_id, execution_id, kind, time in rows:
-        event = out.add(artifact_id=artifact_id, execution_id=execution_id, type=kind)
+        event = by_id[event_id] = out.add()
+        event.artifact_id = artifact_id
+        event.execution_id = execution_id
+        event.type = kind
         if time is not None:
             event.milliseconds_since_epoch = time
-        by_id[event_id] = event
     steps = tx.rows_in(
         "SELECT event_id, is_index_step, step_index, step_key FROM EventPath "
         f"WHERE event_id IN ({{ids}}) {tx.dialect.path_order}",
@@ -183,23 +185,3 @@ class _Single:
         """The message, with its fields set."""
         self._message.MergeFrom(type(self._message)(**fields))
         return self._message
-
-
-def _fill_properties(tx: Transaction, kind: Kind, nodes: dict[int, Message]) -> None:
-    rows = tx.rows_in(
-        f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
-        f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
-        nodes,
-    )
-    last = 0
-    maps: tuple[Message, ...] = ()
-    for node_id, name, custom, whole, real, text, proto, truth in rows:
-        if node_id != last:  # rows of one node mostly come together
-            last, maps = node_id, (nodes[node_id].properties, nodes[node_id].custom_properties)
-        value: Message = maps[custom][name]
-        if whole is not None:  # the usual kinds are not worth a call
-            value.int_value = whole
-        elif real is not None:
-            value.double_value = real
-        else:
-            values.fill(value, text, proto, truth)

@@ -1,4 +1,4 @@
-"""MLMD's 52 calls, each a function from a request to a response inside one transaction.
+"""MLMD's 52 calls and one of our own, each a function from a request to a response inside one transaction.
 
 What a call does to nodes, types and edges is told in the other files; here stands what each is made of.
 Nothing here knows how a request came in: the Python interface and a server run the same Service.
@@ -14,6 +14,11 @@ from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.mlmd import lineage, linking, listing, publishing, reading, types, writing
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, not_found
+from tidemill.metadata.sql.reading import events_at
+
+WHOLE_SUBGRAPH = "tidemill.GetWholeSubgraph"
+"""GetLineageSubgraph with whole nodes in place of ids, in one transaction: for callers in this process. A
+client of MLMD's asks for the nodes itself, and no server offers this call."""
 
 Handler = Callable[[Transaction, Message, Message], None]
 Landed = Callable[[Transaction, Message, Message], bool]
@@ -91,16 +96,17 @@ def _rpcs(memory: types.TypeMemory) -> dict[str, Rpc]:
         ),
         "GetEventsByExecutionIDs": Rpc(
             lambda tx, q, a: reading.fill_events(
-                tx, reading.events_at(tx, "execution_id", q.execution_ids), a.events
+                tx, sorted(events_at(tx, "execution_id", q.execution_ids)), a.events
             )
         ),
         "GetEventsByArtifactIDs": Rpc(
             lambda tx, q, a: reading.fill_events(
-                tx, reading.events_at(tx, "artifact_id", q.artifact_ids), a.events
+                tx, sorted(events_at(tx, "artifact_id", q.artifact_ids)), a.events
             )
         ),
         "GetLineageGraph": Rpc(_no_lineage_graph),
         "GetLineageSubgraph": Rpc(_get_lineage_subgraph),
+        WHOLE_SUBGRAPH: Rpc(partial(_get_whole_subgraph, memory)),
     }
     found: dict[str, Rpc] = {}
     for kind in KINDS:
@@ -284,6 +290,13 @@ def _get_lineage_subgraph(tx: Transaction, request: Message, response: Message) 
     fields = response.DESCRIPTOR.fields_by_name["lineage_subgraph"].message_type.fields
     mask = request.read_mask.paths or [field.name for field in fields]
     lineage.fill_subgraph(tx, request.lineage_subgraph_query_options, mask, response.lineage_subgraph)
+
+
+def _get_whole_subgraph(
+    memory: types.TypeMemory, tx: Transaction, request: Message, response: Message
+) -> None:
+    options, mask = request.lineage_subgraph_query_options, request.read_mask.paths
+    lineage.fill_whole(tx, memory, options, mask, response.lineage_subgraph)
 
 
 def _no_lineage_graph(*_: object) -> None:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from tidemill.metadata.model import PropertyType
 from tidemill.metadata.sql.mlmd.kinds import Message
@@ -20,7 +21,10 @@ COLUMNS = "int_value, double_value, string_value, proto_value, bool_value"
 Columns = tuple[int | None, float | None, str | None, bytes | None, bool | None]
 """One property's value, in the order of COLUMNS; one of them is not None."""
 
-_STRUCT = "mlmd-struct::"
+STRUCT = "mlmd-struct::"
+"""Begins the text of a struct."""
+
+_NAMES = tuple(COLUMNS.split(", "))
 
 _KINDS = {
     "int_value": PropertyType.INT,
@@ -35,9 +39,12 @@ _KINDS = {
 Row = tuple[int, str, bool, int | None, float | None, str | None, bytes | None, bool | None]
 """A property row: the node's id, the name, whether it is custom, and the columns."""
 
+Groups = dict[tuple[str, bool, str], list[Any]]
+"""(name, whether it is custom, column) -> node id, value, node id, value, ..."""
 
-def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
-    """Append the rows of a node's properties: declared ones, which are checked, or custom ones (None)."""
+
+def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
+    """Add a node's properties: declared ones, which are checked, or custom ones (None)."""
     custom = declared is None
     for name in properties:
         value = properties[name]
@@ -45,11 +52,28 @@ def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mappi
         if declared is not None and _KINDS.get(which) != declared.get(name):
             check_declared(name, value, declared)
         if which == "string_value":  # the usual kinds are not worth a call
-            rows.append((node_id, name, custom, None, None, value.string_value, None, None))
+            stored = value.string_value
         elif which == "int_value":
-            rows.append((node_id, name, custom, value.int_value, None, None, None, None))
+            stored = value.int_value
         else:
-            rows.append((node_id, name, custom, *to_columns(name, value)))
+            which, stored = next(
+                (c, v) for c, v in zip(_NAMES, to_columns(name, value), strict=True) if v is not None
+            )
+        try:
+            groups[name, custom, which] += (node_id, stored)
+        except KeyError:
+            groups[name, custom, which] = [node_id, stored]
+
+
+def rows_of(groups: Groups) -> list[Row]:
+    """The property rows in groups."""
+    rows: list[Any] = []
+    for (name, custom, column), pairs in groups.items():
+        place = _NAMES.index(column)
+        before, after = (None,) * place, (None,) * (len(_NAMES) - place - 1)
+        for i in range(0, len(pairs), 2):
+            rows.append((pairs[i], name, custom, *before, pairs[i + 1], *after))
+    return rows
 
 
 def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:
@@ -78,7 +102,7 @@ def to_columns(name: str, value: Message) -> Columns:
         return (None, None, None, None, value.bool_value)
     if which == "struct_value":
         packed = value.struct_value.SerializeToString(deterministic=True)
-        return (None, None, _STRUCT + base64.b64encode(packed).decode(), None, None)
+        return (None, None, STRUCT + base64.b64encode(packed).decode(), None, None)
     if which == "proto_value":
         if not value.proto_value.type_url:
             raise invalid(f"Property {name} is a proto without type_url: use Pack() to set it")
@@ -86,15 +110,19 @@ def to_columns(name: str, value: Message) -> Columns:
     raise invalid(f"Found unmatched property type: {name} has no value")
 
 
-def fill(value: Message, text: str | None, proto: bytes | str | None, truth: int | bool | None) -> None:
-    """Set a `Value` to what the last three columns hold."""
-    if text is not None:
-        if not (text.startswith(_STRUCT) and _fill_struct(value, text.removeprefix(_STRUCT))):
-            value.string_value = text
-    elif proto is not None:
-        value.proto_value.ParseFromString(base64.b64decode(proto))
-    elif truth is not None:
-        value.bool_value = bool(truth)
+def fill(value: Message, stored: int | float | str | bytes | None) -> None:
+    """Set a `Value` to what a row has; see properties.StoredRow."""
+    if isinstance(stored, str):
+        if not (stored.startswith(STRUCT) and _fill_struct(value, stored.removeprefix(STRUCT))):
+            value.string_value = stored
+    elif isinstance(stored, float):
+        value.double_value = stored
+    elif isinstance(stored, int):
+        value.int_value = stored
+    elif stored is not None and len(stored) == 1:
+        value.bool_value = stored == b"1"
+    elif stored is not None:
+        value.proto_value.ParseFromString(base64.b64decode(stored))
 
 
 def _fill_struct(value: Message, encoded: str) -> bool:

@@ -7,6 +7,7 @@ are. The update time changes when anything in the message differs from what is s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -15,12 +16,14 @@ from operator import itemgetter
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.mlmd import values
-from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, Kind, Message
+from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, TIMES, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
 from tidemill.metadata.sql.mlmd.types import NodeType, TypeMemory
 
 PropertyKey = tuple[str, bool]
 """(name, whether it is custom)."""
+_WORTHWHILE = 32
+"""Rows of a group on average, from which on each group gets statements of its own."""
 _Keys = set[PropertyKey] | None
 """The properties that a masked update may touch; None means all."""
 
@@ -58,36 +61,6 @@ def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
     return tx.row(f"SELECT id FROM {kind.table} WHERE id = ?", (node_id,)) is not None
 
 
-def insert_many(
-    tx: Transaction, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
-) -> list[int]:
-    """Insert rows with few statements; their new ids, in order."""
-    names = ", ".join(columns)
-    if len(rows) > 1:
-        try:
-            return _insert_returning(tx, table, names, rows)
-        except tx.dialect.errors as error:
-            if "RETURNING" not in str(error):
-                raise
-    # One row; or SQLite before 3.35 or MySQL, which do not know RETURNING and say so.
-    return [tx.insert(table, names, row) for row in rows]
-
-
-def _insert_returning(tx: Transaction, table: str, names: str, rows: Sequence[Sequence[object]]) -> list[int]:
-    """`RETURNING` promises no order, but a statement hands out ids in the order of its rows."""
-    found: list[int] = []
-    step = max(dialect.MOST_PARAMETERS // len(rows[0]), 1)
-    marks = f"({', '.join('?' * len(rows[0]))})"
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        returned = tx.rows(
-            f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(part))} RETURNING id",
-            [value for row in part for value in row],
-        )
-        found += sorted(i for (i,) in returned)
-    return found
-
-
 def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message]) -> list[int]:
     if not all(node.HasField("type_id") for node in nodes):
         raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
@@ -96,14 +69,14 @@ def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Mes
     for node in nodes:
         if kind is CONTEXT and not node.name:
             raise invalid("Context name should not be empty")
-        name = [] if kind is CONTEXT else [node.name if node.HasField("name") else None]
-        rows.append([node.type_id, *_fields(kind, node), *name, tx.now, tx.now])
-    ids = insert_many(tx, kind.table, kind.columns, rows)
-    properties: list[values.Row] = []
+        name = () if kind is CONTEXT else (node.name if node.HasField("name") else None,)
+        rows.append((node.type_id, *_fields(kind, node), *name, tx.now, tx.now))
+    ids = tx.insert_counted(kind.table, ", ".join(kind.columns), rows)
+    groups: values.Groups = {}
     for node_id, node in zip(ids, nodes, strict=True):
-        values.add_rows(properties, node_id, node.properties, types[node.type_id].properties)
-        values.add_rows(properties, node_id, node.custom_properties, None)
-    _insert_properties(tx, kind, properties)
+        values.group(groups, node_id, node.properties, types[node.type_id].properties)
+        values.group(groups, node_id, node.custom_properties, None)
+    _insert_groups(tx, kind, groups)
     return ids
 
 
@@ -164,18 +137,25 @@ def _apply(
 def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
     gone: list[tuple[int, str, bool]] = []
     made: list[values.Row] = []
-    assignments = ", ".join(f"{name} = ?" for name in (*kind.fields, "last_update_time_since_epoch"))
+    alike: dict[tuple[tuple[str, object], ...], list[int]] = defaultdict(list)
     for node_id, node in stored.items():
         if not node.touched:
             continue
-        tx.execute(
-            f"UPDATE {kind.table} SET {assignments} WHERE id = ?",
-            (*node.after, max(tx.now, node.time + 1), node_id),  # later than what any reader has seen
-        )
+        time = max(tx.now, node.time + 1)  # later than what any reader has seen
+        # What is the same stays out of the statement: writing it would write its indexes too.
+        pairs = zip(kind.fields, node.before, node.after, strict=True)
+        changed = tuple((name, new) for name, old, new in pairs if new != old)
+        alike[(*changed, (TIMES[1], time))].append(node_id)
+        if node.properties is node.wanted:
+            continue
         for key in node.properties.keys() | node.wanted.keys():
             if node.properties.get(key) != node.wanted.get(key):
                 gone += [(node_id, *key)] if key in node.properties else []
                 made += [(node_id, *key, *node.wanted[key])] if key in node.wanted else []
+    for changes, ids in alike.items():
+        assignments = ", ".join(f"{name} = ?" for name, _ in changes)
+        values_set = [value for _, value in changes]
+        tx.change_in(f"UPDATE {kind.table} SET {assignments} WHERE id IN ({{ids}})", ids, values_set)
     step = dialect.MOST_PARAMETERS // 3
     for start in range(0, len(gone), step):
         part = gone[start : start + step]
@@ -262,7 +242,22 @@ def _covers(keys: _Keys, key: PropertyKey) -> bool:
 
 def _insert_properties(tx: Transaction, kind: Kind, rows: list[values.Row]) -> None:
     """Store property rows, in the order of the indexes on their values: that costs a third less."""
-    if not tx.dialect.keeps_infinity and any(row[4] in (inf, -inf) for row in rows):
-        raise invalid("A property is infinite, which this database cannot keep: store it as text")
+    _check_finite(tx, (row[4] for row in rows))
     rows.sort(key=itemgetter(1, 2))
     tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)
+
+
+def _insert_groups(tx: Transaction, kind: Kind, groups: values.Groups) -> None:
+    """Store new properties: of many nodes group by group, which takes the database half the time."""
+    if sum(map(len, groups.values())) < 2 * _WORTHWHILE * len(groups):
+        _insert_properties(tx, kind, values.rows_of(groups))
+        return
+    for (name, custom, column), pairs in groups.items():
+        _check_finite(tx, pairs[1::2] if column == "double_value" else ())
+        columns = f"name, is_custom_property, {kind.owner}, {column}"
+        tx.insert_alike(f"{kind.table}Property", columns, (name, custom), pairs)
+
+
+def _check_finite(tx: Transaction, numbers: Iterable[float | None]) -> None:
+    if not tx.dialect.keeps_infinity and any(number in (inf, -inf) for number in numbers):
+        raise invalid("A property is infinite, which this database cannot keep: store it as text")
