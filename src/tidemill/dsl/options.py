@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tidemill.errors import did_you_mean
+
+TRIGGERS = ("all_success", "all_done", "one_success")
+"""What must have become of the nodes before one, so that it runs."""
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate(["", "K", "M", "G", "T"]) if unit}
 
@@ -34,6 +39,10 @@ class NodeOptions:
     timeout: float | timedelta | None = None
     """Seconds that one attempt may take."""
     resources: Resources = Resources()
+    trigger: str = "all_success"
+    """When the node runs: `all_success`, once every node before it succeeded (it is skipped when one was
+    skipped whose output it cannot do without); `all_done`, once they all ended or can no longer start;
+    `one_success`, once they all ended and one of them at least succeeded."""
     cache: bool = True
     """Whether outputs of an equal earlier execution may be reused."""
     cache_max_age: float | timedelta | None = None
@@ -75,6 +84,8 @@ def problems_of(options: NodeOptions) -> list[str]:
         "resources.gpu": (resources.gpu, int),
     }
     found = [why for name, (value, kind) in amounts.items() if (why := _amount_problem(name, value, kind))]
+    if options.trigger not in TRIGGERS:
+        found.append(f"trigger is {options.trigger!r}; {did_you_mean(str(options.trigger), TRIGGERS)}")
     cache: object = options.cache
     if not isinstance(cache, bool):
         found.append(f"cache is {cache!r}; write True or False")
