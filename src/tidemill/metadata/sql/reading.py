@@ -28,7 +28,7 @@ from tidemill.metadata.sql.properties import read_properties
 
 _NODE_COLUMNS = (
     "run_id, node_id, iteration, state, attempt, fence, execution_id, owner, cache_key, message, "
-    "start_time, end_time"
+    "start_time, end_time, pool, slots"
 )
 _ARTIFACT = (
     "SELECT a.id, t.name, a.uri, a.name, a.state, a.create_time_since_epoch, a.last_update_time_since_epoch "
@@ -49,9 +49,10 @@ def nodes(tx: Transaction, run_id: str) -> list[NodeRecord]:
         NodeRecord(
             run_id=run, node_id=node, iteration=iteration, state=NodeState(state), attempt=attempt,
             fence=fence, execution_id=execution, owner=owner, cache_key=cache_key, message=message,
-            start_time=start, end_time=end,
+            start_time=start, end_time=end, pool=pool or "", slots=slots or 0,
         )
-        for (run, node, iteration, state, attempt, fence, execution, owner, cache_key, message, start, end)
+        for (run, node, iteration, state, attempt, fence, execution, owner, cache_key, message, start, end,
+             pool, slots)
         in rows
     ]  # fmt: skip
 
