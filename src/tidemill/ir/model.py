@@ -48,6 +48,7 @@ __all__ = [
     "InputIR", "LatestBlessed", "Literal", "LoopArtifact", "LoopIR", "LoopItem", "NodeIR", "Not",
     "Object", "OptionsIR", "OutputIR", "OutputProperty", "OutputRef", "OutputValue", "ParameterIR",
     "ParameterRef", "PipelineIR", "ResourcesIR", "RunField", "ScheduleIR", "Source", "Value", "Window",
+    "nodes_in", "nodes_of",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1

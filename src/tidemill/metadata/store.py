@@ -25,6 +25,7 @@ from tidemill.metadata.model import (
     Execution,
     NodeRecord,
     Pool,
+    Properties,
     Publication,
     Run,
     RunState,
@@ -136,8 +137,12 @@ class MetadataStore(Protocol):
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def get_nodes(self, run_id: str) -> list[NodeRecord]:
-        """The nodes of a run that were claimed so far, in order of their first claim."""
+    def get_nodes(
+        self, run_id: str, keys: Sequence[tuple[str, int | None]] | None = None
+    ) -> list[NodeRecord]:
+        """The nodes of a run that were claimed so far, in order of their first claim.
+
+        With `keys`, only those: (node, iteration), or (node, None) for all its iterations."""
 
     def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
         """Every attempt of a run, or of one node of it, oldest first."""
@@ -191,6 +196,18 @@ class MetadataStore(Protocol):
         oldest first: a missing span is replaced by an older one. Newest by the execution that put it
         out, from the cache or newly made. `passed` names a node that must have
         succeeded in the same run (any run that put the artifact out will do)."""
+
+    def find_outputs(
+        self, pipeline: str, node_id: str, output: str, *, but: str = "", before: str = "",
+        complete: bool = False, properties: Properties | None = None, spans: Sequence[int] = (),
+        limit: int = 0,
+    ) -> list[Artifact]:  # fmt: skip
+        """LIVE artifacts that `node_id` of `pipeline` put out as `output`, newest first, each once.
+
+        Newest by the execution that put it out, from the cache or newly made; with `before`, only runs of
+        an earlier date count, and a later date is newer. `but` leaves out one run, `complete` those that
+        are not COMPLETE. `properties` must all be equal; `spans` is the first and the last property `span`.
+        `limit` 0 means all."""
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table, for `doctor` and the curious."""

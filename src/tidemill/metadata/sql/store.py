@@ -20,6 +20,7 @@ from tidemill.metadata.model import (
     Execution,
     NodeRecord,
     Pool,
+    Properties,
     Publication,
     Run,
     RunState,
@@ -203,9 +204,11 @@ class SqlStore:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def get_nodes(self, run_id: str) -> list[NodeRecord]:
+    def get_nodes(
+        self, run_id: str, keys: Sequence[tuple[str, int | None]] | None = None
+    ) -> list[NodeRecord]:
         """The nodes of a run, in order of their first claim."""
-        return self._database.read(reading.nodes, run_id)
+        return self._database.read(reading.nodes, run_id, keys)
 
     def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
         """Every attempt of a run, or of one node of it."""
@@ -269,6 +272,15 @@ class SqlStore:
         return self._database.read(
             resolving.get_window, pipeline, node_id, output, spans=spans, until=until, passed=passed
         )
+
+    def find_outputs(
+        self, pipeline: str, node_id: str, output: str, *, but: str = "", before: str = "",
+        complete: bool = False, properties: Properties | None = None, spans: Sequence[int] = (),
+        limit: int = 0,
+    ) -> list[Artifact]:  # fmt: skip
+        """Artifacts of an output in earlier runs, newest first."""
+        wanted = resolving.Wanted(but, before, complete, dict(properties or {}), tuple(spans), limit)
+        return self._database.read(resolving.find_outputs, pipeline, node_id, output, wanted)
 
     # --- retention -------------------------------------------------------------------------------
 
