@@ -66,6 +66,7 @@ class _Compiler:
             artifact_types=tuple(artifact_type(found) for _, found in sorted(self.nodes.types.items())),
             code=dict(sorted(self.nodes.code.items())),
             schedule=_schedule(self.pipeline.schedule),
+            max_active_runs=self.pipeline.max_active_runs,
         )
 
     def _collect(self) -> list[Node[Any]]:
@@ -86,6 +87,10 @@ class _Compiler:
                 self.problems.append(Problem(f"bad pipeline name {pipeline.name!r}", pipeline.where, hint))
             for what in node_options.problems_of(pipeline.options or NodeOptions()):
                 self.problems.append(Problem(f"options: {what}", pipeline.where))
+        most: object = self.pipeline.max_active_runs
+        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            hint = "write how many runs may be under way at once; 0 means no limit"
+            self.problems.append(Problem(f"max_active_runs is {most!r}", where, hint))
         if self.pipeline.schedule is not None:
             found = schedules.problems_of(self.pipeline.schedule)
             self.problems.extend(Problem(what, where) for what in found)

@@ -151,6 +151,9 @@ class NodeCompiler:
             cache_max_age=node_options.seconds(options.cache_max_age),
             owner=options.owner,
             labels=dict(options.labels),
+            pool=options.pool,
+            slots=options.slots,
+            priority=options.priority,
         )
 
     # --- values -----------------------------------------------------------------------------------

@@ -50,6 +50,12 @@ class NodeOptions:
     owner: str = ""
     """Who answers for the node: a person or team."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    """Pool in which the node holds slots while it runs; see `tidemill pools`."""
+    slots: int = 1
+    """How many slots of the pool."""
+    priority: int = 0
+    """Of two nodes that could start, the one with the higher priority does."""
 
 
 def seconds(value: float | timedelta | None) -> float:
@@ -95,6 +101,19 @@ def problems_of(options: NodeOptions) -> list[str]:
         found.append(f"labels is {labels!r}; write a dict of str to str")
     if not _is_plain_text(options.owner):
         found.append(f"owner is {options.owner!r}; write a str")
+    return found + _pool_problems(options)
+
+
+def _pool_problems(options: NodeOptions) -> list[str]:
+    found = []
+    if not _is_plain_text(options.pool) or options.pool != options.pool.strip():
+        found.append(f"pool is {options.pool!r}; write the name of a pool")
+    for name, least in (("slots", 1), ("priority", None)):
+        number: object = getattr(options, name)
+        if isinstance(number, bool) or not isinstance(number, int):
+            found.append(f"{name} is {number!r}; it must be a whole number")
+        elif least is not None and number < least:
+            found.append(f"{name} is {number!r}; it must be {least} or more")
     return found
 
 

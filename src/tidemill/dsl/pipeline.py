@@ -45,9 +45,12 @@ class Pipeline:
         schedule: Schedule | None = None,
         options: NodeOptions | None = None,
         description: str = "",
+        max_active_runs: int = 0,
     ) -> None:
         self.name = name
         self.schedule = schedule
+        self.max_active_runs = max_active_runs
+        """Runs of it that may be under way at once; 0 means no limit. Sub-pipelines have no say."""
         self.options = options
         """Options of every node that has none of its own, also in sub-pipelines that have none."""
         self.description = description
@@ -147,7 +150,11 @@ class Pipeline:
 def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
 @overload
 def pipeline(
-    *, name: str = "", schedule: Schedule | None = None, options: NodeOptions | None = None
+    *,
+    name: str = "",
+    schedule: Schedule | None = None,
+    options: NodeOptions | None = None,
+    max_active_runs: int = 0,
 ) -> Callable[[Callable[..., Any]], Pipeline]: ...
 def pipeline(
     function: Callable[..., Any] | None = None,
@@ -156,6 +163,7 @@ def pipeline(
     name: str = "",
     schedule: Schedule | None = None,
     options: NodeOptions | None = None,
+    max_active_runs: int = 0,
 ) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
     """Make a pipeline of a function: its arguments are runtime parameters, the nodes it makes are its nodes.
 
@@ -166,7 +174,9 @@ def pipeline(
     """
 
     def decorate(f: Callable[..., Any]) -> Pipeline:
-        return Pipeline.of_function(f, name, schedule=schedule, options=options)
+        return Pipeline.of_function(
+            f, name, schedule=schedule, options=options, max_active_runs=max_active_runs
+        )
 
     return decorate if function is None else decorate(function)
 

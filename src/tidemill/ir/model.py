@@ -115,6 +115,12 @@ class OptionsIR:
     """Seconds after which a cached result is not reused; 0 means it never expires."""
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    """Pool in which the node holds slots while it runs."""
+    slots: int = 1
+    """How many of them."""
+    priority: int = 0
+    """Of two nodes that could start, the one with the higher priority does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +207,8 @@ class PipelineIR:
     """`module:qualname` of each executor and function parameter -> digest of its source."""
     schedule: ScheduleIR | None = None
     description: str = ""
+    max_active_runs: int = 0
+    """Runs of the pipeline, of any version, that may be under way at once; 0 means no limit."""
     schema_version: int = SCHEMA_VERSION
     _by_id: dict[str, NodeIR] = field(default_factory=dict, init=False, repr=False, compare=False)
 

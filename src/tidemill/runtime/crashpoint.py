@@ -11,7 +11,7 @@ import signal
 import threading
 
 POINTS = (
-    "run.created", "claim.before", "claim.after", "resolve.after", "execute.before", "child.started",
+    "run.created", "base.taken", "claim.before", "claim.after", "resolve.after", "execute.before", "child.started",
     "child.executed", "child.sealed", "execute.after", "publish.before", "publish.after", "run.end.before",
     "run.end.after",
 )  # fmt: skip

@@ -31,7 +31,7 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import approval, cache, crashpoint, importing, owner
+from tidemill.runtime import approval, cache, crashpoint, importing, owner, pools
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.decide import Skip, check_trigger, exit_facts
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
@@ -90,7 +90,8 @@ def launch(
     if node.kind == "approval" and not approval.decided(store, call):
         return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting="approval")
     crashpoint.reach("claim.before")
-    claim = store.claim(
+    claim = pools.claim(
+        store,
         ClaimRequest(
             run_id=run.id,
             node_id=node.id,
@@ -98,9 +99,14 @@ def launch(
             owner=owner.myself(),
             attempt=call.attempt or None,
             iteration=call.iteration,
-        )
+            pool=node.options.pool,
+            slots=node.options.slots,
+        ),
     )
     crashpoint.reach("claim.after")
+    if claim.full:
+        waits = f"pool {claim.full}"
+        return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting=waits)
     if not claim.granted:
         return _already(claim, _count(store, claim.execution_id) if node.loop else None)
     attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner)
