@@ -23,7 +23,7 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import crashpoint, owner
+from tidemill.runtime import crashpoint, importing, owner
 from tidemill.runtime.launch import LOG, REASON, SECONDS
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.select import Selection, required
@@ -88,7 +88,7 @@ def succeeded(store: MetadataStore, pipeline: PipelineIR, records: Sequence[Node
     by_node: dict[str, list[NodeRecord]] = defaultdict(list)
     for record in records:
         by_node[record.node_id].append(record)
-    heads = [r.execution_id for r in records if pipeline.node(r.node_id).loop is not None]
+    heads = [r.execution_id for node in pipeline.nodes if node.loop is not None for r in by_node[node.id]]
     items = items_of(store, heads) if heads else {}
     found: set[str] = set()
     for node in pipeline.nodes:
@@ -159,7 +159,9 @@ def _check(record: NodeRecord, base: Run, outputs: Mapping[str, list[Artifact]])
     for name, artifacts in outputs.items():
         for artifact in artifacts:
             wrong = "" if artifact.state is ArtifactState.LIVE else f"is {artifact.state.name}"
-            if not wrong and DIGEST in artifact.custom_properties and is_local(artifact.uri):
+            if not wrong and importing.IMPORTED in artifact.custom_properties:
+                wrong = importing.changed(artifact)
+            elif not wrong and DIGEST in artifact.custom_properties and is_local(artifact.uri):
                 wrong = damage(local_path(artifact.uri))
             if wrong:
                 raise RunnerError(

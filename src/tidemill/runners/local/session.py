@@ -73,7 +73,7 @@ class Session:
         self.error: BaseException | None = None
         """What is no outcome and ends the session: the store failed, or another runner has a node."""
         self.tell(RunStarted(run=run, plan=plan, resumed=resumed))
-        before = ended_before(runner.store, ir, run) if resumed else {}
+        before = ended_before(runner.store, ir, run) if resumed or run.base_run else {}
         for place, outcome in before.items():
             self.outcomes[self.name(place)] = outcome
             self.tell(NodeEnded(place=self.name(place), outcome=outcome))
