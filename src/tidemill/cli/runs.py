@@ -10,10 +10,12 @@ from tidemill.cli.compare import compare_runs
 from tidemill.cli.output import duration, first_line, json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
+from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.sql import SqlStore
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
+from tidemill.runtime.loops import place
 
 
 @click.group()
@@ -60,7 +62,7 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
     try:
         record = find_run(store, run)
         ir = codec.loads(store.get_pipeline_version(record.version))
-        records = {n.node_id: n for n in store.get_nodes(record.id)}
+        records = places(ir, store.get_nodes(record.id))
         outputs = store.get_outputs([n.execution_id for n in records.values()])
         reasons = _reasons(store, list(records.values()))
     finally:
@@ -69,25 +71,30 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
         print_json(_plain_details(record, records, outputs, reasons))
         return
     _print_run(record)
-    rows = []
-    for node in ir.nodes:
-        n = records.get(node.id)
-        if n is None:
-            rows.append((node.id, "-", "", "", "not started"))
-            continue
+    rows: list[tuple[str, ...]] = []
+    started = {n.node_id for n in records.values()}
+    for name, n in records.items():
         note = first_line(n.message or reasons.get(n.execution_id, ""))
-        rows.append((node.id, n.state, str(n.attempt), _node_took(n), note))
+        rows.append((name, n.state, str(n.attempt), _node_took(n), note))
+    rows += [(node.id, "-", "", "", "not started") for node in ir.nodes if node.id not in started]
     click.echo("")
     print_table(["NODE", "STATE", "ATTEMPT", "TOOK", "WHY"], rows)
     made = [
-        (str(a.id), a.type, n.node_id, a.uri)
-        for n in records.values()
+        (str(a.id), a.type, name, a.uri)
+        for name, n in records.items()
         for found in outputs.get(n.execution_id, {}).values()
         for a in found
     ]
     if made:
         click.echo("")
         print_table(["ARTIFACT", "TYPE", "NODE", "URI"], made)
+
+
+def places(ir: PipelineIR, records: list[NodeRecord]) -> dict[str, NodeRecord]:
+    """The nodes of a run by their place (`train`, `train[2]`), in the pipeline's order."""
+    order = {node.id: i for i, node in enumerate(ir.nodes)}
+    ordered = sorted(records, key=lambda n: (order.get(n.node_id, len(order)), n.iteration))
+    return {place(ir, n.node_id, n.iteration): n for n in ordered}
 
 
 def _reasons(store: SqlStore, records: list[NodeRecord]) -> dict[int, str]:
@@ -135,14 +142,14 @@ def _plain_details(
     reasons: dict[int, str],
 ) -> dict[str, Any]:  # fmt: skip
     nodes = {
-        n.node_id: {
+        name: {
             "state": n.state, "attempt": n.attempt, "execution": n.execution_id, "message": n.message,
             "reason": reasons.get(n.execution_id, ""), "start_time": n.start_time, "end_time": n.end_time,
             "outputs": {
-                name: [{"artifact": a.id, "type": a.type, "uri": a.uri} for a in found]
-                for name, found in outputs.get(n.execution_id, {}).items()
+                output: [{"artifact": a.id, "type": a.type, "uri": a.uri} for a in found]
+                for output, found in outputs.get(n.execution_id, {}).items()
             },
         }
-        for n in records.values()
+        for name, n in records.items()
     }  # fmt: skip
     return {**_plain_run(run), "nodes": nodes}

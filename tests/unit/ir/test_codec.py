@@ -235,7 +235,8 @@ CONTROLLED = dataclasses.replace(
     nodes=(
         *SAMPLE.nodes,
         model.NodeIR(
-            id="each", component="ForEach", executor="", kind="loop", loop=model.LoopIR(parallelism=2, limit=9)
+            id="each", component="ForEach", executor="", kind="loop",
+            loop=model.LoopIR(parallelism=2, limit=9),
         ),
         model.NodeIR(
             id="compare",
