@@ -11,8 +11,9 @@ from tidemill.cli.output import duration, first_line, json_option, moment, print
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
-from tidemill.metadata.model import Artifact, NodeRecord, Run, RunState
+from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.sql import SqlStore
+from tidemill.runners.local.starting import QUEUED, selection_of
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
 from tidemill.runtime.loops import place
@@ -43,7 +44,7 @@ def list_runs(workspace: Workspace, pipeline: str, state: str | None, limit: int
         print_json([_plain_run(run) for run in found])
         return
     rows = [
-        (r.id, r.pipeline, r.date or "-", _state(r), moment(r.create_time), _took(r), r.version[:12])
+        (r.id, r.pipeline, r.date or "-", _state(r), moment(r.start_time), _took(r), r.version[:12])
         for r in found
     ]
     print_table(["RUN", "PIPELINE", "DATE", "STATE", "STARTED", "TOOK", "VERSION"], rows)
@@ -76,7 +77,13 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
     for name, n in records.items():
         note = first_line(n.message or reasons.get(n.execution_id, ""))
         rows.append((name, n.state, str(n.attempt), _node_took(n), note))
-    rows += [(node.id, "-", "", "", "not started") for node in ir.nodes if node.id not in started]
+    part = selection_of(record)
+    left_out = {n.id for n in ir.nodes} - {*part.run, *part.base} if part else set()
+    rows += [
+        (node.id, "-", "", "", "not selected" if node.id in left_out else "not started")
+        for node in ir.nodes
+        if node.id not in started
+    ]
     click.echo("")
     print_table(["NODE", "STATE", "ATTEMPT", "TOOK", "WHY"], rows)
     made = [
@@ -111,18 +118,28 @@ def _print_run(run: Run) -> None:
         click.echo(f"date      {run.date}")
     for name, value in run.parameters.items():
         click.echo(f"param     {name} = {value!r}")
-    click.echo(f"started   {moment(run.create_time)}, took {_took(run)}")
+    if run.base_run:
+        click.echo(f"base      {run.base_run}")
+    if run.priority:
+        click.echo(f"priority  {run.priority}")
+    if run.start_time - run.create_time >= 1000 or not run.start_time:
+        click.echo(f"queued    {moment(run.create_time)}")
+    if run.start_time:
+        click.echo(f"started   {moment(run.start_time)}, took {_took(run)}")
 
 
 def _state(run: Run) -> str:
-    """The state; a RUNNING run whose runner is dead says so."""
+    """The state; a RUNNING run whose runner is dead, or that is asked to end, says so."""
     if run.state is RunState.RUNNING and owner.is_alive(run.owner) is False:
-        return "RUNNING (its runner died; run the same command to resume)"
+        mend = "a worker will go on" if run.settings.get(QUEUED) else "run the same command to resume"
+        return f"RUNNING (its runner died; {mend})"
+    if run.state is RunState.RUNNING and run.request == CANCEL:
+        return "RUNNING (it was asked to end)"
     return run.state
 
 
 def _took(run: Run) -> str:
-    return duration((run.end_time - run.create_time) / 1000) if run.end_time else "-"
+    return duration((run.end_time - run.start_time) / 1000) if run.end_time and run.start_time else "-"
 
 
 def _node_took(node: NodeRecord) -> str:
@@ -133,7 +150,8 @@ def _plain_run(run: Run) -> dict[str, Any]:
     return {
         "run": run.id, "pipeline": run.pipeline, "version": run.version, "state": run.state,
         "date": run.date, "parameters": dict(run.parameters), "root": run.root,
-        "create_time": run.create_time, "end_time": run.end_time,
+        "create_time": run.create_time, "end_time": run.end_time, "start_time": run.start_time,
+        "priority": run.priority, "request": run.request, "base": run.base_run or None,
     }  # fmt: skip
 
 

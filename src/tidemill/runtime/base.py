@@ -178,6 +178,8 @@ def _inputs(store: MetadataStore, ids: Sequence[int]) -> dict[int, dict[str, lis
             for name, index in zip(event.path[::2], event.path[1::2], strict=False):
                 places[event.execution_id][str(name)].append((int(index), event.artifact_id))
     return {
-        execution_id: {name: [artifact_id for _, artifact_id in sorted(found)] for name, found in each.items()}
+        execution_id: {
+            name: [artifact_id for _, artifact_id in sorted(found)] for name, found in each.items()
+        }
         for execution_id, each in places.items()
     }

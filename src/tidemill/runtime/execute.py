@@ -46,7 +46,7 @@ class CancelToken:
                     os.close(self._pipe[1])
 
     def fileno(self) -> int:
-        """Becomes readable when canceled. Made when it is first asked for: most tokens are never waited on."""
+        """Becomes readable when canceled. Made when first asked for: most tokens are never waited on."""
         with self._lock:
             if self._pipe is None:
                 self._pipe = os.pipe()

@@ -42,7 +42,9 @@ def select(
     """
     check_known(pipeline, [*start, *end, *only])
     if only and (start or end):
-        raise RunnerError("--only cannot be combined with --from and --to", hint="name every node with --only")
+        raise RunnerError(
+            "--only cannot be combined with --from and --to", hint="name every node with --only"
+        )
     chosen = {node.id for node in pipeline.nodes}
     if start:
         chosen &= downstream(pipeline, start)
@@ -70,7 +72,9 @@ def select_again(
     check_known(pipeline, start)
     known = {*within.run, *within.base} if within else {node.id for node in pipeline.nodes}
     if strange := [name for name in start if name not in known]:
-        raise RunnerError(f"the run did not have the node {strange[0]!r}", hint=did_you_mean(strange[0], known))
+        raise RunnerError(
+            f"the run did not have the node {strange[0]!r}", hint=did_you_mean(strange[0], known)
+        )
     missing = {node.id for node in pipeline.nodes if node.id not in succeeded and not node.on_exit} & known
     chosen = downstream(pipeline, {*missing, *start}) & known
     if not chosen:

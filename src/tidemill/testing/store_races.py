@@ -73,7 +73,8 @@ def in_processes(
 ) -> list[Any]:  # fmt: skip
     """Run `action` in one process per entry of `words`, all released together; what each printed.
 
-    An action is `claim`, `open`, or a function of a module: its answer must be JSON. `make_store` must be picklable, such as functools.partial(open_store, url).
+    An action is `claim`, `open`, or a function of a module: its answer must be JSON. `make_store` must be
+    picklable, such as functools.partial(open_store, url).
     """
     children = []
     for each in words:

@@ -68,7 +68,8 @@ def holders(tx: Transaction, request: ClaimRequest) -> tuple[str, ...] | None:
     slots = int(row[0])
     if request.slots < 1 or 0 < slots < request.slots:  # a pool of 0 is only closed for a while
         raise RunnerError(
-            f"node {request.node_id!r} needs {request.slots} slots of pool {request.pool!r}, which has {slots}",
+            f"node {request.node_id!r} needs {request.slots} slots of pool {request.pool!r}, "
+            f"which has {slots}",
             hint=f"make it larger: tidemill pools set {request.pool} {request.slots}",
         )
     for owner in request.dead:

@@ -92,7 +92,7 @@ def _check_active(tx: Transaction, run: Run, most: int) -> None:
     )
     if len(rows) >= most:
         raise RunnerError(
-            f"pipeline {run.pipeline!r} runs {len(rows)} times already, and allows {most} at once: {rows[0][0]}",
+            f"pipeline {run.pipeline!r} runs {len(rows)} times already ({rows[0][0]}), and allows {most}",
             hint="wait, or queue the run: tidemill submit; a run that died is ended by tidemill cancel RUN",
         )
 

@@ -77,9 +77,7 @@ class Driver:
         """Runs under way."""
         return len(self._sessions)
 
-    def begin(
-        self, ir: PipelineIR, run: Run, *, resumed: bool, cancel: CancelToken | None = None
-    ) -> None:
+    def begin(self, ir: PipelineIR, run: Run, *, resumed: bool, cancel: CancelToken | None = None) -> None:
         """Begin with a run that this process owns. When it cannot run here it is FAILED, and that raises."""
         try:
             self._add(ir, run, resumed=resumed, cancel=cancel)

@@ -28,9 +28,7 @@ def cancel(store: MetadataStore, run_id: str, *, force: bool = False) -> Run:
     alive = owner.is_alive(run.owner)
     if alive:
         wake(run.owner)
-    elif (alive is False or force) and store.take_run(
-        run_id, owner=owner.myself(), expected_owner=run.owner
-    ):
+    elif (alive is False or force) and store.take_run(run_id, owner=owner.myself(), expected_owner=run.owner):
         crashpoint.reach("cancel.taken")
         store.end_run(run_id, RunState.CANCELED, owner=owner.myself(), close_nodes=True)
     return store.get_run(run_id) or run
