@@ -38,7 +38,7 @@ _OWN = (LOG, REASON, SECONDS)
 
 
 def find_base(store: MetadataStore, pipeline: PipelineIR, selection: Selection, name: str, date: str) -> Run:
-    """The base run `name`, or for `latest` the newest run of the date that has what is needed.
+    """The base run `name`, or for `latest` the newest of the date that ended and has what is needed.
 
     RunnerError when it does not exist, is another pipeline's, or lacks something.
     """
@@ -55,7 +55,7 @@ def find_base(store: MetadataStore, pipeline: PipelineIR, selection: Selection, 
         return base
     why = ""
     for run in store.get_runs(pipeline=pipeline.name, limit=100):
-        if run.date == date:
+        if run.date == date and run.state.ended:
             lacks = lacking(store, pipeline, selection, run)
             if not lacks:
                 return run

@@ -24,7 +24,7 @@ from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.spawner import Spawner
 
-GRACE = 5.0
+GRACE = 3.0
 """Seconds between asking a process group to end and killing it."""
 
 

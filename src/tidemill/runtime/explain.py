@@ -5,19 +5,20 @@ It asks the same questions as `launch`, with the same code, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from tidemill.errors import ResolutionError
 from tidemill.ir.model import NodeIR, PipelineIR
-from tidemill.metadata.model import Artifact, Run
+from tidemill.metadata.model import Artifact, NodeState, Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import cache
 from tidemill.runtime.decide import Skip
 from tidemill.runtime.items import loop_items
 from tidemill.runtime.resolve import Resolver
+from tidemill.runtime.select import Selection
 
 
 class Verdict(StrEnum):
@@ -27,6 +28,8 @@ class Verdict(StrEnum):
     RUN = "RUN"
     DEPENDS = "DEPENDS"
     """Decided only when nodes before it have run: equal outputs may still make it CACHED."""
+    BASE = "BASE"
+    """Its result is taken from the base run."""
     SKIP = "SKIP"
     """Its condition does not hold."""
     FAIL = "FAIL"
@@ -44,11 +47,36 @@ class Forecast:
     parts: Mapping[str, str]
 
 
-def explain(pipeline: PipelineIR, run: Run, store: MetadataStore, workdir: Path) -> list[Forecast]:
-    """A forecast for every node of `pipeline`, if `run` (which need not exist) were started now."""
+def explain(
+    pipeline: PipelineIR, run: Run, store: MetadataStore, workdir: Path, selection: Selection | None = None
+) -> list[Forecast]:
+    """A forecast for every node of `pipeline`, if `run` (which need not exist) were started now.
+
+    With a selection, for its nodes only; those of the base come from the run's base run.
+    """
     foretold = _Foretold()
     resolver = Resolver(store, run, workdir, foretold)
-    return [_forecast(node, pipeline, store, resolver, foretold) for node in pipeline.nodes]
+    if selection is None:
+        return [_forecast(node, pipeline, store, resolver, foretold) for node in pipeline.nodes]
+    foretold.known.update(_outputs_of(store, run.base_run, selection.base))
+    reason = f"taken from run {run.base_run}"
+    return [
+        Forecast(node_id=node.id, verdict=Verdict.BASE, reason=reason, parts={})
+        if node.id in selection.base
+        else _forecast(node, pipeline, store, resolver, foretold)
+        for node in pipeline.nodes
+        if node.id in (*selection.run, *selection.base)
+    ]
+
+
+def _outputs_of(
+    store: MetadataStore, run_id: str, nodes: Sequence[str]
+) -> dict[str, Mapping[str, list[Artifact]]]:
+    """What nodes of a run put out, of those that did and are in no loop."""
+    keys = [(node_id, 0) for node_id in nodes]
+    records = [r for r in store.get_nodes(run_id, keys) if r.state in (NodeState.COMPLETE, NodeState.CACHED)]
+    outputs = store.get_outputs([r.execution_id for r in records])
+    return {r.node_id: outputs.get(r.execution_id, {}) for r in records}
 
 
 def _forecast(
