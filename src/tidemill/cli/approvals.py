@@ -13,7 +13,7 @@ from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
-from tidemill.ir.model import NodeIR, PipelineIR
+from tidemill.ir.model import Literal, NodeIR, PipelineIR
 from tidemill.metadata.model import Decision, Run, RunState
 from tidemill.metadata.sql import SqlStore
 from tidemill.runners.local.starting import selection_of
@@ -39,13 +39,18 @@ def list_approvals(workspace: Workspace, decided: bool, as_json: bool) -> None:
             _print_decided(store.get_decisions(), as_json=as_json)
             return
         running = reversed(store.get_runs(state=RunState.RUNNING, limit=_MANY))
-        waiting = [(run, place) for run in running for place in _waiting(store, run)]
+        waiting = [(run, *found) for run in running for found in _waiting(store, run)]
     finally:
         store.close()
     if as_json:
-        print_json([{"run": run.id, "node": place, "date": run.date} for run, place in waiting])
+        rows = [
+            {"run": run.id, "date": run.date, "node": gate.id, "iteration": number, "message": _message(gate)}
+            for run, gate, number, _ in waiting
+        ]
+        print_json(rows)
     else:
-        print_table(["RUN", "DATE", "NODE"], [(run.id, run.date or "-", place) for run, place in waiting])
+        table = [(run.id, run.date or "-", place, _message(gate)) for run, gate, _, place in waiting]
+        print_table(["RUN", "DATE", "NODE", "MESSAGE"], table)
 
 
 def _print_decided(found: list[Decision], *, as_json: bool) -> None:
@@ -60,8 +65,9 @@ def _print_decided(found: list[Decision], *, as_json: bool) -> None:
     print_table(["RUN", "NODE", "DECISION", "BY", "WHEN", "COMMENT"], rows)
 
 
-def _waiting(store: SqlStore, run: Run) -> Iterator[str]:
-    """Approval nodes of a run for which everything before them is there, and that nobody decided about.
+def _waiting(store: SqlStore, run: Run) -> Iterator[tuple[NodeIR, int, str]]:
+    """Approval nodes of a run for which everything before them is there, and that nobody decided about:
+    the node, its iteration, and how people call that.
 
     Of those in loops the iterations are listed whose other nodes have got so far.
     """
@@ -76,7 +82,7 @@ def _waiting(store: SqlStore, run: Run) -> Iterator[str]:
         for iteration in _iterations(ir, gate, states):
             key = (gate.id, iteration)
             if key not in states and key not in decided and _is_ready(ir, gate, iteration, states):
-                yield loops.place(ir, gate.id, iteration)
+                yield gate, iteration, loops.place(ir, gate.id, iteration)
 
 
 def _iterations(ir: PipelineIR, gate: NodeIR, states: dict[tuple[str, int], Any]) -> list[int]:
@@ -169,6 +175,12 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return f"uid {os.getuid()}"
+
+
+def _message(gate: NodeIR) -> str:
+    """What its definition asks."""
+    asked = gate.parameters.get("message")
+    return str(asked.value) if isinstance(asked, Literal) else ""
 
 
 def _verb(decision: Decision) -> str:
