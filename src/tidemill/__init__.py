@@ -12,11 +12,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "tidemill.dsl.component": ("Component", "Input", "Output", "Outputs", "component"),
+    "tidemill.dsl.control": (
+        "Else", "ElseWhen", "ForEach", "When", "approval", "collect", "importer", "on_exit", "one_of",
+    ),
     "tidemill.dsl.node": ("Node",),
     "tidemill.dsl.options": ("NodeOptions", "Resources"),
     "tidemill.dsl.pipeline": ("Pipeline", "pipeline"),
-    "tidemill.dsl.placeholder": ("env", "files", "run"),
-    "tidemill.dsl.resolver": ("latest_blessed", "rolling_window"),
+    "tidemill.dsl.placeholder": ("env", "files", "not_", "run"),
+    "tidemill.dsl.resolver": ("choose", "latest", "latest_blessed", "latest_many", "rolling_window", "spans"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
         "DataError", "DefinitionError", "ExecutorError", "ResolutionError", "RunnerError", "StorageError",
@@ -41,6 +44,15 @@ if TYPE_CHECKING:
     from tidemill.dsl.component import Output as Output
     from tidemill.dsl.component import Outputs as Outputs
     from tidemill.dsl.component import component as component
+    from tidemill.dsl.control import Else as Else
+    from tidemill.dsl.control import ElseWhen as ElseWhen
+    from tidemill.dsl.control import ForEach as ForEach
+    from tidemill.dsl.control import When as When
+    from tidemill.dsl.control import approval as approval
+    from tidemill.dsl.control import collect as collect
+    from tidemill.dsl.control import importer as importer
+    from tidemill.dsl.control import on_exit as on_exit
+    from tidemill.dsl.control import one_of as one_of
     from tidemill.dsl.node import Node as Node
     from tidemill.dsl.options import NodeOptions as NodeOptions
     from tidemill.dsl.options import Resources as Resources
@@ -48,9 +60,14 @@ if TYPE_CHECKING:
     from tidemill.dsl.pipeline import pipeline as pipeline
     from tidemill.dsl.placeholder import env as env
     from tidemill.dsl.placeholder import files as files
+    from tidemill.dsl.placeholder import not_ as not_
     from tidemill.dsl.placeholder import run as run
+    from tidemill.dsl.resolver import choose as choose
+    from tidemill.dsl.resolver import latest as latest
     from tidemill.dsl.resolver import latest_blessed as latest_blessed
+    from tidemill.dsl.resolver import latest_many as latest_many
     from tidemill.dsl.resolver import rolling_window as rolling_window
+    from tidemill.dsl.resolver import spans as spans
     from tidemill.dsl.schedule import Schedule as Schedule
     from tidemill.errors import DataError as DataError
     from tidemill.errors import DefinitionError as DefinitionError

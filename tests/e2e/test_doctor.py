@@ -55,6 +55,21 @@ CORRUPTIONS = {
     "DELETE FROM tidemill_run": {"a-node-has-a-run"},
     f"DELETE FROM Artifact WHERE id = {MODEL}": {"dangling-reference"},
     "DELETE FROM Context WHERE name = 'daily.fit'": {"dangling-reference"},
+    "UPDATE tidemill_run SET state = 'QUEUED'": {"a-queued-run-did-nothing"},
+    "UPDATE tidemill_run SET base_run = 'nowhere'": {"a-base-run-exists"},
+    "INSERT INTO tidemill_pool (name, slots, change_time) VALUES ('gpu', 1, 0);"
+    "UPDATE tidemill_run SET state = 'RUNNING', owner = 'gone';"
+    "UPDATE tidemill_node SET state = 'RUNNING', pool = 'gpu', slots = 2 WHERE node_id = 'fit';"
+    f"UPDATE Execution SET last_known_state = 2 WHERE id = {FIT}": {
+        "a-pool-gives-no-more-than-it-has", "one-maker", "a-failure-makes-nothing-live",
+    },
+    "UPDATE tidemill_run SET state = 'RUNNING', owner = 'gone';"
+    "UPDATE tidemill_node SET state = 'RUNNING', pool = 'gpu', slots = 1 WHERE node_id = 'fit';"
+    f"UPDATE Execution SET last_known_state = 2 WHERE id = {FIT}": {
+        "slots-have-a-pool", "one-maker", "a-failure-makes-nothing-live",
+    },
+    "INSERT INTO tidemill_decision (run_id, node_id, iteration, granted, decided_by, comment) "
+    "SELECT id, 'fit', 0, 1, 'ann', '' FROM tidemill_run": {"approvals-and-decisions-agree"},
 }  # fmt: skip
 
 

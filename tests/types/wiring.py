@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, assert_type
 
 from tidemill import (
+    Else,
+    ElseWhen,
     Examples,
     ExampleStatistics,
     FileSet,
     Float,
+    ForEach,
     Input,
     Model,
     Node,
@@ -22,12 +25,23 @@ from tidemill import (
     Pipeline,
     Resources,
     Schedule,
+    When,
+    approval,
+    choose,
+    collect,
     component,
     env,
     files,
+    importer,
+    latest,
     latest_blessed,
+    latest_many,
+    not_,
+    on_exit,
+    one_of,
     rolling_window,
     run,
+    spans,
 )
 from tidemill.components import StatisticsGen, Trainer, Transform
 
@@ -133,6 +147,28 @@ def parameters_are_plain_values() -> None:
     read("data.csv")  # type: ignore[arg-type]  # expected: write files(...)
     read(files("x"), limit=0.5)  # type: ignore[arg-type]  # expected: half a row
     files("x", window="7")  # type: ignore[arg-type]  # expected: a number of days
+
+
+def control_keeps_the_types() -> None:
+    """Items, collections, joins and conditions have the types of what they will be."""
+    with ForEach([0.1, 0.5]) as rate:
+        assert_type(rate, float)
+        trained = train(rows.outputs.examples, rate=rate)
+    assert_type(collect(trained.outputs.model), list[Model])
+    assert_type(one_of(trained.outputs.model, trainer.outputs.model), Model)
+    assert_type(latest(trainer.outputs.model, complete=True), Model)
+    assert_type(latest_many(rows.outputs.examples, 3), list[Examples])
+    assert_type(spans(rows.outputs.examples, 1, 3), list[Examples])
+    with When((rows.outputs.examples.span == 3) & not_(run.id == "x")):
+        on_exit(train(rows.outputs.examples))
+    with ElseWhen("no condition"):  # type: ignore[arg-type]  # expected: a text is no condition
+        train(rows.outputs.examples)
+    with Else():
+        approval("go on?") >> trainer
+    assert_type(importer("data", Examples).outputs.artifact, Examples)
+    choose(rows.outputs.examples, by=len)  # type: ignore[arg-type]  # expected: it returns no list
+    with ForEach(["a"]) as word:
+        train(rows.outputs.examples, rate=word)  # type: ignore[arg-type]  # expected: a text is no float
 
 
 def nodes_pipelines_and_options() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from tidemill.cli.output import colored, json_option, print_json
+from tidemill.cli.part import Part, part_options
 from tidemill.cli.workspace import Workspace, load_ir, read_params, run_options, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.model import Run, RunState
+from tidemill.runtime.base import available, find_base
 from tidemill.runtime.explain import Forecast
 from tidemill.runtime.explain import explain as forecast
 from tidemill.runtime.plan import Plan, make_plan, run_date
@@ -19,17 +22,20 @@ from tidemill.runtime.plan import Plan, make_plan, run_date
 @click.argument("file")
 @click.argument("node", required=False, default="")
 @run_options
+@part_options
 @workspace_options
 @json_option
 def explain(
-    file: str, node: str, params: tuple[str, ...], date: str, workspace: Workspace, as_json: bool
+    file: str, node: str, params: tuple[str, ...], date: str, part: Part, workspace: Workspace, as_json: bool
 ) -> None:
     """Say what `tidemill run` with the same arguments would do, without doing it.
 
     For each node: CACHED and whose result would be reused; RUN and what changed; DEPENDS when that
-    hangs on nodes before it. With NODE, every part of that node's cache key is shown too.
+    hangs on nodes before it. With NODE, every part of that node's cache key is shown too. With --from, --to
+    or --only: the nodes of that part, and BASE for what is taken from the base run.
     """
     ir, _ = load_ir(file)
+    selection = part.selection(ir)
     plan = make_plan(ir, read_params(params), run_date(ir, date))
     if node and node not in [step.node_id for step in plan.steps]:
         hint = did_you_mean(node, [step.node_id for step in plan.steps])
@@ -40,7 +46,10 @@ def explain(
     )  # fmt: skip
     store = workspace.open()
     try:
-        found = forecast(ir, run, store, Path.cwd())
+        if selection is not None and selection.base:
+            base = find_base(store, ir, selection, part.base or "latest", plan.date)
+            selection, run = available(store, ir, selection, base), replace(run, base_run=base.id)
+        found = forecast(ir, run, store, Path.cwd(), selection)
     finally:
         store.close()
     if as_json:

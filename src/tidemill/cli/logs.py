@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from tidemill.cli.runs import places
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
+from tidemill.ir import codec
 from tidemill.metadata.model import NodeRecord, NodeState, Run
 from tidemill.metadata.sql import SqlStore
 from tidemill.runtime.launch import LOG, log_uri
@@ -28,17 +30,19 @@ _REFRESH = 0.2
 def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool) -> None:
     """Print what NODE of RUN wrote to stdout and stderr.
 
-    RUN is a run's id, a unique beginning of it, or `latest`. Logs of all attempts are kept.
+    RUN is a run's id, a unique beginning of it, or `latest`. NODE in a loop is written with its place in
+    the loop, as `train[2]`. Logs of all attempts are kept.
     """
     store = workspace.open_existing()
     try:
         record = find_run(store, run)
-        known = {n.node_id: n for n in store.get_nodes(record.id)}
+        ir = codec.loads(store.get_pipeline_version(record.version))
+        known = places(ir, store.get_nodes(record.id))
         if node not in known:
             hint = did_you_mean(node, known)
             raise RunnerError(f"run {record.id} has no node {node!r} that was started", hint=hint)
         found = known[node]
-        path = local_path(log_uri(record, node, found.iteration, attempt or found.attempt))
+        path = local_path(log_uri(record, found.node_id, found.iteration, attempt or found.attempt))
         if found.state is NodeState.CACHED and not path.exists():
             _explain_cached(store, record, found)
             return
@@ -66,7 +70,7 @@ def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
 def _print(path: Path, store: SqlStore, run: Run, node: NodeRecord, follow: bool) -> None:
     position = 0
     while True:
-        current = {n.node_id: n for n in store.get_nodes(run.id)}[node.node_id]
+        (current,) = store.get_nodes(run.id, [(node.node_id, node.iteration)])
         over = current.state is not NodeState.RUNNING or current.attempt != node.attempt
         if path.exists():
             with path.open("rb") as file:

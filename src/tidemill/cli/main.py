@@ -12,6 +12,19 @@ from tidemill.errors import DefinitionError, TidemillError, did_you_mean
 
 _COMMANDS = {
     "run": ("tidemill.cli.run", "run", "Run a pipeline on this machine."),
+    "submit": ("tidemill.cli.submit", "submit_command", "Queue a run for a worker."),
+    "worker": ("tidemill.cli.worker", "worker", "Drive queued runs on this machine."),
+    "cancel": ("tidemill.cli.cancel", "cancel_command", "End a run that is queued or under way."),
+    "retry": ("tidemill.cli.retry", "retry_command", "Run again what did not succeed in a run."),
+    "backfill": ("tidemill.cli.backfill", "backfill", "Run a pipeline for a range of dates."),
+    "approvals": (
+        "tidemill.cli.approvals",
+        "approvals",
+        "List what waits for approval, and what was decided.",
+    ),
+    "approve": ("tidemill.cli.approvals", "approve", "Let a node that waits for approval pass."),
+    "reject": ("tidemill.cli.approvals", "reject", "Let a node that waits for approval fail."),
+    "pools": ("tidemill.cli.pools", "pools", "Slots that nodes of all runs share."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
     "explain": (
         "tidemill.cli.explain",

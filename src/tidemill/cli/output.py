@@ -11,7 +11,7 @@ import click
 
 COLORS = {
     "COMPLETE": "green", "CACHED": "cyan", "SKIPPED": "yellow", "FAILED": "red", "CANCELED": "yellow",
-    "RUNNING": "blue", "RUN": "yellow", "DEPENDS": "blue", "FAIL": "red",
+    "RUNNING": "blue", "QUEUED": "blue", "BASE": "cyan", "RUN": "yellow", "DEPENDS": "blue", "FAIL": "red",
 }  # fmt: skip
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

@@ -55,7 +55,7 @@ class Progress:
                 case RunStarted():
                     self._run_started(event)
                 case NodeStarted():
-                    self.started[event.node_id] = time.monotonic()
+                    self.started[event.place] = time.monotonic()
                 case NodeEnded():
                     self._node_ended(event)
                 case RunEnded():
@@ -79,9 +79,9 @@ class Progress:
 
     def _node_ended(self, event: NodeEnded) -> None:
         outcome = event.outcome
-        self.ended[outcome.node_id] = outcome
-        self.started.pop(outcome.node_id, None)
-        line = self._line(outcome)
+        self.ended[event.place] = outcome
+        self.started.pop(event.place, None)
+        line = self._line(event.place, outcome)
         if event.retry_in is not None:
             line += f"; attempt {outcome.attempt} failed, next in {duration(event.retry_in)}"
         if self._live is not None:
@@ -91,15 +91,15 @@ class Progress:
         else:
             click.echo(line)
 
-    def _line(self, outcome: Outcome) -> str:
+    def _line(self, place: str, outcome: Outcome) -> str:
         state = colored(outcome.state.ljust(8))
         took = duration(outcome.seconds).rjust(9)
         note = first_line(outcome.message) if outcome.state is not NodeState.COMPLETE else ""
-        return f"  {outcome.node_id.ljust(self.width)}  {state}  {took}  {note}".rstrip()
+        return f"  {place.ljust(self.width)}  {state}  {took}  {note}".rstrip()
 
     def _run_ended(self, event: RunEnded) -> None:
-        for node_id in event.blocked:
-            click.echo(f"  {node_id.ljust(self.width)}  {'-'.ljust(8)}  {'':9}  not started")
+        for place in event.blocked:
+            click.echo(f"  {place.ljust(self.width)}  {'-'.ljust(8)}  {'':9}  not started")
         states = [o.state for o in self.ended.values()]
         counts = [f"{states.count(s)} {s.lower()}" for s in NodeState if s in states]
         if event.blocked:
@@ -108,15 +108,15 @@ class Progress:
         if states and all(s is NodeState.CACHED for s in states):
             summary = f"all {len(states)} nodes cached"
         click.echo(f"run {colored(event.state)} in {duration(event.seconds)}: {summary}")
-        for outcome in self.ended.values():
+        for place, outcome in self.ended.items():
             if outcome.state is NodeState.FAILED:
-                self._explain_failure(event, outcome)
+                self._explain_failure(event, place, outcome)
         if event.state is RunState.CANCELED:
             click.echo("the same command starts a new run, which reuses what is complete")
 
-    def _explain_failure(self, event: RunEnded, outcome: Outcome) -> None:
+    def _explain_failure(self, event: RunEnded, place: str, outcome: Outcome) -> None:
         click.echo("")
-        title = f"{outcome.node_id} failed"
+        title = f"{place} failed"
         if outcome.failure:
             title += f" ({outcome.failure.kind})"
         click.secho(title, fg="red", bold=True)
@@ -131,10 +131,10 @@ class Progress:
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2))
-        for node_id in self.order:
-            if node_id in self.started:
-                took = duration(time.monotonic() - self.started[node_id])
-                table.add_row("", node_id.ljust(self.width), "[blue]RUNNING[/]", took.rjust(9))
+        known = {name: i for i, name in enumerate(self.order)}
+        for place in sorted(self.started, key=lambda p: known.get(p.partition("[")[0], 0)):
+            took = duration(time.monotonic() - self.started[place])
+            table.add_row("", place.ljust(self.width), "[blue]RUNNING[/]", took.rjust(9))
         return table
 
     def _stop(self) -> None:

@@ -18,7 +18,7 @@ from tidemill.storage.uri import local_path
 
 _AGE = re.compile(r"(\d+)([dhm])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60}
-_ENDED = [s.value for s in RunState if s is not RunState.RUNNING]
+_ENDED = [s.value for s in RunState if s.ended]
 
 
 @click.command()

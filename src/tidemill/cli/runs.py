@@ -10,10 +10,13 @@ from tidemill.cli.compare import compare_runs
 from tidemill.cli.output import duration, first_line, json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
-from tidemill.metadata.model import Artifact, NodeRecord, Run, RunState
+from tidemill.ir.model import PipelineIR
+from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.sql import SqlStore
+from tidemill.runners.local.starting import QUEUED, selection_of
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
+from tidemill.runtime.loops import place
 
 
 @click.group()
@@ -41,7 +44,7 @@ def list_runs(workspace: Workspace, pipeline: str, state: str | None, limit: int
         print_json([_plain_run(run) for run in found])
         return
     rows = [
-        (r.id, r.pipeline, r.date or "-", _state(r), moment(r.create_time), _took(r), r.version[:12])
+        (r.id, r.pipeline, r.date or "-", _state(r), moment(r.start_time), _took(r), r.version[:12])
         for r in found
     ]
     print_table(["RUN", "PIPELINE", "DATE", "STATE", "STARTED", "TOOK", "VERSION"], rows)
@@ -60,7 +63,7 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
     try:
         record = find_run(store, run)
         ir = codec.loads(store.get_pipeline_version(record.version))
-        records = {n.node_id: n for n in store.get_nodes(record.id)}
+        records = places(ir, store.get_nodes(record.id))
         outputs = store.get_outputs([n.execution_id for n in records.values()])
         reasons = _reasons(store, list(records.values()))
     finally:
@@ -69,25 +72,36 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
         print_json(_plain_details(record, records, outputs, reasons))
         return
     _print_run(record)
-    rows = []
-    for node in ir.nodes:
-        n = records.get(node.id)
-        if n is None:
-            rows.append((node.id, "-", "", "", "not started"))
-            continue
+    rows: list[tuple[str, ...]] = []
+    started = {n.node_id for n in records.values()}
+    for name, n in records.items():
         note = first_line(n.message or reasons.get(n.execution_id, ""))
-        rows.append((node.id, n.state, str(n.attempt), _node_took(n), note))
+        rows.append((name, n.state, str(n.attempt), _node_took(n), note))
+    part = selection_of(record)
+    left_out = {n.id for n in ir.nodes} - {*part.run, *part.base} if part else set()
+    rows += [
+        (node.id, "-", "", "", "not selected" if node.id in left_out else "not started")
+        for node in ir.nodes
+        if node.id not in started
+    ]
     click.echo("")
     print_table(["NODE", "STATE", "ATTEMPT", "TOOK", "WHY"], rows)
     made = [
-        (str(a.id), a.type, n.node_id, a.uri)
-        for n in records.values()
+        (str(a.id), a.type, name, a.uri)
+        for name, n in records.items()
         for found in outputs.get(n.execution_id, {}).values()
         for a in found
     ]
     if made:
         click.echo("")
         print_table(["ARTIFACT", "TYPE", "NODE", "URI"], made)
+
+
+def places(ir: PipelineIR, records: list[NodeRecord]) -> dict[str, NodeRecord]:
+    """The nodes of a run by their place (`train`, `train[2]`), in the pipeline's order."""
+    order = {node.id: i for i, node in enumerate(ir.nodes)}
+    ordered = sorted(records, key=lambda n: (order.get(n.node_id, len(order)), n.iteration))
+    return {place(ir, n.node_id, n.iteration): n for n in ordered}
 
 
 def _reasons(store: SqlStore, records: list[NodeRecord]) -> dict[int, str]:
@@ -104,18 +118,28 @@ def _print_run(run: Run) -> None:
         click.echo(f"date      {run.date}")
     for name, value in run.parameters.items():
         click.echo(f"param     {name} = {value!r}")
-    click.echo(f"started   {moment(run.create_time)}, took {_took(run)}")
+    if run.base_run:
+        click.echo(f"base      {run.base_run}")
+    if run.priority:
+        click.echo(f"priority  {run.priority}")
+    if run.start_time - run.create_time >= 1000 or not run.start_time:
+        click.echo(f"queued    {moment(run.create_time)}")
+    if run.start_time:
+        click.echo(f"started   {moment(run.start_time)}, took {_took(run)}")
 
 
 def _state(run: Run) -> str:
-    """The state; a RUNNING run whose runner is dead says so."""
+    """The state; a RUNNING run whose runner is dead, or that is asked to end, says so."""
     if run.state is RunState.RUNNING and owner.is_alive(run.owner) is False:
-        return "RUNNING (its runner died; run the same command to resume)"
+        mend = "a worker will go on" if run.settings.get(QUEUED) else "run the same command to resume"
+        return f"RUNNING (its runner died; {mend})"
+    if run.state is RunState.RUNNING and run.request == CANCEL:
+        return "RUNNING (it was asked to end)"
     return run.state
 
 
 def _took(run: Run) -> str:
-    return duration((run.end_time - run.create_time) / 1000) if run.end_time else "-"
+    return duration((run.end_time - run.start_time) / 1000) if run.end_time and run.start_time else "-"
 
 
 def _node_took(node: NodeRecord) -> str:
@@ -126,7 +150,8 @@ def _plain_run(run: Run) -> dict[str, Any]:
     return {
         "run": run.id, "pipeline": run.pipeline, "version": run.version, "state": run.state,
         "date": run.date, "parameters": dict(run.parameters), "root": run.root,
-        "create_time": run.create_time, "end_time": run.end_time,
+        "create_time": run.create_time, "end_time": run.end_time, "start_time": run.start_time,
+        "priority": run.priority, "request": run.request, "base": run.base_run or None,
     }  # fmt: skip
 
 
@@ -135,14 +160,14 @@ def _plain_details(
     reasons: dict[int, str],
 ) -> dict[str, Any]:  # fmt: skip
     nodes = {
-        n.node_id: {
+        name: {
             "state": n.state, "attempt": n.attempt, "execution": n.execution_id, "message": n.message,
             "reason": reasons.get(n.execution_id, ""), "start_time": n.start_time, "end_time": n.end_time,
             "outputs": {
-                name: [{"artifact": a.id, "type": a.type, "uri": a.uri} for a in found]
-                for name, found in outputs.get(n.execution_id, {}).items()
+                output: [{"artifact": a.id, "type": a.type, "uri": a.uri} for a in found]
+                for output, found in outputs.get(n.execution_id, {}).items()
             },
         }
-        for n in records.values()
+        for name, n in records.items()
     }  # fmt: skip
     return {**_plain_run(run), "nodes": nodes}

@@ -34,8 +34,8 @@ class Workspace:
         """The metadata store, made if it does not exist."""
         return open_store(self.metadata)
 
-    def open_existing(self) -> SqlStore:
-        """The metadata store for reading; StoreError with a hint when nothing was ever run here."""
+    def open_existing(self, *, read_only: bool = True) -> SqlStore:
+        """The metadata store, for reading by default; StoreError when nothing was ever run here."""
         path = Path(self.metadata.removeprefix("sqlite:///"))
         on_a_server = "://" in self.metadata and not self.metadata.startswith("sqlite:")
         if not on_a_server and not path.exists():
@@ -43,7 +43,7 @@ class Workspace:
                 f"there is no record at {path}",
                 hint="run a pipeline first (tidemill run FILE), or pass --root or --metadata",
             )
-        return open_store(self.metadata, read_only=True)
+        return open_store(self.metadata, read_only=read_only)
 
 
 def workspace_options(function: F) -> F:

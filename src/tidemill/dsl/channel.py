@@ -43,6 +43,8 @@ class Channel(Placeholder):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
+        if name == "value" and issubclass(self._type, ValueArtifact):
+            return self  # as a parameter or in a condition it stands for its value anyway
         declared = self._type.declared_properties()
         if name != "uri" and name not in declared:
             what = f"output {self._output!r} is {self._type.TYPE_NAME}, which has no property {name!r}"

@@ -30,6 +30,8 @@ class Component(Generic[P, R]):
         self.executor = executor
         """`module:function` of another function that does the work, or empty."""
         self.signature: Signature = read(function, where, names)
+        self.kind = "component"
+        """What the launcher does for its nodes; see NodeIR.kind."""
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__

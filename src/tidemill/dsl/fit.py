@@ -137,6 +137,8 @@ def _accepts(annotation: Any, kind: type) -> bool:
         return any(_accepts(arg, kind) for arg in args)
     if origin is typing.Literal:
         return any(type(arg) is kind for arg in args)
+    if kind is list:
+        return (origin or annotation) in _LISTS
     return annotation is kind or (annotation is float and kind is int)
 
 

@@ -16,19 +16,22 @@ from tidemill.dsl.fit import mismatch
 from tidemill.dsl.location import caller
 from tidemill.dsl.options import NodeOptions
 from tidemill.dsl.placeholder import Placeholder
-from tidemill.dsl.resolver import LatestBlessed, RollingWindow
+from tidemill.dsl.resolver import Collected, Earlier, FirstOf, LatestBlessed, RollingWindow
 from tidemill.dsl.signature import InputSpec, ParameterSpec
 from tidemill.errors import Problem, did_you_mean
 from tidemill.types.artifact import Artifact
 
 if TYPE_CHECKING:
     from tidemill.dsl.component import Component
+    from tidemill.dsl.control import ForEach
     from tidemill.dsl.pipeline import Pipeline
 
 R = TypeVar("R")
 
 collecting: ContextVar[list[Node[Any]] | None] = ContextVar("collecting", default=None)
 """The nodes of the pipeline function that is being called right now."""
+enclosing: ContextVar[tuple[Any, ...]] = ContextVar("enclosing", default=())
+"""The `When` and `ForEach` blocks around what is being defined right now, outermost first."""
 
 
 class Node(Generic[R]):
@@ -47,6 +50,12 @@ class Node(Generic[R]):
         self.problems: list[Problem] = []
         """Without the node's id, which may yet change."""
         self.node_options: NodeOptions | None = None
+        self.blocks = enclosing.get()
+        """The blocks it stands in, outermost first."""
+        self.loop: ForEach[Any] | None = None
+        """The loop whose items this node finds."""
+        self.on_exit = False
+        """Whether it runs when all others have ended."""
         self.order_after: list[Node[Any]] = []
         self.bound: dict[str, Any] = {}
         """What was passed, by input or parameter name, with parameter defaults filled in."""
@@ -140,25 +149,41 @@ class Node(Generic[R]):
         if len(items) > 1 and not spec.many:
             self.note(f"input {name!r} takes one {spec.type.TYPE_NAME}, got {len(items)}")
         for item in items:
-            if isinstance(item, RollingWindow):
-                self._check_window(name, spec, item)
-            if isinstance(item, LatestBlessed) and not spec.optional and len(items) == 1:
-                wanted = spec.type.TYPE_NAME
-                self.note(
-                    f"input {name!r} is required, but there is no blessed {wanted} in a first run",
-                    f"declare it as Input[{wanted}] | None = None",
-                )
-            channel = item.channel if isinstance(item, LatestBlessed | RollingWindow) else item
-            self._check_channel(name, spec, channel)
+            self._check_item(name, spec, item, alone=len(items) == 1)
         if items:
             self.bound[name] = items
 
-    def _check_window(self, name: str, spec: InputSpec, window: RollingWindow) -> None:
+    def _check_item(self, name: str, spec: InputSpec, item: Any, *, alone: bool) -> None:
+        wanted = spec.type.TYPE_NAME
+        match item:
+            case FirstOf(members=members):
+                for member in members:
+                    self._check_item(name, spec, member, alone=False)
+                return
+            case RollingWindow():
+                self._check_many(name, spec, "a window holds")
+                self._check_window(name, item)
+            case Collected():
+                self._check_many(name, spec, "a collection holds")
+            case Earlier(many=True):
+                self._check_many(name, spec, "there may be")
+            case LatestBlessed() | Earlier() if not spec.optional and alone:
+                kind = "blessed " if isinstance(item, LatestBlessed) else "earlier "
+                self.note(
+                    f"input {name!r} is required, but there is no {kind}{wanted} in a first run",
+                    f"declare it as Input[{wanted}] | None = None",
+                )
+        resolved = isinstance(item, LatestBlessed | RollingWindow | Collected | Earlier)
+        self._check_channel(name, spec, item.channel if resolved else item)
+
+    def _check_many(self, name: str, spec: InputSpec, holds: str) -> None:
         if not spec.many:
             self.note(
-                f"input {name!r} takes one {spec.type.TYPE_NAME}, a window holds several",
+                f"input {name!r} takes one {spec.type.TYPE_NAME}, {holds} several",
                 f"declare it as Input[list[{spec.type.TYPE_NAME}]]",
             )
+
+    def _check_window(self, name: str, window: RollingWindow) -> None:
         spans: object = window.spans
         if type(spans) is not int or spans < 1:
             self.note(f"input {name!r}: a window of {spans!r} spans", "write spans=1 or more")

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tidemill.errors import did_you_mean
+
+TRIGGERS = ("all_success", "all_done", "one_success")
+"""What must have become of the nodes before one, so that it runs."""
+
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate(["", "K", "M", "G", "T"]) if unit}
 
@@ -34,6 +39,10 @@ class NodeOptions:
     timeout: float | timedelta | None = None
     """Seconds that one attempt may take."""
     resources: Resources = Resources()
+    trigger: str = "all_success"
+    """When the node runs: `all_success`, once every node before it succeeded (it is skipped when one was
+    skipped whose output it cannot do without); `all_done`, once they all ended or can no longer start;
+    `one_success`, once they all ended and one of them at least succeeded."""
     cache: bool = True
     """Whether outputs of an equal earlier execution may be reused."""
     cache_max_age: float | timedelta | None = None
@@ -41,6 +50,12 @@ class NodeOptions:
     owner: str = ""
     """Who answers for the node: a person or team."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    """Pool in which the node holds slots while it runs; see `tidemill pools`."""
+    slots: int = 1
+    """How many slots of the pool."""
+    priority: int = 0
+    """Of two nodes that could start, the one with the higher priority does."""
 
 
 def seconds(value: float | timedelta | None) -> float:
@@ -75,6 +90,8 @@ def problems_of(options: NodeOptions) -> list[str]:
         "resources.gpu": (resources.gpu, int),
     }
     found = [why for name, (value, kind) in amounts.items() if (why := _amount_problem(name, value, kind))]
+    if options.trigger not in TRIGGERS:
+        found.append(f"trigger is {options.trigger!r}; {did_you_mean(str(options.trigger), TRIGGERS)}")
     cache: object = options.cache
     if not isinstance(cache, bool):
         found.append(f"cache is {cache!r}; write True or False")
@@ -84,6 +101,19 @@ def problems_of(options: NodeOptions) -> list[str]:
         found.append(f"labels is {labels!r}; write a dict of str to str")
     if not _is_plain_text(options.owner):
         found.append(f"owner is {options.owner!r}; write a str")
+    return found + _pool_problems(options)
+
+
+def _pool_problems(options: NodeOptions) -> list[str]:
+    found = []
+    if not _is_plain_text(options.pool) or options.pool != options.pool.strip():
+        found.append(f"pool is {options.pool!r}; write the name of a pool")
+    for name, least in (("slots", 1), ("priority", None)):
+        number: object = getattr(options, name)
+        if isinstance(number, bool) or not isinstance(number, int):
+            found.append(f"{name} is {number!r}; it must be a whole number")
+        elif least is not None and number < least:
+            found.append(f"{name} is {number!r}; it must be {least} or more")
     return found
 
 

@@ -9,11 +9,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from tidemill.dsl.channel import Channel, channel_parts
+from tidemill.dsl.control import ForEach, Item, When, item_parts
 from tidemill.dsl.location import caller
 from tidemill.dsl.node import Node, collecting
 from tidemill.dsl.options import NodeOptions
-from tidemill.dsl.placeholder import ArtifactProperty, RuntimeParameter, SourceFiles, split_text
-from tidemill.dsl.resolver import LatestBlessed, RollingWindow
+from tidemill.dsl.placeholder import (
+    ArtifactProperty,
+    Combination,
+    Comparison,
+    RuntimeParameter,
+    SourceFiles,
+    split_text,
+)
+from tidemill.dsl.resolver import Collected, Earlier, FirstOf, LatestBlessed, RollingWindow
 from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError, Problem
 from tidemill.types.parameter import mismatch
@@ -37,9 +45,12 @@ class Pipeline:
         schedule: Schedule | None = None,
         options: NodeOptions | None = None,
         description: str = "",
+        max_active_runs: int = 0,
     ) -> None:
         self.name = name
         self.schedule = schedule
+        self.max_active_runs = max_active_runs
+        """Runs of it that may be under way at once; 0 means no limit. Sub-pipelines have no say."""
         self.options = options
         """Options of every node that has none of its own, also in sub-pipelines that have none."""
         self.description = description
@@ -139,7 +150,11 @@ class Pipeline:
 def pipeline(function: Callable[..., Any], /) -> Pipeline: ...
 @overload
 def pipeline(
-    *, name: str = "", schedule: Schedule | None = None, options: NodeOptions | None = None
+    *,
+    name: str = "",
+    schedule: Schedule | None = None,
+    options: NodeOptions | None = None,
+    max_active_runs: int = 0,
 ) -> Callable[[Callable[..., Any]], Pipeline]: ...
 def pipeline(
     function: Callable[..., Any] | None = None,
@@ -148,6 +163,7 @@ def pipeline(
     name: str = "",
     schedule: Schedule | None = None,
     options: NodeOptions | None = None,
+    max_active_runs: int = 0,
 ) -> Pipeline | Callable[[Callable[..., Any]], Pipeline]:
     """Make a pipeline of a function: its arguments are runtime parameters, the nodes it makes are its nodes.
 
@@ -158,7 +174,9 @@ def pipeline(
     """
 
     def decorate(f: Callable[..., Any]) -> Pipeline:
-        return Pipeline.of_function(f, name, schedule=schedule, options=options)
+        return Pipeline.of_function(
+            f, name, schedule=schedule, options=options, max_active_runs=max_active_runs
+        )
 
     return decorate if function is None else decorate(function)
 
@@ -209,24 +227,59 @@ def _with_upstream(nodes: list[Node[Any]]) -> list[Node[Any]]:
 
 
 def upstream_of(node: Node[Any]) -> list[Node[Any]]:
-    """The nodes that `node` mentions, in its inputs, parameters or order."""
-    return [*_nodes_of(list(node.bound.values()), earlier_runs=True), *node.order_after]
+    """The nodes that `node` mentions, in its inputs, parameters, order or the blocks around it."""
+    return [found for found, _ in references(node, earlier_runs=True)]
 
 
 def waits_for(node: Node[Any]) -> list[Node[Any]]:
     """As `upstream_of`, without those of which only outputs of earlier runs are taken."""
-    return [*_nodes_of(list(node.bound.values()), earlier_runs=False), *node.order_after]
+    return [found for found, _ in references(node, earlier_runs=False)]
 
 
-def _nodes_of(value: Any, *, earlier_runs: bool) -> list[Node[Any]]:
+def references(node: Node[Any], *, earlier_runs: bool) -> list[tuple[Node[Any], bool]]:
+    """The nodes that `node` mentions, and whether all their iterations are collected."""
+    conditions = [part for block in conditions_of(node) for part in block.parts]
+    found = _nodes_of([*node.bound.values(), *conditions], earlier_runs=earlier_runs)
+    heads = [(loop.head, False) for loop in loops_of(node)[-1:] if loop.head is not None]
+    return [*found, *heads, *((before, False) for before in node.order_after)]
+
+
+def loops_of(node: Node[Any]) -> list[ForEach[Any]]:
+    """The loops around a node, outermost first."""
+    return [block for block in node.blocks if isinstance(block, ForEach)]
+
+
+def conditions_of(node: Node[Any]) -> list[When]:
+    """The conditions around a node, outermost first, within the innermost loop: those further out are
+    the loop's own."""
+    inner: list[When] = []
+    for block in node.blocks:
+        inner = [*inner, block] if isinstance(block, When) else []
+    return inner
+
+
+def _nodes_of(value: Any, *, earlier_runs: bool, collected: bool = False) -> list[tuple[Node[Any], bool]]:
     parts: list[Any] = []
     match value:
         case Node():  # passed instead of an output: a mistake, noted already
-            return [value]
+            return [(value, collected)]
         case Channel():
-            return [channel_parts(value)[0]]
+            return [(channel_parts(value)[0], collected)]
+        case Item():
+            return [(item_parts(value)[0], False)]
+        case Collected():
+            parts, collected = [value.channel], True
+        case FirstOf():
+            parts = list(value.members)
+        case Comparison():
+            parts = [value.left, value.right]
+        case Combination():
+            parts = list(value.parts)
         case LatestBlessed():
             parts = [value.channel] if earlier_runs else []
+        case Earlier():
+            own = earlier_runs and not value.pipeline
+            parts = [*([value.channel] if own else []), *value.properties.values(), *value.spans]
         case RollingWindow():
             parts = [value.channel, value.passed]
         case ArtifactProperty():
@@ -239,4 +292,6 @@ def _nodes_of(value: Any, *, earlier_runs: bool) -> list[Node[Any]]:
             parts = list(value)
         case dict():
             parts = list(value.values())
-    return [node for part in parts for node in _nodes_of(part, earlier_runs=earlier_runs)]
+    return [
+        node for part in parts for node in _nodes_of(part, earlier_runs=earlier_runs, collected=collected)
+    ]

@@ -2,7 +2,8 @@
 
 To a type checker a placeholder has the type of the value it stands for: `run.date` is a str. At
 definition time it is a `Placeholder`. It may be passed as a parameter, put inside a list or dict,
-or written into text with an f-string; it cannot be computed with.
+or written into text with an f-string. It can be compared, which gives a condition for `When`, but not
+computed with.
 """
 
 from __future__ import annotations
@@ -48,7 +49,24 @@ class Placeholder:
         return f"<{self.describe()}>"
 
     def __bool__(self) -> NoReturn:
-        self._refuse("test it with if, and, or, not")
+        self._refuse(
+            "test it with if, and, or, not", "write `with When(...):`; join conditions with &, | and not_()"
+        )
+
+    def __and__(self, other: object) -> Condition:
+        return Combination("all", (self, other))
+
+    def __rand__(self, other: object) -> Condition:
+        return Combination("all", (other, self))
+
+    def __or__(self, other: object) -> Condition:
+        return Combination("any", (self, other))
+
+    def __ror__(self, other: object) -> Condition:
+        return Combination("any", (other, self))
+
+    def __invert__(self) -> Condition:
+        return Combination("not", (self,))
 
     def __iter__(self) -> NoReturn:
         self._refuse("loop over it")
@@ -59,11 +77,11 @@ class Placeholder:
     def __len__(self) -> NoReturn:
         self._refuse("measure it")
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _refuse(self, what: str, hint: str = "pass it to a component and do the work there") -> NoReturn:
         raise DefinitionError(
             f"{self.describe()} is known only at run time; a pipeline definition cannot {what}",
             where=caller(),
-            hint="pass it to a component and do the work there",
+            hint=hint,
         )
 
 
@@ -74,14 +92,66 @@ def _refusal(what: str) -> Callable[..., NoReturn]:
     return method
 
 
-# Without these `rate == 0.1` would quietly be False, and `rate * 2` an error that names no remedy.
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Placeholder, f"__{_name}__", _refusal("compare it"))
+def _comparison(op: str) -> Callable[..., Comparison]:
+    return lambda self, other: Comparison(op, self, other)
+
+
+# Set here, not in the class body: a class with an `__eq__` of its own would lose its `__hash__`.
+for _name, _op in {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
+    setattr(Placeholder, f"__{_name}__", _comparison(_op))
+# Without these `rate * 2` would be an error that names no remedy.
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Placeholder, f"__{_name}__", _refusal("compute with it"))
     setattr(Placeholder, f"__r{_name}__", _refusal("compute with it"))
 for _name in ("int", "float", "index", "neg"):
     setattr(Placeholder, f"__{_name}__", _refusal("compute with it"))
+
+
+class Condition(Placeholder):
+    """True or false, known at run time: what `When` takes."""
+
+    def kind(self) -> type | None:
+        """A condition stands for a bool."""
+        return bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Condition):
+    """`left op right`, with a placeholder on one side at least."""
+
+    op: str
+    left: Any
+    right: Any
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """`left op right`."""
+        return f"{_described(self.left)} {self.op} {_described(self.right)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Combination(Condition):
+    """All or any of some conditions, or not the only one."""
+
+    how: str
+    """all, any or not."""
+    parts: tuple[Any, ...]
+    __str__ = Placeholder.__str__
+
+    def describe(self) -> str:
+        """The parts with & or | between, or ~ before."""
+        if self.how == "not":
+            return f"~({_described(self.parts[0])})"
+        return f" {'&' if self.how == 'all' else '|'} ".join(f"({_described(p)})" for p in self.parts)
+
+
+def not_(condition: bool) -> bool:
+    """The opposite of a condition; `not` itself cannot wait until run time."""
+    return cast("bool", Combination("not", (condition,)))
+
+
+def _described(value: object) -> str:
+    return value.describe() if isinstance(value, Placeholder) else repr(value)
 
 
 def split_text(text: str) -> list[str | Placeholder]:
@@ -202,6 +272,16 @@ class _RunFacts:
     def version(self) -> str:
         """The pipeline version."""
         return cast("str", RunFact("version"))
+
+    @property
+    def state(self) -> str:
+        """How the run ends: COMPLETE, FAILED or CANCELED. For exit nodes alone."""
+        return cast("str", RunFact("state"))
+
+    @property
+    def failures(self) -> str:
+        """What failed, as JSON: a list of objects with node, iteration and message. For exit nodes alone."""
+        return cast("str", RunFact("failures"))
 
 
 run = _RunFacts()

@@ -31,11 +31,22 @@ _VALUES: dict[str, type] = {
     "$concat": model.Concat,
     "$array": model.Array,
     "$object": model.Object,
+    "$item": model.LoopItem,
+    "$collected": model.CollectedValues,
+    "$first": model.FirstValue,
+    "$compare": model.Compare,
+    "$all": model.AllOf,
+    "$any": model.AnyOf,
+    "$not": model.Not,
 }
 _SOURCES: dict[str, type] = {
     "output": model.OutputRef,
     "latest_blessed": model.LatestBlessed,
     "window": model.Window,
+    "collected": model.Collected,
+    "loop_artifact": model.LoopArtifact,
+    "first": model.FirstOf,
+    "earlier": model.Earlier,
 }
 _TAGS: dict[type, str] = {cls: tag for tag, cls in {**_VALUES, **_SOURCES}.items()}
 
@@ -113,6 +124,8 @@ def _encode_record(record: Any) -> dict[str, Any]:
     cls: type = type(record)
     hints = _hints(cls)
     for f in dataclasses.fields(record):
+        if not f.init:  # derived from the others
+            continue
         value = getattr(record, f.name)
         if hints[f.name] is float:
             value = float(value)  # an int there is equal, so it must be written alike
@@ -193,7 +206,9 @@ def _decode_record(cls: type, data: Any, at: str) -> Any:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls, vars(model))
+    derived = {f.name for f in dataclasses.fields(cls) if not f.init}
+    hints = typing.get_type_hints(cls, vars(model))
+    return {name: hint for name, hint in hints.items() if name not in derived}
 
 
 def _single(data: Any, tags: Mapping[str, type], at: str) -> tuple[str, Any]:

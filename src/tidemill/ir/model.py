@@ -10,136 +10,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.ir.values import (
+    AllOf,
+    AnyOf,
+    Array,
+    Collected,
+    CollectedValues,
+    Compare,
+    Concat,
+    Earlier,
+    Environment,
+    Files,
+    FirstOf,
+    FirstValue,
+    Function,
+    LatestBlessed,
+    Literal,
+    LoopArtifact,
+    LoopItem,
+    Not,
+    Object,
+    OutputProperty,
+    OutputRef,
+    OutputValue,
+    ParameterRef,
+    RunField,
+    Source,
+    Value,
+    Window,
+    nodes_in,
+    nodes_of,
+)
+
+__all__ = [
+    "SCHEMA_VERSION", "AllOf", "AnyOf", "Array", "ArtifactTypeIR", "Collected", "CollectedValues",
+    "Compare", "Concat", "Earlier", "Environment", "Files", "FirstOf", "FirstValue", "Function",
+    "InputIR", "LatestBlessed", "Literal", "LoopArtifact", "LoopIR", "LoopItem", "NodeIR", "Not",
+    "Object", "OptionsIR", "OutputIR", "OutputProperty", "OutputRef", "OutputValue", "ParameterIR",
+    "ParameterRef", "PipelineIR", "ResourcesIR", "RunField", "ScheduleIR", "Source", "Value", "Window",
+    "nodes_in", "nodes_of",
+]  # fmt: skip
+
 SCHEMA_VERSION = 1
 """Raised when a reader of the previous version could misread the IR."""
-
-
-# --- values: what a parameter is bound to ---------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A JSON value."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterRef:
-    """The value of a runtime parameter."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunField:
-    """A fact about the run: `id`, `date`, `root`, `pipeline` or `version`."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """An environment variable of the machine that runs the node."""
-
-    name: str
-    default: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OutputValue:
-    """The plain value held by a value artifact (Integer, Float, JsonValue, ...)."""
-
-    node: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputProperty:
-    """A property, or `uri`, of an upstream output artifact."""
-
-    node: str
-    output: str
-    property: str
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the user's project, `module:qualname`."""
-
-    ref: str
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """External files that match a pattern when the node is resolved."""
-
-    pattern: Value
-    date: Value | None = None
-    span: Value | None = None
-    window: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Concat:
-    """The parts as text, one after another."""
-
-    parts: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """A list of which some items are known only at run time."""
-
-    items: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """A dict of which some values are known only at run time."""
-
-    items: Mapping[str, Value]
-
-
-Value = (
-    Literal | ParameterRef | RunField | Environment | OutputValue | OutputProperty | Function | Files
-    | Concat | Array | Object
-)  # fmt: skip
-
-
-# --- sources: where an input's artifacts come from ------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class OutputRef:
-    """An output of another node of the same run."""
-
-    node: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class LatestBlessed:
-    """The newest blessed artifact that this pipeline's node put out in an earlier run."""
-
-    node: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An output of this run, after the newest ones of earlier spans.
-
-    At most `spans` in all, oldest first; with `passed`, only from runs where that node succeeded.
-    """
-
-    node: str
-    output: str
-    spans: int
-    passed: str = ""
-
-
-Source = OutputRef | LatestBlessed | Window
 
 
 # --- records --------------------------------------------------------------------------------------
@@ -202,6 +115,22 @@ class OptionsIR:
     """Seconds after which a cached result is not reused; 0 means it never expires."""
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    """Pool in which the node holds slots while it runs."""
+    slots: int = 1
+    """How many of them."""
+    priority: int = 0
+    """Of two nodes that could start, the one with the higher priority does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopIR:
+    """What a node of kind `loop` says of its iterations."""
+
+    parallelism: int = 0
+    """Iterations at the same time; 0 means no limit."""
+    limit: int = 1000
+    """Iterations that there may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,25 +140,36 @@ class NodeIR:
     id: str
     component: str
     executor: str
-    """`module:qualname` of the function that does the work."""
+    """`module:qualname` of the function that does the work; empty for nodes that the launcher does."""
+    kind: str = "component"
+    """component; loop (finds the items of a loop), importer or approval, which the launcher does."""
     inputs: tuple[InputIR, ...] = ()
     outputs: tuple[OutputIR, ...] = ()
     parameters: Mapping[str, Value] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     """Nodes that must succeed first although no artifact comes from them."""
+    when: Value | None = None
+    """The node is skipped unless this is true."""
+    trigger: str = "all_success"
+    """all_success, all_done or one_success: what must have become of the nodes before it."""
+    loops: tuple[str, ...] = ()
+    """Nodes of kind `loop` around it, outermost first: it runs once for each of their items."""
+    loop: LoopIR | None = None
+    """Set for nodes of kind `loop`."""
+    on_exit: bool = False
+    """It runs when all other nodes have ended, whatever became of them."""
     options: OptionsIR = OptionsIR()
 
     def upstream(self) -> tuple[str, ...]:
-        """Ids of all nodes that must succeed first, sorted."""
-        found = set(self.after)
+        """Ids of all nodes that must end first, sorted."""
+        found = {*self.after, *self.loops[-1:]}
         for inp in self.inputs:
             for source in inp.sources:
-                if isinstance(source, OutputRef | Window):
-                    found.add(source.node)
-                if isinstance(source, Window) and source.passed:
-                    found.add(source.passed)
+                found.update(nodes_of(source))
         for value in self.parameters.values():
             found.update(nodes_in(value))
+        if self.when is not None:
+            found.update(nodes_in(self.when))
         return tuple(sorted(found))
 
 
@@ -267,25 +207,14 @@ class PipelineIR:
     """`module:qualname` of each executor and function parameter -> digest of its source."""
     schedule: ScheduleIR | None = None
     description: str = ""
+    max_active_runs: int = 0
+    """Runs of the pipeline, of any version, that may be under way at once; 0 means no limit."""
     schema_version: int = SCHEMA_VERSION
+    _by_id: dict[str, NodeIR] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._by_id.update((node.id, node) for node in self.nodes)
 
     def node(self, node_id: str) -> NodeIR:
         """The node `node_id`; KeyError when there is none."""
-        for node in self.nodes:
-            if node.id == node_id:
-                return node
-        raise KeyError(node_id)
-
-
-def nodes_in(value: Value) -> set[str]:
-    """Ids of the nodes whose outputs `value` needs."""
-    match value:
-        case OutputValue(node=node) | OutputProperty(node=node):
-            return {node}
-        case Concat(parts=parts) | Array(items=parts):
-            return set().union(*map(nodes_in, parts)) if parts else set()
-        case Object(items=items):
-            return set().union(*map(nodes_in, items.values())) if items else set()
-        case Files(pattern=pattern, date=date, span=span):
-            return set().union(*(nodes_in(v) for v in (pattern, date, span) if v is not None))
-    return set()
+        return self._by_id[node_id]

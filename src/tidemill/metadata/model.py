@@ -143,12 +143,22 @@ class Event:
 
 
 class RunState(StrEnum):
-    """State of a run. RUNNING is the only one that is not final."""
+    """State of a run. QUEUED (nobody drives it yet) and RUNNING are the only ones that are not final."""
 
+    QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is final."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+CANCEL = "CANCEL"
+"""The request to end a run."""
 
 
 class NodeState(StrEnum):
@@ -182,9 +192,32 @@ class Run:
     date: str = ""
     """Logical date, ISO 8601 (`2024-01-05`), empty when the run has none."""
     owner: str = ""
-    """Which process drives the run: `host/boot/pid/start`; see runtime.owner."""
+    """Which process drives the run: `host/boot/pid/start`; see runtime.owner. Empty while it is QUEUED."""
     create_time: int = 0
     end_time: int = 0
+    start_time: int = 0
+    """When it became RUNNING; 0 while it is QUEUED."""
+    priority: int = 0
+    """Of two QUEUED runs the one with the higher priority is started first."""
+    request: str = ""
+    """What its runner is asked to do: CANCEL, or nothing."""
+    base_run: str = ""
+    """Id of the run whose results stand in for the nodes that this one does not run."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How it is to be run, as JSON: whatever a runner needs to start it, or to go on with it. No secrets."""
+
+    def same_work(self, other: Run) -> bool:
+        """Whether both do the same: version, parameters, date, and the part of the pipeline."""
+        mine, theirs = (
+            (r.pipeline, r.version, dict(r.parameters), r.date, r.base_run, r.settings.get(SELECTION))
+            for r in (self, other)
+        )
+        return mine == theirs
+
+
+SELECTION, MOST_ACTIVE = "selection", "max_active_runs"
+"""Keys in the settings of a run: which nodes it runs, if not all; how many runs of its pipeline may be
+RUNNING at once, if there is a limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +237,9 @@ class NodeRecord:
     """One line: why it failed, was skipped or was reused."""
     start_time: int = 0
     end_time: int = 0
+    pool: str = ""
+    slots: int = 0
+    """Slots that it holds in `pool` while it is RUNNING."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +253,11 @@ class ClaimRequest:
     owner: str
     attempt: int | None = None
     iteration: int = 0
+    pool: str = ""
+    """Pool in which the node holds `slots` while it is RUNNING."""
+    slots: int = 1
+    dead: tuple[str, ...] = ()
+    """Owners that are known to be dead: what they held in the pool is given back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +265,8 @@ class Claim:
     """The store's answer to a claim.
 
     `granted`: the caller runs the node now, and must publish with this very claim. Otherwise `state`
-    says how the node already ended, or that somebody else runs it (RUNNING).
+    says how the node already ended, or that somebody else runs it (RUNNING). With `full`, nobody runs it
+    and nothing was changed: the pool of that name has no room now, since `holders` hold its slots.
     """
 
     granted: bool
@@ -237,6 +279,32 @@ class Claim:
     state: NodeState
     owner: str = ""
     message: str = ""
+    full: str = ""
+    holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Slots that nodes of all runs share, such as the GPUs of a machine or the connections of a database."""
+
+    name: str
+    slots: int
+    held: int = 0
+    """Slots held by RUNNING nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What somebody decided about a node that waits for approval. Never changed once made."""
+
+    run_id: str
+    node_id: str
+    granted: bool
+    by: str
+    """Who decided, as they call themselves."""
+    iteration: int = 0
+    comment: str = ""
+    time: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

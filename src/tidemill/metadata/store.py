@@ -20,10 +20,13 @@ from tidemill.metadata.model import (
     Claim,
     ClaimRequest,
     Context,
+    Decision,
     Event,
     EventType,
     Execution,
     NodeRecord,
+    Pool,
+    Properties,
     Publication,
     Run,
     RunState,
@@ -44,17 +47,38 @@ class MetadataStore(Protocol):
     def get_pipeline_version(self, version: str) -> str:
         """The IR kept under `version`; StoreError when unknown."""
 
-    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
-        """Start a run: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact types
-        that its nodes use. StoreError when the id is taken or holds a `/`, when parameters are not
-        JSON, or when a type contradicts a stored one (property of another type, another base type; new
-        properties are added)."""
+    def create_run(
+        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0
+    ) -> Run:
+        """Start a run, or queue one: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact
+        types that its nodes use. Returns it as it is stored.
+
+        With `unless_equal` an unfinished run that does the same work (Run.same_work) is returned instead,
+        unchanged: of any number of callers at once, one creates. With `most_active` a RunnerError says
+        that so many runs of the pipeline are RUNNING already. StoreError when the id is taken or holds a
+        `/`, when parameters or settings are not JSON, or when a type contradicts a stored one (property of
+        another type, another base type; new properties are added)."""
+
+    def take_queued(self, owner: str) -> Run | None:
+        """QUEUED -> RUNNING under `owner`, for the run of the highest priority, of these the oldest, whose
+        pipeline has less RUNNING runs than its setting `max_active_runs` allows. None when there is none."""
 
     def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
         """Make `owner` drive a RUNNING run that `expected_owner` drove. False when it was not so."""
 
-    def end_run(self, run_id: str, state: RunState, *, owner: str) -> bool:
-        """RUNNING -> `state`, only for its present owner. False when it was not so."""
+    def end_run(self, run_id: str, state: RunState, *, owner: str, close_nodes: bool = False) -> bool:
+        """RUNNING -> `state`, only for its present owner. False when it was not so.
+
+        With `close_nodes`, nodes that are RUNNING become CANCELED in the same moment: for a run whose
+        processes are gone."""
+
+    def request_cancel(self, run_id: str) -> Run:
+        """Ask that a run ends; the run as it is then. A QUEUED one is CANCELED at once, a RUNNING one has
+        the request CANCEL until its owner ends it, one that ended stays as it is. RunnerError when there is
+        no such run."""
+
+    def driven_by(self, owner: str) -> dict[str, str]:
+        """The RUNNING runs of an owner, and what each is asked to do: one cheap question for all of them."""
 
     def get_run(self, run_id: str) -> Run | None:
         """One run, or None."""
@@ -72,6 +96,10 @@ class MetadataStore(Protocol):
         records a RUNNING execution and marks an execution it takes over as FAILED. Never granted
         when the node succeeded; RunnerError when the run is unknown or not RUNNING. Attempts count
         from 1 (StoreError).
+
+        With a pool, the node holds slots of it while it is RUNNING, and no pool ever gives more than it
+        has: a claim that finds no room changes nothing and is answered so (Claim.full). What `dead` owners
+        held does not count any more. RunnerError when the pool is unknown or too small for the node.
         """
 
     def publish(self, claim: Claim, publication: Publication) -> int:
@@ -85,10 +113,37 @@ class MetadataStore(Protocol):
         execution, as the custom property `error` or `skip_reason`.
         """
 
+    # --- pools and decisions ---------------------------------------------------------------------
+
+    def put_pool(self, name: str, slots: int) -> None:
+        """Make a pool, or change its size. When it shrinks below what is held, nodes that run go on, and
+        none starts until there is room. 0 slots: nothing starts. StoreError for a size below 0."""
+
+    def remove_pool(self, name: str) -> bool:
+        """Remove a pool; False when there is none. StoreError while slots of it are held."""
+
+    def get_pools(self) -> list[Pool]:
+        """All pools by name, and what is held of each."""
+
+    def put_decision(self, decision: Decision) -> Decision:
+        """Decide about a node of an unfinished run that waits for approval. The first decision stands for
+        good and is returned, whoever asks. RunnerError when the run is unknown or over; StoreError when
+        nobody's name is given."""
+
+    def get_decision(self, run_id: str, node_id: str, iteration: int = 0) -> Decision | None:
+        """What was decided about a node, or None."""
+
+    def get_decisions(self, run_id: str = "") -> list[Decision]:
+        """All decisions, or those of one run, oldest first."""
+
     # --- reading ---------------------------------------------------------------------------------
 
-    def get_nodes(self, run_id: str) -> list[NodeRecord]:
-        """The nodes of a run that were claimed so far, in order of their first claim."""
+    def get_nodes(
+        self, run_id: str, keys: Sequence[tuple[str, int | None]] | None = None
+    ) -> list[NodeRecord]:
+        """The nodes of a run that were claimed so far, in order of their first claim.
+
+        With `keys`, only those: (node, iteration), or (node, None) for all its iterations."""
 
     def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
         """Every attempt of a run, or of one node of it, oldest first."""
@@ -143,6 +198,18 @@ class MetadataStore(Protocol):
         oldest first: a missing span is replaced by an older one. Newest by the execution that put it
         out, from the cache or newly made. `passed` names a node that must have
         succeeded in the same run (any run that put the artifact out will do)."""
+
+    def find_outputs(
+        self, pipeline: str, node_id: str, output: str, *, but: str = "", before: str = "",
+        complete: bool = False, properties: Properties | None = None, spans: Sequence[int] = (),
+        limit: int = 0,
+    ) -> list[Artifact]:  # fmt: skip
+        """LIVE artifacts that `node_id` of `pipeline` put out as `output`, newest first, each once.
+
+        Newest by the execution that put it out, from the cache or newly made; with `before`, only runs of
+        an earlier date count, and a later date is newer. `but` leaves out one run, `complete` those that
+        are not COMPLETE. `properties` must all be equal; `spans` is the first and the last property `span`.
+        `limit` 0 means all."""
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table, for `doctor` and the curious."""

@@ -15,6 +15,7 @@ from typing import Any
 from tidemill.ir import model as ir
 from tidemill.metadata.model import Artifact, ArtifactState
 from tidemill.metadata.store import MetadataStore
+from tidemill.runtime import importing
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved
 from tidemill.storage.manifest import damage
 from tidemill.storage.uri import local_path
@@ -40,9 +41,13 @@ class Decision:
 def decide(
     node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *, reuse: bool = True
 ) -> Decision:
-    """Look for an execution to reuse. Never raises: what cannot be reused is run."""
+    """Look for an execution to reuse; what cannot be reused is run.
+
+    ResolutionError when an importer has nothing to import."""
     parts = key_parts(node, pipeline, resolved)
     key = digest(parts)
+    if node.on_exit:  # it tells somebody of this run, and they shall hear of each
+        return Decision(key=key, parts=parts, reason="an exit node always runs", outputs={})
     if not (reuse and node.options.cache):
         where = "for this node" if reuse else "in this run"
         return Decision(key=key, parts=parts, reason=f"caching is off {where}", outputs={})
@@ -65,6 +70,8 @@ def key_parts(node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved) -> d
         parts[f"parameter {name}"] = _short(_plain(value, pipeline.code))
     for name, artifacts in resolved.inputs.items():
         parts[f"input {name}"] = _short([content(a) for a in artifacts])
+    if node.kind == "importer":
+        parts["content"] = importing.content_of(str(resolved.parameters["uri"])).digest
     parts["outputs"] = _short([[o.name, o.type] for o in node.outputs])
     return parts
 
@@ -113,7 +120,8 @@ def _unusable(
         for artifact in outputs[output.name]:
             if artifact.state is not ArtifactState.LIVE:
                 return f"output {output.name!r} of execution {execution_id} is {artifact.state.name}"
-            if wrong := damage(local_path(artifact.uri)):
+            imported = importing.IMPORTED in artifact.custom_properties
+            if wrong := importing.changed(artifact) if imported else damage(local_path(artifact.uri)):
                 return f"output {output.name!r} of execution {execution_id}: {wrong}"
     return ""
 

@@ -36,6 +36,8 @@ class NodeCall:
     """`process`: the executor runs in a child process. `none`: in this one."""
     reuse: Reuse = "allowed"
     """`never`: run the node even if an equal execution could be reused."""
+    run_state: str = ""
+    """How the run ends, for an exit node: COMPLETE, FAILED or CANCELED."""
 
     def argv(self, python: str = sys.executable) -> list[str]:
         """The command line that launches this call."""

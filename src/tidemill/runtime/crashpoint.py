@@ -15,7 +15,9 @@ POINTS = (
     "child.executed", "child.sealed", "execute.after", "publish.before", "publish.after", "run.end.before",
     "run.end.after",
 )  # fmt: skip
-"""Every point, in the order in which a run gets to them."""
+"""Every point that each run gets to, in the order in which it does."""
+OTHERS = ("base.taken", "queue.taken", "cancel.requested", "cancel.taken")
+"""Points of partial runs, of workers, and of whoever cancels."""
 
 _name, _, _count = os.environ.get("TIDEMILL_CRASHPOINT", "").partition(":")
 _left = int(_count or 1)

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.spawner import Spawner
 
-GRACE = 5.0
+GRACE = 3.0
 """Seconds between asking a process group to end and killing it."""
 
 
@@ -31,18 +32,35 @@ class CancelToken:
     """Cancels every execution that was given it, at once and for good."""
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe()
         self.canceled = False
+        self._lock = threading.RLock()  # a signal may come while its own thread cancels
+        self._pipe: tuple[int, int] | None = None
+        self._closed = False
 
     def cancel(self) -> None:
         """Ask all executions to end."""
-        if not self.canceled:
-            self.canceled = True
-            os.close(self._write)
+        with self._lock:
+            if not self.canceled:
+                self.canceled = True
+                if self._pipe is not None and not self._closed:
+                    os.close(self._pipe[1])
 
     def fileno(self) -> int:
-        """Becomes readable when canceled."""
-        return self._read
+        """Becomes readable when canceled. Made when first asked for: most tokens are never waited on."""
+        with self._lock:
+            if self._pipe is None:
+                self._pipe = os.pipe()
+                if self.canceled:
+                    os.close(self._pipe[1])
+            return self._pipe[0]
+
+    def close(self) -> None:
+        """Give the descriptors back; nothing that was given the token may run any more."""
+        with self._lock:
+            if self._pipe is not None and not self._closed:
+                self._closed = True
+                for descriptor in self._pipe[: 1 if self.canceled else 2]:
+                    os.close(descriptor)
 
 
 def execute_here(order: Order, log: Path) -> Answer | Failure:

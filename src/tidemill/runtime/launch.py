@@ -1,6 +1,6 @@
 """launch(call): what it means to run one node. Read it top to bottom; every runner calls this.
 
-    claim -> resolve -> reuse, or execute -> publish
+    claim -> decide -> resolve -> reuse, or execute -> publish
 
 Whatever happens in between, a granted claim ends in exactly one publication, or, if this process
 dies, in a takeover by a later attempt. The files of an attempt lie under its own execution id, so
@@ -31,13 +31,17 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, crashpoint, owner
+from tidemill.runtime import approval, cache, crashpoint, importing, owner, pools
 from tidemill.runtime.call import NodeCall
+from tidemill.runtime.decide import Skip, check_trigger, exit_facts
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
+from tidemill.runtime.items import loop_items
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
 from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.upstream import ITEMS, Upstream, items_of
+from tidemill.runtime.values import read_value
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
@@ -52,6 +56,7 @@ class Outcome:
 
     state: NodeState
     node_id: str
+    iteration: int = 0
     execution_id: int = 0
     attempt: int = 0
     message: str = ""
@@ -60,6 +65,10 @@ class Outcome:
     seconds: float = 0.0
     """From the claim to the end of the publication."""
     log: str = ""
+    iterations: int | None = None
+    """How many iterations there are, when the node is a loop's."""
+    waiting: str = ""
+    """What the node waits for; set when nothing was done, and the call is to be made again later."""
 
 
 def launch(
@@ -78,8 +87,11 @@ def launch(
         pipeline = codec.loads(store.get_pipeline_version(run.version))
     node = pipeline.node(call.node_id)
     started = time.perf_counter()
+    if node.kind == "approval" and not approval.decided(store, call):
+        return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting="approval")
     crashpoint.reach("claim.before")
-    claim = store.claim(
+    claim = pools.claim(
+        store,
         ClaimRequest(
             run_id=run.id,
             node_id=node.id,
@@ -87,11 +99,16 @@ def launch(
             owner=owner.myself(),
             attempt=call.attempt or None,
             iteration=call.iteration,
-        )
+            pool=node.options.pool,
+            slots=node.options.slots,
+        ),
     )
     crashpoint.reach("claim.after")
+    if claim.full:
+        waits = f"pool {claim.full}"
+        return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting=waits)
     if not claim.granted:
-        return _already(claim)
+        return _already(claim, _count(store, claim.execution_id) if node.loop else None)
     attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner)
     publication, failure = attempt.run()
     crashpoint.reach("publish.before")
@@ -100,16 +117,22 @@ def launch(
     return Outcome(
         state=publication.state,
         node_id=node.id,
+        iteration=claim.iteration,
         execution_id=claim.execution_id,
         attempt=claim.attempt,
         message=publication.message,
         failure=failure,
         seconds=time.perf_counter() - started,
         log=str(publication.properties.get(LOG, "")),
+        iterations=attempt.iterations,
     )
 
 
-def _already(claim: Claim) -> Outcome:
+def _count(store: MetadataStore, execution_id: int) -> int:
+    return len(items_of(store, [execution_id]).get(execution_id, []))
+
+
+def _already(claim: Claim, iterations: int | None) -> Outcome:
     """The outcome of a node that somebody else ended; RunnerError while somebody runs it."""
     if not claim.state.succeeded:
         raise RunnerError(
@@ -117,8 +140,8 @@ def _already(claim: Claim) -> Outcome:
             hint=f"owned by {claim.owner}; only a higher attempt may take it over",
         )
     return Outcome(
-        state=claim.state, node_id=claim.node_id, execution_id=claim.execution_id,
-        attempt=claim.attempt, message=claim.message,
+        state=claim.state, node_id=claim.node_id, iteration=claim.iteration,
+        execution_id=claim.execution_id, attempt=claim.attempt, message=claim.message, iterations=iterations,
     )  # fmt: skip
 
 
@@ -141,24 +164,31 @@ class _Attempt:
         self.properties: dict[str, PropertyValue] = {}
         self.inputs: dict[str, list[int]] = {}
         self.key = ""
+        self.iterations: int | None = None
 
     def run(self) -> tuple[Publication, Failure | None]:
-        """Resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
+        """Decide, resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
         try:
-            workdir = Path(self.call.workdir or ".").absolute()
-            resolved = Resolver(self.store, self.run_record, workdir).resolve(self.node)
+            resolver = self._resolver()
+            resolver.check_condition(self.node)
+            resolved = resolver.resolve(self.node)
             self._note(resolved)
             crashpoint.reach("resolve.after")
-            reuse = self.call.reuse == "allowed"
-            decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
-            self.key = decision.key
-            self.properties[REASON] = decision.reason
-            self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
+            if self.node.kind == "loop":
+                return self._found_items(resolved)
+            if self.node.kind == "approval":
+                return self._approved()
+            decision = self._decide(resolved)
             if decision.execution_id:
                 return self._publication(NodeState.CACHED, decision.outputs, decision.reason), None
+            if self.node.kind == "importer":
+                outputs = importing.outputs(self.node, resolved, self._declared())
+                return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
             crashpoint.reach("execute.before")
             answer = self._execute(resolved)
             crashpoint.reach("execute.after")
+        except Skip as skip:
+            return self._publication(NodeState.SKIPPED, {}, str(skip)), None
         except ResolutionError as error:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
@@ -169,10 +199,40 @@ class _Attempt:
         outputs = {name: [_published(a)] for name, a in answer.outputs.items()}
         return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
 
+    def _resolver(self) -> Resolver:
+        """Knows what became of the nodes before this one. Skip when the trigger rule says so."""
+        upstream = Upstream(self.store, self.pipeline, self.run_record, self.node, self.claim.iteration)
+        check_trigger(self.node, upstream)
+        facts = exit_facts(self.store, self.run_record, self.call.run_state) if self.node.on_exit else {}
+        workdir = Path(self.call.workdir or ".").absolute()
+        return Resolver(self.store, self.run_record, workdir, upstream, facts=facts, chooser=self._choose)
+
+    def _decide(self, resolved: Resolved) -> cache.Decision:
+        reuse = self.call.reuse == "allowed"
+        decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
+        self.key = decision.key
+        self.properties[REASON] = decision.reason
+        self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
+        return decision
+
+    def _found_items(self, resolved: Resolved) -> tuple[Publication, Failure | None]:
+        """The end of a loop's own node: its items are on record, and how many there are."""
+        items = loop_items(self.node, resolved)
+        self.iterations = len(items)
+        self.properties[ITEMS] = json.dumps(items)
+        return self._publication(NodeState.COMPLETE, {}, f"{len(items)} iterations"), None
+
+    def _approved(self) -> tuple[Publication, Failure | None]:
+        verdict = approval.verdict(self.store, self.call)
+        self.properties.update(verdict.properties)
+        if verdict.granted:
+            return self._publication(NodeState.COMPLETE, {}, verdict.message), None
+        return self._failed(Failure(kind=FailureKind.VALIDATION, message=verdict.message))
+
     def _note(self, resolved: Resolved) -> None:
         """Record what the node got: input artifacts as events, parameters as properties."""
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
-        for name, value in resolved.parameters.items():
+        for name, value in resolved.parameters.items() if self.node.kind != "loop" else ():
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
 
@@ -193,6 +253,9 @@ class _Attempt:
             code_root=self.call.code_root,
             workdir=self.call.workdir,
         )
+        return self._perform(order)
+
+    def _perform(self, order: Order) -> Answer | Failure:
         log = self._log()
         if self.call.isolation == "none":
             try:
@@ -202,6 +265,25 @@ class _Attempt:
                 return Failure(kind=FailureKind.CANCELED, message="canceled")
         timeout = self.node.options.timeout
         return execute_in_child(order, log, timeout=timeout, cancel=self.cancel, spawner=self.spawner)
+
+    def _choose(self, function: str, candidates: list[Artifact]) -> list[int]:
+        """Ask a user's function to choose among artifacts; it runs where executors run."""
+        folder = join(self.folder, "chosen")
+        planned = OrderedArtifact(type="JsonValue", python="tidemill.types.standard:JsonValue", uri=folder)
+        order = Order(
+            executor="tidemill.runtime.choosing:choose",
+            inputs={"candidates": OrderedInput(artifacts=tuple(map(self._ordered, candidates)), many=True)},
+            outputs={"result": OrderedOutput(artifact=planned, returned=True)},
+            parameters={"by": {"$function": function}},
+            code_root=self.call.code_root,
+            workdir=self.call.workdir,
+        )
+        answer = self._perform(order)
+        if isinstance(answer, Failure):
+            raise ResolutionError(f"{function} could not choose: {answer.headline}", where=self.node.id)
+        chosen = read_value("JsonValue", local_path(folder))
+        shutil.rmtree(local_path(folder), ignore_errors=True)
+        return list(chosen)
 
     def _log(self) -> Path:
         uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
@@ -229,6 +311,10 @@ class _Attempt:
         return OrderedArtifact(
             type=output.type, python=self._python(output.type), uri=join(self.folder, output.name)
         )
+
+    def _declared(self) -> Mapping[str, str]:
+        (output,) = self.node.outputs
+        return next(t.properties for t in self.pipeline.artifact_types if t.name == output.type)
 
     def _python(self, type_name: str) -> str:
         return next(t.python for t in self.pipeline.artifact_types if t.name == type_name)

@@ -28,6 +28,11 @@ def is_alive(owner: str) -> bool | None:
     return _start(int(pid)) == start != ""
 
 
+def pid_of(owner: str) -> int:
+    """Id of the process, if it lives on this machine; else 0."""
+    return int(owner.split("/")[2]) if is_alive(owner) else 0
+
+
 @cache
 def _boot() -> str:
     try:

@@ -13,18 +13,23 @@ from zoneinfo import ZoneInfo
 
 from tidemill.errors import ResolutionError, RunnerError, did_you_mean
 from tidemill.ir import codec
-from tidemill.ir.model import OptionsIR, ParameterIR, PipelineIR
+from tidemill.ir.model import LoopIR, OptionsIR, ParameterIR, PipelineIR
 from tidemill.types import parameter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node to launch once all of `upstream` have succeeded."""
+    """One node to launch when `upstream` has ended as its trigger rule wants it; see NodeIR."""
 
     node_id: str
     component: str
     upstream: tuple[str, ...]
     options: OptionsIR
+    kind: str = "component"
+    trigger: str = "all_success"
+    loops: tuple[str, ...] = ()
+    loop: LoopIR | None = None
+    on_exit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +51,13 @@ def make_plan(ir: PipelineIR, parameters: Mapping[str, Any], date: str = "") -> 
         parameters=bind_parameters(ir, parameters),
         date=date,
         steps=tuple(
-            Step(node_id=n.id, component=n.component, upstream=n.upstream(), options=n.options)
+            Step(
+                node_id=n.id, component=n.component, upstream=n.upstream(), options=n.options, kind=n.kind,
+                trigger=n.trigger, loops=n.loops, loop=n.loop, on_exit=n.on_exit,
+            )
             for n in ir.nodes
         ),
-    )
+    )  # fmt: skip
 
 
 def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidemill.errors import ResolutionError
 from tidemill.ir import model as ir
-from tidemill.metadata.model import Artifact, NodeState, Run
+from tidemill.metadata.model import Artifact, Run
 from tidemill.metadata.store import MetadataStore
+from tidemill.runtime import conditions
+from tidemill.runtime.decide import Skip
+from tidemill.runtime.upstream import Before
 from tidemill.runtime.values import read_value
 from tidemill.storage.pattern import resolve_files
 from tidemill.storage.uri import local_path
@@ -36,76 +40,80 @@ class FunctionRef:
     ref: str
 
 
+Chooser = Callable[[str, list[Artifact]], list[int]]
+"""Runs a user's function, `module:qualname`, on artifacts; the ids of those that it returns."""
+
+
 class Resolver:
-    """Answers for one run. `outputs` may foretell outputs of nodes that did not run yet (explain)."""
+    """Answers for one node of one run, given what became of the nodes before it."""
 
     def __init__(
-        self,
-        store: MetadataStore,
-        run: Run,
-        workdir: Path,
-        outputs: Mapping[str, Mapping[str, list[Artifact]]] | None = None,
-    ) -> None:
+        self, store: MetadataStore, run: Run, workdir: Path, before: Before, *,
+        facts: Mapping[str, str] | None = None, chooser: Chooser | None = None,
+    ) -> None:  # fmt: skip
         self.store = store
         self.run = run
         self.workdir = workdir
-        self._outputs = outputs
+        self.before = before
+        self.facts = facts or {}
+        """What exit nodes may ask beyond the run's own fields: `state`, `failures`."""
+        self.chooser = chooser
 
     def resolve(self, node: ir.NodeIR) -> Resolved:
-        """Inputs and parameters of `node`; ResolutionError says which one has no value and why."""
-        outputs = self._outputs if self._outputs is not None else self._upstream(node)
-        inputs = {}
-        for inp in node.inputs:
-            found = [a for source in inp.sources for a in self._source(source, outputs)]
-            if not found and not inp.optional:
-                raise ResolutionError(f"input {inp.name!r} has no artifact", where=node.id)
-            if len(found) > 1 and not inp.many:
-                raise ResolutionError(
-                    f"input {inp.name!r} takes one artifact, found {len(found)}", where=node.id
-                )
-            inputs[inp.name] = found
+        """Inputs and parameters of `node`; ResolutionError says which one has no value and why.
+
+        Skip when it needs one of several outputs and none of them exists.
+        """
+        inputs = {inp.name: self._input(node, inp) for inp in node.inputs}
         parameters = {}
         for name, value in node.parameters.items():
             try:
-                parameters[name] = self._value(value, outputs)
+                parameters[name] = self.value(value)
             except ResolutionError as error:
                 where = f"{node.id}, parameter {name!r}"
                 raise ResolutionError(error.message, where=where, hint=error.hint) from error
         return Resolved(inputs=inputs, parameters=parameters)
 
-    def _upstream(self, node: ir.NodeIR) -> dict[str, Mapping[str, list[Artifact]]]:
-        """Outputs of this run's nodes that `node` waits for."""
-        upstream = set(node.upstream())
-        if not upstream:
-            return {}
-        records = {n.node_id: n for n in self.store.get_nodes(self.run.id) if n.node_id in upstream}
-        for node_id in sorted(upstream):
-            state = records[node_id].state if node_id in records else None
-            if state is None or not state.succeeded:
-                raise ResolutionError(
-                    f"node {node_id!r} must succeed first; it is {state or 'not started'}", where=node.id
-                )
-        done = {n.execution_id: n.node_id for n in records.values() if n.state is not NodeState.SKIPPED}
-        return {done[e]: outputs for e, outputs in self.store.get_outputs(list(done)).items()}
+    def check_condition(self, node: ir.NodeIR) -> None:
+        """Go on when the node's condition holds or it has none; else Skip, saying what did not hold."""
+        if node.when is not None and not self.value(node.when):
+            raise Skip(f"condition: {conditions.why_not(node.when, self.value)}")
 
-    def _source(
-        self, source: ir.Source, outputs: Mapping[str, Mapping[str, list[Artifact]]]
-    ) -> list[Artifact]:
+    # --- inputs -------------------------------------------------------------------------------------
+
+    def _input(self, node: ir.NodeIR, inp: ir.InputIR) -> list[Artifact]:
+        found = [a for source in inp.sources for a in self._source(source)]
+        if not found and not inp.optional:
+            if any(isinstance(source, ir.FirstOf) for source in inp.sources):
+                raise Skip(f"input {inp.name!r}: none of its outputs exists")
+            if not any(isinstance(source, ir.Collected) for source in inp.sources):
+                raise ResolutionError(f"input {inp.name!r} has no artifact", where=node.id)
+        if len(found) > 1 and not inp.many:
+            raise ResolutionError(f"input {inp.name!r} takes one artifact, found {len(found)}", where=node.id)
+        return found
+
+    def _source(self, source: ir.Source) -> list[Artifact]:
         match source:
             case ir.OutputRef():
-                return list(outputs.get(source.node, {}).get(source.output, []))
+                return list(self.before.outputs(source.node).get(source.output, []))
+            case ir.Collected():
+                return self.before.collected(source.node, source.output)
+            case ir.LoopArtifact():
+                return self.store.get_artifacts_by_id([int(self.before.item(source.loop))])
+            case ir.FirstOf():
+                return next((found for s in source.sources if (found := self._source(s))), [])
             case ir.LatestBlessed():
-                found = self.store.latest_blessed(
+                blessed = self.store.latest_blessed(
                     self.run.pipeline, source.node, source.output, before=self.run.date
                 )
-                return [found] if found else []
+                return [blessed] if blessed else []
             case ir.Window():
-                return self._window(source, outputs)
+                return self._window(source)
+            case ir.Earlier():
+                return self._earlier(source)
 
-    def _window(
-        self, source: ir.Window, outputs: Mapping[str, Mapping[str, list[Artifact]]]
-    ) -> list[Artifact]:
-        present = list(outputs.get(source.node, {}).get(source.output, []))
+    def _window(self, source: ir.Window) -> list[Artifact]:
+        present = list(self.before.outputs(source.node).get(source.output, []))
         spans = [int(a.properties["span"]) for a in present if "span" in a.properties]
         if not spans:
             raise ResolutionError(
@@ -124,7 +132,35 @@ class Resolver:
         )
         return [*earlier, *present]
 
-    def _value(self, value: ir.Value, outputs: Mapping[str, Mapping[str, list[Artifact]]]) -> Any:
+    def _earlier(self, source: ir.Earlier) -> list[Artifact]:
+        spans = tuple(int(self.value(value)) for value in source.spans)
+        found = self.store.find_outputs(
+            source.pipeline or self.run.pipeline,
+            source.node,
+            source.output,
+            but=self.run.id,
+            before=self.run.date,
+            complete=source.complete,
+            properties={name: self.value(value) for name, value in source.properties.items()},
+            spans=spans,
+            limit=source.limit,
+        )
+        if spans:
+            newest: dict[Any, Artifact] = {}
+            for artifact in found:
+                newest.setdefault(artifact.properties.get("span"), artifact)
+            return [newest[span] for span in sorted(newest)]
+        if not source.choose:
+            return found
+        if self.chooser is None:
+            raise ResolutionError(f"{source.choose} chooses when the node runs")
+        by_id = {artifact.id: artifact for artifact in found}
+        return [by_id[i] for i in self.chooser(source.choose, found)]
+
+    # --- values -------------------------------------------------------------------------------------
+
+    def value(self, value: ir.Value) -> Any:
+        """What a value is now."""
         match value:
             case ir.Literal():
                 return value.value
@@ -137,28 +173,49 @@ class Resolver:
             case ir.Function():
                 return FunctionRef(value.ref)
             case ir.OutputValue():
-                artifact = _one(outputs, value.node, value.output)
-                return read_value(artifact.type, local_path(artifact.uri))
+                return _plain(self._one(value.node, value.output))
             case ir.OutputProperty():
-                return _property(_one(outputs, value.node, value.output), value.property)
+                return _property(self._one(value.node, value.output), value.property)
+            case ir.CollectedValues():
+                return [_plain(a) for a in self.before.collected(value.node, value.output)]
+            case ir.LoopItem():
+                return _part(self.before.item(value.loop), value)
+            case ir.FirstValue():
+                return self._first(value)
             case ir.Concat():
-                return "".join(str(self._value(part, outputs)) for part in value.parts)
+                return "".join(str(self.value(part)) for part in value.parts)
             case ir.Array():
-                return [self._value(item, outputs) for item in value.items]
+                return [self.value(item) for item in value.items]
             case ir.Object():
-                return {key: self._value(item, outputs) for key, item in value.items.items()}
+                return {key: self.value(item) for key, item in value.items.items()}
             case ir.Files():
-                return self._files(value, outputs)
+                return self._files(value)
+            case ir.Compare() | ir.AllOf() | ir.AnyOf() | ir.Not():
+                return conditions.holds(value, self.value)
 
-    def _files(self, value: ir.Files, outputs: Mapping[str, Mapping[str, list[Artifact]]]) -> FileSet:
-        date = None if value.date is None else self._value(value.date, outputs)
-        span = None if value.span is None else self._value(value.span, outputs)
-        pattern = self._value(value.pattern, outputs)
+    def _one(self, node: str, output: str) -> Artifact:
+        found = self.before.outputs(node).get(output, [])
+        if len(found) != 1:
+            raise ResolutionError(f"{node}.outputs.{output} holds {len(found)} artifacts, expected one")
+        return found[0]
+
+    def _first(self, value: ir.FirstValue) -> Any:
+        for member in value.values:
+            if all(self.before.exists(node_id) for node_id in ir.nodes_in(member)):
+                return self.value(member)
+        raise Skip("none of the outputs that it takes one of exists")
+
+    def _files(self, value: ir.Files) -> FileSet:
+        date = None if value.date is None else self.value(value.date)
+        span = None if value.span is None else self.value(value.span)
+        pattern = self.value(value.pattern)
         return resolve_files(pattern, date=date, span=span, window=value.window, base=self.workdir)
 
     def _run_field(self, name: str) -> str:
         if name == "date" and not self.run.date:
             raise ResolutionError("the run has no date", hint="pass --date YYYY-MM-DD when you start it")
+        if name in ("state", "failures"):
+            return self.facts.get(name, "")
         return str(getattr(self.run, name))
 
 
@@ -169,11 +226,21 @@ def _environment(value: ir.Environment) -> str:
     return found
 
 
-def _one(outputs: Mapping[str, Mapping[str, list[Artifact]]], node: str, output: str) -> Artifact:
-    found = outputs.get(node, {}).get(output, [])
-    if len(found) != 1:
-        raise ResolutionError(f"{node}.outputs.{output} holds {len(found)} artifacts, expected one")
-    return found[0]
+def _plain(artifact: Artifact) -> Any:
+    return read_value(artifact.type, local_path(artifact.uri))
+
+
+def _part(item: Any, value: ir.LoopItem) -> Any:
+    """The part of a loop's item that a path of keys and indexes leads to."""
+    for step in value.path:
+        try:
+            item = item[step]
+        except (KeyError, IndexError, TypeError):
+            raise ResolutionError(
+                f"an item of {value.loop} has no {step!r}: {json.dumps(item)[:200]}",
+                hint="the items of the loop differ; give each of them that part",
+            ) from None
+    return item
 
 
 def _property(artifact: Artifact, name: str) -> Any:

@@ -70,6 +70,25 @@ def seal(folder: Path) -> Manifest:
     return manifest
 
 
+def survey(place: Path) -> Manifest:
+    """What a manifest of a file or folder that somebody else keeps would list. Nothing is written."""
+    try:
+        if place.is_file():
+            return Manifest(
+                files=(FileEntry(path=place.name, size=place.stat().st_size, sha256=_hash(place)),)
+            )
+        return Manifest(
+            files=tuple(
+                FileEntry(
+                    path=path.relative_to(place).as_posix(), size=path.stat().st_size, sha256=_hash(path)
+                )
+                for path in _files(place)
+            )
+        )
+    except OSError as error:
+        raise StorageError(f"cannot read {place}: {error.strerror or error}") from error
+
+
 def read(folder: Path) -> Manifest | None:
     """The manifest of an artifact's folder; None when there is none or it cannot be read."""
     try:

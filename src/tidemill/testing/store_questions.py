@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tidemill.metadata.model import Artifact, ArtifactState, EventType, NodeState
+from tidemill.metadata.model import Artifact, ArtifactState, EventType, NodeState, RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.testing.store_stories import (
     TYPES,
@@ -35,6 +37,8 @@ class StoreQuestions:
         assert store.last_cache_key("p", "a") is None
         assert store.latest_blessed("p", "a", "model") is None
         assert store.get_window("p", "a", "x", spans=3, until=9) == []
+        assert store.get_nodes("r", [("a", None), ("b", 3)]) == store.get_nodes("r", []) == []
+        assert store.find_outputs("p", "a", "x") == []
 
     def test_executions_and_artifacts_by_id(self, store: MetadataStore) -> None:
         """In id order, each once; unknown ids are left out."""
@@ -233,3 +237,45 @@ class StoreQuestions:
         assert (counts["tidemill_run"], counts["tidemill_node"], counts["Execution"]) == (1, 1, 1)
         assert (counts["Artifact"], counts["Event"], counts["EventPath"]) == (1, 1, 2)
         assert (counts["Association"], counts["Attribution"], counts["ParentContext"]) == (3, 3, 1)
+
+    def test_nodes_by_key(self, store: MetadataStore) -> None:
+        """One iteration, or all of them; in order of their first claim, each once."""
+        start_run(store, "r1")
+        for node, iteration in (("a", 0), ("b", 2), ("b", 0), ("c", 1), ("b", 1)):
+            end_node(store, "r1", node, iteration=iteration)
+
+        def keys(*wanted: tuple[str, int | None]) -> list[tuple[str, int]]:
+            return [(n.node_id, n.iteration) for n in store.get_nodes("r1", wanted)]
+
+        assert keys(("b", None)) == [("b", 2), ("b", 0), ("b", 1)]
+        assert keys(("b", 1), ("a", 0), ("c", 0), ("x", None)) == [("a", 0), ("b", 1)]
+        assert keys(("b", 1), ("b", None)) == [("b", 2), ("b", 0), ("b", 1)]
+        assert keys() == []
+
+    def test_outputs_of_earlier_runs(self, store: MetadataStore) -> None:
+        """Newest first, each once, by every condition; from the cache counts as new."""
+        found: dict[str, Artifact] = {}
+        for run, date, span in (("r1", "2024-01-02", 2), ("r2", "2024-01-01", 1), ("r3", "", 3)):
+            start_run(store, run, date=date)
+            found[run] = end_node(store, run, "gen", outputs={"x": [examples(span)]}).only("x")
+            end_node(store, run, "other", outputs={"x": [examples(9)], "y": [model()]})
+        store.end_run("r2", RunState.COMPLETE, owner="driver")
+        start_run(store, "q1", pipeline="q")
+        end_node(store, "q1", "gen", outputs={"x": [examples(1)]})
+
+        def runs(**wanted: Any) -> list[str]:
+            by_id = {artifact.id: run for run, artifact in found.items()}
+            return [by_id[a.id] for a in store.find_outputs("taxi", "gen", "x", **wanted)]
+
+        assert runs() == ["r3", "r2", "r1"]
+        assert runs(limit=2) == ["r3", "r2"]
+        assert runs(but="r3") == ["r2", "r1"]
+        assert runs(before="2024-01-02") == ["r2"]
+        assert runs(before="2024-02-01") == ["r1", "r2"]
+        assert runs(complete=True) == ["r2"]
+        assert runs(properties={"span": 3}) == ["r3"]
+        assert runs(properties={"span": 3, "version": 2}) == runs(properties={"span": "3"}) == []
+        assert runs(spans=(2, 9)) == ["r3", "r1"]
+        start_run(store, "r4")
+        end_node(store, "r4", "gen", state=NodeState.CACHED, outputs={"x": [found["r1"]]})
+        assert runs() == ["r1", "r3", "r2"]

@@ -43,6 +43,8 @@ if action == "claim":
     from tidemill.metadata.model import ClaimRequest
     answer = [store.claim(ClaimRequest(component="Trainer", node_id=node, **words["request"])).granted
               for node in words["nodes"]]
+elif callable(action):
+    answer = action(store, words)
 else:
     answer = sum(store.statistics().values())
 print(json.dumps(answer), flush=True)
@@ -65,10 +67,14 @@ def at_once(actions: Sequence[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(act, actions))
 
 
-def in_processes(make_store: MakeStore, action: str, words: list[dict[str, Any]]) -> list[Any]:
+def in_processes(
+    make_store: MakeStore, action: str | Callable[[MetadataStore, dict[str, Any]], Any],
+    words: list[dict[str, Any]],
+) -> list[Any]:  # fmt: skip
     """Run `action` in one process per entry of `words`, all released together; what each printed.
 
-    `make_store` must be picklable, such as functools.partial(open_store, url).
+    An action is `claim`, `open`, or a function of a module: its answer must be JSON. `make_store` must be
+    picklable, such as functools.partial(open_store, url).
     """
     children = []
     for each in words:

@@ -30,8 +30,10 @@ from tidemill.metadata.model import (
 )
 from tidemill.metadata.store import MetadataStore
 from tidemill.testing.store_machine import ClaimMachine
+from tidemill.testing.store_pools import StorePools
 from tidemill.testing.store_publications import StorePublications
 from tidemill.testing.store_questions import StoreQuestions
+from tidemill.testing.store_queue import StoreQueue
 from tidemill.testing.store_races import MakeStore, StoreRaces
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, snapshot, start_run
 
@@ -113,7 +115,7 @@ class _Runs:
         assert found is not None
         assert found.owner == "b"
 
-    @pytest.mark.parametrize("state", [s for s in RunState if s is not RunState.RUNNING])
+    @pytest.mark.parametrize("state", [s for s in RunState if s.ended])
     def test_a_run_ends_once_by_its_owner(self, store: MetadataStore, state: RunState) -> None:
         """Its end is final: no other end, no new owner."""
         start_run(store, "r1")
@@ -269,5 +271,7 @@ class _Claims:
         )
 
 
-class StoreSuite(_Fixtures, _Runs, _Claims, StorePublications, StoreQuestions, StoreRaces):
+class StoreSuite(
+    _Fixtures, _Runs, _Claims, StorePublications, StoreQuestions, StoreRaces, StoreQueue, StorePools
+):
     """Every promise of the MetadataStore protocol. Subclass it and define `make_store`."""

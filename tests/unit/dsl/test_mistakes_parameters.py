@@ -160,8 +160,8 @@ COMPUTED = {
     "for day in run.date: pass": ("run.date", "loop over it"),
     "first, *rest = rows": ("read.outputs.examples", "loop over it"),
     "x = f'{number:03d}'": ("runtime parameter 'number'", "format it as :03d"),
-    "x = number == 1": ("runtime parameter 'number'", "compare it"),
-    "x = 3 < number": ("runtime parameter 'number'", "compare it"),
+    "if number == 1: pass": ("runtime parameter 'number' == 1", "test it with if, and, or, not"),
+    "x = 3 < number < 5": ("runtime parameter 'number' > 3", "test it with if, and, or, not"),
     "x = number * 2": ("runtime parameter 'number'", "compute with it"),
     "x = 2 - number": ("runtime parameter 'number'", "compute with it"),
     "x = 'on ' + run.date": ("run.date", "compute with it"),
@@ -179,4 +179,6 @@ def test_computing_with_a_placeholder(
 ) -> None:
     found = mistakes_inside(f"rows = read().outputs.examples\n{line}\n")
     message = f"{name} is known only at run time; a pipeline definition cannot {what}"
-    assert found == [(message, line, "pass it to a component and do the work there")]
+    tested = "write `with When(...):`; join conditions with &, | and not_()"
+    hint = tested if what.startswith("test it") else "pass it to a component and do the work there"
+    assert found == [(message, line, hint)]

@@ -6,11 +6,11 @@ row, so that neither is ever seen without the other. What the attempt did is wri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidemill.errors import FencedError, RunnerError, StoreError
 from tidemill.metadata.model import Claim, ClaimRequest, ExecutionState, NodeState, RunState, TypeKind
-from tidemill.metadata.sql import names
+from tidemill.metadata.sql import names, pools
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.properties import custom_rows, insert_properties
 
@@ -23,7 +23,7 @@ _STANDING = """
 """
 _NODE_COLUMNS = (
     "run_id, node_id, iteration, state, attempt, fence, execution_id, first_execution_id, owner, "
-    "cache_key, message, start_time, end_time"
+    "cache_key, message, start_time, end_time, pool, slots"
 )
 _CLAIMABLE = (NodeState.RUNNING, NodeState.FAILED, NodeState.CANCELED)
 
@@ -72,6 +72,8 @@ def claim(tx: Transaction, request: ClaimRequest) -> Claim:
             f"run {request.run_id} is {now.run_state}: node {request.node_id!r} cannot start any more",
             hint="start a new run, or resume this one first",
         )
+    if request.pool and (holders := pools.holders(tx, request)) is not None:
+        return replace(_answer(request, now), full=request.pool, holders=holders)
     if now.attempt and now.state is NodeState.RUNNING:
         _mark_lost(tx, now.execution_id, attempt)
     execution_id = _add_execution(tx, request, attempt)
@@ -142,16 +144,18 @@ def _take_node(
 ) -> None:
     """The compare-and-set: only from the very state and fence that were read."""
     key = (request.run_id, request.node_id, request.iteration)
+    slots = request.slots if request.pool else 0
     if not now.attempt:
         state = (NodeState.RUNNING.value, attempt, 1, execution_id, execution_id)
-        tx.insert_rows("tidemill_node", _NODE_COLUMNS, [(*key, *state, request.owner, "", "", tx.now, 0)])
+        row = (*key, *state, request.owner, "", "", tx.now, 0, request.pool, slots)
+        tx.insert_rows("tidemill_node", _NODE_COLUMNS, [row])
         return
     taken = tx.execute(
         "UPDATE tidemill_node SET state = ?, attempt = ?, fence = fence + 1, execution_id = ?, owner = ?, "
-        "cache_key = '', message = '', start_time = ?, end_time = 0 "
+        "cache_key = '', message = '', start_time = ?, end_time = 0, pool = ?, slots = ? "
         "WHERE run_id = ? AND node_id = ? AND iteration = ? AND state = ? AND fence = ?",
-        (NodeState.RUNNING.value, attempt, execution_id, request.owner, tx.now, *key,
-         now.state.value, now.fence),
+        (NodeState.RUNNING.value, attempt, execution_id, request.owner, tx.now, request.pool, slots,
+         *key, now.state.value, now.fence),
     )  # fmt: skip
     if taken != 1:
         raise FencedError(

@@ -122,6 +122,34 @@ _INVARIANTS = (
         "SELECT n.run_id, n.node_id FROM tidemill_node n LEFT JOIN tidemill_run r ON r.id = n.run_id "
         "WHERE r.id IS NULL",
     ),
+    _Invariant(
+        "a-queued-run-did-nothing",
+        "run {0} is QUEUED, but somebody drives it or it has the node {1}",
+        "SELECT r.id, n.node_id FROM tidemill_run r LEFT JOIN tidemill_node n ON n.run_id = r.id "
+        f"WHERE r.state = '{RunState.QUEUED}' AND (r.owner <> '' OR r.start_time <> 0 "
+        "OR n.node_id IS NOT NULL)",
+    ),
+    _Invariant(
+        "a-base-run-exists",
+        "run {0} has the base run {1}, which does not exist",
+        "SELECT r.id, r.base_run FROM tidemill_run r LEFT JOIN tidemill_run b ON b.id = r.base_run "
+        "WHERE r.base_run <> '' AND b.id IS NULL",
+    ),
+    # What was held when a pool shrank may be more than it has; what it gave since then may not.
+    _Invariant(
+        "a-pool-gives-no-more-than-it-has",
+        "pool {0} has {1} slots, but gave {2}",
+        "SELECT p.name, p.slots, SUM(n.slots) FROM tidemill_pool p JOIN tidemill_node n "
+        f"ON n.pool = p.name AND n.state = '{NodeState.RUNNING}' AND n.start_time > p.change_time "
+        "GROUP BY p.name, p.slots HAVING SUM(n.slots) > p.slots",
+    ),
+    _Invariant(
+        "slots-have-a-pool",
+        "node {1} of run {0} holds slots of the pool {2}, which does not exist",
+        "SELECT n.run_id, n.node_id, n.pool FROM tidemill_node n LEFT JOIN tidemill_pool p "
+        f"ON p.name = n.pool WHERE n.pool <> '' AND n.slots > 0 AND n.state = '{NodeState.RUNNING}' "
+        "AND p.name IS NULL",
+    ),
     _dangling("Event", "artifact_id", "Artifact"),
     _dangling("Event", "execution_id", "Execution"),
     _dangling("Association", "execution_id", "Execution"),
@@ -133,7 +161,8 @@ _INVARIANTS = (
     _dangling("ContextProperty", "context_id", "Context"),
     _dangling("EventPath", "event_id", "Event"),
 )
-NAMES = tuple(dict.fromkeys([*(i.name for i in _INVARIANTS), "execution-name", "ir-matches-version"]))
+_CHECKED_HERE = ("execution-name", "ir-matches-version", "approvals-and-decisions-agree")
+NAMES = tuple(dict.fromkeys([*(i.name for i in _INVARIANTS), *_CHECKED_HERE]))
 """Every invariant by name."""
 
 
@@ -144,6 +173,7 @@ def findings(tx: Transaction) -> Iterator[Finding]:
             yield Finding(invariant=invariant.name, what=invariant.says.format(*row))
     yield from _wrong_names(tx)
     yield from _wrong_versions(tx)
+    yield from _wrong_decisions(tx)
 
 
 def _wrong_names(tx: Transaction) -> Iterator[Finding]:
@@ -169,3 +199,36 @@ def _wrong_versions(tx: Transaction) -> Iterator[Finding]:
         if found != version:
             what = f"the IR kept as version {version[:12]} has the hash {found[:12]}"
             yield Finding(invariant="ir-matches-version", what=what)
+
+
+def _wrong_decisions(tx: Transaction) -> Iterator[Finding]:
+    """A decision is about an approval node, and such a node only passes when it was granted."""
+    rows = tx.rows(
+        "SELECT d.run_id, d.node_id, d.iteration, d.granted, r.version, n.state FROM tidemill_decision d "
+        "LEFT JOIN tidemill_run r ON r.id = d.run_id LEFT JOIN tidemill_node n "
+        "ON n.run_id = d.run_id AND n.node_id = d.node_id AND n.iteration = d.iteration"
+    )
+    kinds: dict[str, dict[str, str]] = {}
+    for run_id, node_id, iteration, granted, version, state in rows:
+        if version is not None and version not in kinds:
+            kinds[version] = _kinds(tx, version)
+        what = ""
+        if kinds.get(version, {}).get(node_id) != "approval":
+            what = "which waits for no approval"
+        elif state == NodeState.COMPLETE.value and not granted:
+            what = "which was rejected and is COMPLETE"
+        elif state == NodeState.FAILED.value and granted:
+            what = "which was approved and is FAILED"
+        if what:
+            said = f"there is a decision about node {node_id} ({iteration}) of run {run_id}, {what}"
+            yield Finding(invariant="approvals-and-decisions-agree", what=said)
+
+
+def _kinds(tx: Transaction, version: str) -> dict[str, str]:
+    """Node -> its kind, as the IR of a version says."""
+    row = tx.row("SELECT ir FROM tidemill_pipeline_version WHERE version = ?", (version,))
+    try:
+        nodes = json.loads(row[0])["nodes"] if row else []
+        return {node["id"]: node.get("kind", "component") for node in nodes}
+    except (ValueError, KeyError, TypeError):
+        return {}  # another invariant's affair

@@ -110,6 +110,8 @@ class MariadbDialect(Dialect):
         "text": "TEXT",
         "value": "MEDIUMTEXT",
         "own!": "VARCHAR(255) NOT NULL",
+        "own": "VARCHAR(255) NOT NULL DEFAULT ''",
+        "count": "INT NOT NULL DEFAULT 0",
         "text!": "LONGTEXT NOT NULL",
         "bool": "BOOLEAN",
         "double": "DOUBLE",

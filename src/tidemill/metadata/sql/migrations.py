@@ -44,6 +44,22 @@ STEPS: tuple[Step, ...] = (
         tables=(LOG,),
         indexes=("tidemill_association_execution", "tidemill_attribution_artifact"),
     ),
+    Step(
+        3,
+        "queue runs, cancel them, share slots, run a part, wait for approval",
+        tables=("tidemill_pool", "tidemill_decision"),
+        columns=(
+            "tidemill_run.start_time",
+            "tidemill_run.priority",
+            "tidemill_run.request",
+            "tidemill_run.base_run",
+            "tidemill_run.settings",
+            "tidemill_node.pool",
+            "tidemill_node.slots",
+        ),
+        indexes=("tidemill_run_state", "tidemill_node_pool"),
+        oldest_client=3,  # earlier ones do not know QUEUED, and would start nodes beyond a pool's slots
+    ),
 )
 """Version 1 had everything that no step names. A step that was released is never changed."""
 

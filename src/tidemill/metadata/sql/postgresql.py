@@ -89,6 +89,8 @@ class PostgresqlDialect(Dialect):
         "text": "TEXT",
         "value": "TEXT",
         "own!": 'VARCHAR(255) COLLATE "C" NOT NULL',
+        "own": "VARCHAR(255) COLLATE \"C\" NOT NULL DEFAULT ''",
+        "count": "INT NOT NULL DEFAULT 0",
         "text!": "TEXT NOT NULL",
         "bool": "BOOLEAN",
         "double": "DOUBLE PRECISION",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 
 from tidemill.metadata.model import (
     Artifact,
@@ -31,7 +32,7 @@ FEW = 2000
 
 _NODE_COLUMNS = (
     "run_id, node_id, iteration, state, attempt, fence, execution_id, owner, cache_key, message, "
-    "start_time, end_time"
+    "start_time, end_time, pool, slots"
 )
 _ARTIFACT = (
     "SELECT a.id, t.name, a.uri, a.name, a.state, a.create_time_since_epoch, a.last_update_time_since_epoch "
@@ -43,18 +44,29 @@ _EXECUTION = (
 )
 
 
-def nodes(tx: Transaction, run_id: str) -> list[NodeRecord]:
+def nodes(tx: Transaction, run_id: str, keys: Sequence[tuple[str, int | None]] | None) -> list[NodeRecord]:
     """See MetadataStore.get_nodes."""
-    rows = tx.rows(
-        f"SELECT {_NODE_COLUMNS} FROM tidemill_node WHERE run_id = ? ORDER BY first_execution_id", (run_id,)
-    )
+    select = f"SELECT {_NODE_COLUMNS}, first_execution_id FROM tidemill_node WHERE run_id = ?"
+    if keys is None:
+        rows = tx.rows(select, (run_id,))
+    else:
+        by_iteration: dict[int | None, list[str]] = defaultdict(list)
+        for node_id, number in keys:
+            by_iteration[number].append(node_id)
+        rows = []
+        for number, node_ids in by_iteration.items():
+            one = "" if number is None else " AND iteration = ?"
+            values = [run_id] if number is None else [run_id, number]
+            rows += tx.rows_in(f"{select}{one} AND node_id IN ({{ids}})", node_ids, values)
+    rows = sorted({row[:3]: row for row in rows}.values(), key=itemgetter(-1))
     return [
         NodeRecord(
             run_id=run, node_id=node, iteration=iteration, state=NodeState(state), attempt=attempt,
             fence=fence, execution_id=execution, owner=owner, cache_key=cache_key, message=message,
-            start_time=start, end_time=end,
+            start_time=start, end_time=end, pool=pool or "", slots=slots or 0,
         )
-        for (run, node, iteration, state, attempt, fence, execution, owner, cache_key, message, start, end)
+        for (run, node, iteration, state, attempt, fence, execution, owner, cache_key, message, start, end,
+             pool, slots, _)
         in rows
     ]  # fmt: skip
 

@@ -7,11 +7,23 @@ enough. Every function works inside the caller's transaction.
 
 from __future__ import annotations
 
-from tidemill.metadata.model import Artifact, ArtifactState, EventType, NodeState, TypeKind
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidemill.metadata.model import (
+    Artifact,
+    ArtifactState,
+    EventType,
+    NodeState,
+    PropertyValue,
+    RunState,
+    TypeKind,
+)
 from tidemill.metadata.sql import names
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.reading import artifacts_by_id
 
+_COLUMN_OF = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}
 _SUCCEEDED = tuple(state.value for state in NodeState if state.succeeded)
 
 # CROSS JOIN keeps the order of the tables as written, so that each query starts from the newest rows of
@@ -82,6 +94,58 @@ def latest_blessed(tx: Transaction, pipeline: str, node_id: str, output: str, be
         )
         row = tx.row(sql, (output, context))
     return artifacts_by_id(tx, [row[0]])[0] if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What find_outputs looks for; see MetadataStore."""
+
+    but: str = ""
+    before: str = ""
+    complete: bool = False
+    properties: Mapping[str, PropertyValue] = field(default_factory=dict)
+    spans: tuple[int, ...] = ()
+    limit: int = 0
+
+
+def find_outputs(tx: Transaction, pipeline: str, node_id: str, output: str, wanted: Wanted) -> list[Artifact]:
+    """See MetadataStore."""
+    conditions, values = "", list[object]()
+    for condition, value in (
+        ("r.id <> ?", wanted.but),
+        ("r.date <> '' AND r.date < ?", wanted.before),
+        ("r.state = ?", RunState.COMPLETE.value if wanted.complete else ""),
+    ):
+        if value:
+            conditions += f" AND {condition}"
+            values.append(value)
+    for name, equal in wanted.properties.items():
+        column = _COLUMN_OF[type(equal)]
+        text = tx.dialect.exact("?") if column == "string_value" else "?"
+        conditions += (
+            " AND EXISTS (SELECT 1 FROM ArtifactProperty q WHERE q.artifact_id = a.id AND q.name = ?"
+            f" AND q.{column} = {text})"
+        )
+        values += [name, equal]
+    if wanted.spans:
+        conditions += (
+            " AND EXISTS (SELECT 1 FROM ArtifactProperty q WHERE q.artifact_id = a.id AND q.name = 'span'"
+            " AND q.is_custom_property = FALSE AND q.int_value BETWEEN ? AND ?)"
+        )
+        values += wanted.spans
+    newest = "r.date DESC, n.execution_id DESC" if wanted.before else "r.context_id DESC, n.execution_id DESC"
+    rows = tx.each(
+        f"SELECT a.id FROM tidemill_run r CROSS JOIN tidemill_node n {_OUTPUT} AND r.pipeline = ? "
+        f"AND n.run_id = r.id AND n.node_id = ?{conditions} ORDER BY {newest}",
+        (output, pipeline, node_id, *values),
+    )
+    chosen: dict[int, None] = {}
+    for (artifact_id,) in rows:
+        chosen[artifact_id] = None
+        if len(chosen) == wanted.limit:
+            break
+    by_id = {artifact.id: artifact for artifact in artifacts_by_id(tx, chosen)}
+    return [by_id[artifact_id] for artifact_id in chosen]
 
 
 def get_window(

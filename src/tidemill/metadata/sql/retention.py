@@ -70,6 +70,7 @@ def mark_deleted(tx: Transaction, artifact_ids: Iterable[int]) -> None:
 def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
     """The runs that fit the policy, newest first."""
     complete: Counter[str] = Counter()
+    bases = {run.base_run for run in newest_first if not run.state.ended}
     gone = []
     for run in newest_first:
         if run.state is RunState.COMPLETE:
@@ -77,7 +78,8 @@ def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
             if complete[run.pipeline] <= policy.keep_last:
                 continue
         fits = (
-            run.state is not RunState.RUNNING
+            run.state.ended
+            and run.id not in bases  # its results are yet to be taken
             and policy.pipeline in ("", run.pipeline)
             and policy.state in (None, run.state)
             and (not policy.ended_before or run.end_time < policy.ended_before)

@@ -58,7 +58,8 @@ class Table:
 
     def names(self) -> tuple[str, ...]:
         """The columns for names, which databases limit in length."""
-        return tuple(n for n, kind in self.kinds().items() if kind in ("name", "name!", "own!", "unique"))
+        short = ("name", "name!", "own!", "own", "unique")
+        return tuple(name for name, kind in self.kinds().items() if kind in short)
 
     def ddl(self, dialect: Dialect, indexes: tuple[Index, ...]) -> list[str]:
         """The statements that make it and those of `indexes` that are its own."""
@@ -135,15 +136,19 @@ OWN_TABLES = (
     Table("tidemill_pipeline_version", "version own!, pipeline own!, ir text!, create_time time",
           key="version"),
     Table("tidemill_run", "id own!, pipeline own!, version own!, state own!, root text!, "
-          "parameters text!, date own!, owner own!, context_id ref, create_time time, end_time time",
-          key="id"),
+          "parameters text!, date own!, owner own!, context_id ref, create_time time, end_time time, "
+          "start_time time, priority count, request own, base_run own, settings value", key="id"),
     Table("tidemill_node", "run_id own!, node_id own!, iteration ref, state own!, attempt ref, fence ref, "
           "execution_id ref, first_execution_id ref, owner own!, cache_key own!, message text!, "
-          "start_time time, end_time time", key="run_id, node_id, iteration"),
+          "start_time time, end_time time, pool own, slots count", key="run_id, node_id, iteration"),
+    Table("tidemill_pool", "name own!, slots ref, change_time time", key="name"),
+    Table("tidemill_decision", "run_id own!, node_id own!, iteration ref, granted flag!, decided_by own!, "
+          "comment text!, create_time time", key="run_id, node_id, iteration"),
     Table("tidemill_migration", "id id, subject own!, version ref, create_time time"),
 )  # fmt: skip
 """`context_id` is the run's MLMD context; `execution_id` the newest attempt's MLMD execution.
 
+A RUNNING node holds `slots` in `pool`; `change_time` is when the pool got its present size.
 `tidemill_env` says which clients may use the record: those that know at least this version of our schema.
 `tidemill_migration` says which versions of which schema (`mlmd`, `tidemill`) it was brought to, and when.
 """
@@ -154,6 +159,8 @@ OWN_INDEXES = (
     Index("tidemill_run_context", "tidemill_run", "context_id"),
     Index("tidemill_node_cache_key", "tidemill_node", "cache_key, execution_id"),
     Index("tidemill_node_execution", "tidemill_node", "execution_id"),
+    Index("tidemill_run_state", "tidemill_run", "state, priority, context_id"),
+    Index("tidemill_node_pool", "tidemill_node", "pool, state"),
     # On MLMD's tables, which lack them: from a node to its contexts. MLMD works beside them as before.
     Index("tidemill_association_execution", "Association", "execution_id"),
     Index("tidemill_attribution_artifact", "Attribution", "artifact_id"),

@@ -45,6 +45,8 @@ COLUMN_TYPES = {
     "text": "TEXT",
     "value": "TEXT",
     "own!": "VARCHAR(255) NOT NULL",
+    "own": "VARCHAR(255) NOT NULL DEFAULT ''",
+    "count": "INT NOT NULL DEFAULT 0",
     "text!": "TEXT NOT NULL",
     "flag!": "TINYINT(1) NOT NULL",
     "bool": "BOOLEAN",

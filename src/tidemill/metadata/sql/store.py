@@ -15,16 +15,30 @@ from tidemill.metadata.model import (
     Claim,
     ClaimRequest,
     Context,
+    Decision,
     Event,
     EventType,
     Execution,
     NodeRecord,
+    Pool,
+    Properties,
     Publication,
     Run,
     RunState,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy
-from tidemill.metadata.sql import invariants, reading, resolving, retention, runs, schema, sqlite
+from tidemill.metadata.sql import (
+    decisions,
+    invariants,
+    pools,
+    queue,
+    reading,
+    resolving,
+    retention,
+    runs,
+    schema,
+    sqlite,
+)
 from tidemill.metadata.sql.address import masked
 from tidemill.metadata.sql.claim import claim, landed
 from tidemill.metadata.sql.database import Database
@@ -105,12 +119,22 @@ class SqlStore:
         """The IR kept under `version`."""
         return self._database.read(runs.get_pipeline_version, version)
 
-    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
-        """Start a run and register the artifact types its nodes use."""
+    def create_run(
+        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0
+    ) -> Run:
+        """Start or queue a run and register the artifact types its nodes use, or find its equal."""
         declared = list(types)
-        self._database.write(
-            lambda tx: runs.create_run(tx, run, declared),
-            lambda tx, context: runs.stands(tx, run.id, context=context),
+        made, _ = self._database.write(
+            lambda tx: runs.create_run(tx, run, declared, unless_equal=unless_equal, most_active=most_active),
+            lambda tx, answer: not answer[1] or runs.stands(tx, run.id, context=answer[1]),
+        )
+        return made
+
+    def take_queued(self, owner: str) -> Run | None:
+        """Start the next run of the queue."""
+        return self._database.write(
+            lambda tx: queue.take_queued(tx, owner),
+            lambda tx, run: run is None or runs.stands(tx, run.id, owner=owner, state=RunState.RUNNING),
         )
 
     def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
@@ -120,12 +144,20 @@ class SqlStore:
             lambda tx, taken: taken and runs.stands(tx, run_id, owner=owner, state=RunState.RUNNING),
         )
 
-    def end_run(self, run_id: str, state: RunState, *, owner: str) -> bool:
+    def end_run(self, run_id: str, state: RunState, *, owner: str, close_nodes: bool = False) -> bool:
         """End a RUNNING run, if `owner` owns it."""
         return self._database.write(
-            lambda tx: runs.end_run(tx, run_id, state, owner=owner),
+            lambda tx: runs.end_run(tx, run_id, state, owner=owner, close_nodes=close_nodes),
             lambda tx, ended: ended and runs.stands(tx, run_id, owner=owner, state=state),
         )
+
+    def request_cancel(self, run_id: str) -> Run:
+        """Ask that a run ends."""
+        return self._database.write(lambda tx: queue.request_cancel(tx, run_id))
+
+    def driven_by(self, owner: str) -> dict[str, str]:
+        """The RUNNING runs of an owner, and what each is asked to do."""
+        return self._database.read(queue.driven_by, owner)
 
     def get_run(self, run_id: str) -> Run | None:
         """One run, or None."""
@@ -145,11 +177,39 @@ class SqlStore:
         """End a claimed attempt."""
         return self._database.write(lambda tx: publish(tx, claim, publication))
 
+    # --- pools and decisions ---------------------------------------------------------------------
+
+    def put_pool(self, name: str, slots: int) -> None:
+        """Make a pool, or change its size."""
+        self._database.write(lambda tx: pools.put_pool(tx, name, slots))
+
+    def remove_pool(self, name: str) -> bool:
+        """Remove a pool."""
+        return self._database.write(lambda tx: pools.remove_pool(tx, name), lambda _, removed: removed)
+
+    def get_pools(self) -> list[Pool]:
+        """All pools, and what is held of each."""
+        return self._database.read(pools.get_pools)
+
+    def put_decision(self, decision: Decision) -> Decision:
+        """Decide about a node that waits for approval; the first decision."""
+        return self._database.write(lambda tx: decisions.put_decision(tx, decision))
+
+    def get_decision(self, run_id: str, node_id: str, iteration: int = 0) -> Decision | None:
+        """What was decided about a node."""
+        return self._database.read(decisions.get_decision, run_id, node_id, iteration)
+
+    def get_decisions(self, run_id: str = "") -> list[Decision]:
+        """All decisions, or those of one run."""
+        return self._database.read(decisions.get_decisions, run_id)
+
     # --- reading ---------------------------------------------------------------------------------
 
-    def get_nodes(self, run_id: str) -> list[NodeRecord]:
+    def get_nodes(
+        self, run_id: str, keys: Sequence[tuple[str, int | None]] | None = None
+    ) -> list[NodeRecord]:
         """The nodes of a run, in order of their first claim."""
-        return self._database.read(reading.nodes, run_id)
+        return self._database.read(reading.nodes, run_id, keys)
 
     def get_executions(self, run_id: str, node_id: str = "") -> list[Execution]:
         """Every attempt of a run, or of one node of it."""
@@ -214,6 +274,15 @@ class SqlStore:
         return self._database.read(
             resolving.get_window, pipeline, node_id, output, spans=spans, until=until, passed=passed
         )
+
+    def find_outputs(
+        self, pipeline: str, node_id: str, output: str, *, but: str = "", before: str = "",
+        complete: bool = False, properties: Properties | None = None, spans: Sequence[int] = (),
+        limit: int = 0,
+    ) -> list[Artifact]:  # fmt: skip
+        """Artifacts of an output in earlier runs, newest first."""
+        wanted = resolving.Wanted(but, before, complete, dict(properties or {}), tuple(spans), limit)
+        return self._database.read(resolving.find_outputs, pipeline, node_id, output, wanted)
 
     # --- retention -------------------------------------------------------------------------------
 

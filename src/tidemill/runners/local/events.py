@@ -23,6 +23,8 @@ class RunStarted:
 class NodeStarted:
     """A node's launch was called; it may turn out to be cached."""
 
+    place: str
+    """The node as people read it: `train`, or `train[2]` in a loop."""
     node_id: str
     attempt: int
 
@@ -31,6 +33,7 @@ class NodeStarted:
 class NodeEnded:
     """A node's attempt ended. `retry_in` is set (seconds) when another one follows."""
 
+    place: str
     outcome: Outcome
     retry_in: float | None = None
 
