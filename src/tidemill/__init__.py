@@ -12,15 +12,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "tidemill.dsl.component": ("Component", "Input", "Output", "Outputs", "component"),
+    "tidemill.dsl.heartbeat": ("heartbeat",),
     "tidemill.dsl.node": ("Node",),
     "tidemill.dsl.options": ("NodeOptions", "Resources"),
     "tidemill.dsl.pipeline": ("Pipeline", "pipeline"),
     "tidemill.dsl.placeholder": ("env", "files", "run"),
+    "tidemill.dsl.retry": ("Retry", "Rule"),
     "tidemill.dsl.resolver": ("latest_blessed", "rolling_window"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
-        "DataError", "DefinitionError", "ExecutorError", "ResolutionError", "RunnerError", "StorageError",
-        "StoreError", "TidemillError", "ValidationFailed",
+        "DataError", "DefinitionError", "ExecutorError", "PermanentError", "ResolutionError", "RunnerError",
+        "StorageError", "StoreError", "TidemillError", "TransientError", "ValidationFailed",
     ),
     "tidemill.types.artifact": ("Artifact", "Property"),
     "tidemill.types.source": ("FileSet",),
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from tidemill.dsl.component import Output as Output
     from tidemill.dsl.component import Outputs as Outputs
     from tidemill.dsl.component import component as component
+    from tidemill.dsl.heartbeat import heartbeat as heartbeat
     from tidemill.dsl.node import Node as Node
     from tidemill.dsl.options import NodeOptions as NodeOptions
     from tidemill.dsl.options import Resources as Resources
@@ -51,15 +54,19 @@ if TYPE_CHECKING:
     from tidemill.dsl.placeholder import run as run
     from tidemill.dsl.resolver import latest_blessed as latest_blessed
     from tidemill.dsl.resolver import rolling_window as rolling_window
+    from tidemill.dsl.retry import Retry as Retry
+    from tidemill.dsl.retry import Rule as Rule
     from tidemill.dsl.schedule import Schedule as Schedule
     from tidemill.errors import DataError as DataError
     from tidemill.errors import DefinitionError as DefinitionError
     from tidemill.errors import ExecutorError as ExecutorError
+    from tidemill.errors import PermanentError as PermanentError
     from tidemill.errors import ResolutionError as ResolutionError
     from tidemill.errors import RunnerError as RunnerError
     from tidemill.errors import StorageError as StorageError
     from tidemill.errors import StoreError as StoreError
     from tidemill.errors import TidemillError as TidemillError
+    from tidemill.errors import TransientError as TransientError
     from tidemill.errors import ValidationFailed as ValidationFailed
     from tidemill.types.artifact import Artifact as Artifact
     from tidemill.types.artifact import Property as Property

@@ -32,6 +32,7 @@ from tidemill.dsl.placeholder import (
     split_text,
 )
 from tidemill.dsl.resolver import LatestBlessed, RollingWindow
+from tidemill.dsl.retry import Retry, name_of
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec, model
 from tidemill.types.artifact import PROPERTY_TYPES, Artifact
@@ -229,16 +230,25 @@ class _Compiler:
         options = node.node_options or around.options or NodeOptions()
         if node_options.problems_of(options):
             return model.OptionsIR()  # already reported
-        memory = node_options.bytes_of(options.resources.memory)
+        resources, seconds = options.resources, node_options.seconds
         return model.OptionsIR(
             retries=options.retries,
-            backoff=node_options.seconds(options.backoff),
-            timeout=node_options.seconds(options.timeout),
+            backoff=seconds(options.backoff),
+            retry=_retry(options.retry),
+            timeout=seconds(options.timeout),
+            queue_timeout=seconds(options.queue_timeout),
+            start_timeout=seconds(options.start_timeout),
+            total_timeout=seconds(options.total_timeout),
+            heartbeat=seconds(options.heartbeat),
+            log_limit=node_options.bytes_of(options.log_limit),
             resources=model.ResourcesIR(
-                cpu=float(options.resources.cpu), memory=memory, gpu=options.resources.gpu
+                cpu=float(resources.cpu),
+                memory=node_options.bytes_of(resources.memory),
+                gpu=resources.gpu,
+                memory_max=node_options.bytes_of(resources.memory_max),
             ),
             cache=options.cache,
-            cache_max_age=node_options.seconds(options.cache_max_age),
+            cache_max_age=seconds(options.cache_max_age),
             owner=options.owner,
             labels=dict(options.labels),
         )
@@ -334,6 +344,31 @@ def _artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
         python=f"{artifact.__module__}:{artifact.__qualname__}",
         base_type=artifact.BASE_TYPE,
         properties={n: PROPERTY_TYPES[p.python_type] for n, p in sorted(declared.items()) if not p.custom},
+    )
+
+
+def _retry(retry: Retry | None) -> model.RetryIR | None:
+    if retry is None:
+        return None
+    return model.RetryIR(
+        user=retry.user,
+        transient=retry.transient,
+        timeout=retry.timeout,
+        memory=retry.memory,
+        infrastructure=retry.infrastructure,
+        backoff=node_options.seconds(retry.backoff),
+        factor=float(retry.factor),
+        cap=node_options.seconds(retry.cap),
+        rules=tuple(
+            model.RuleIR(
+                exception=rule.exception,
+                match=rule.match,
+                treat=rule.treat,
+                backoff=-1.0 if rule.backoff is None else node_options.seconds(rule.backoff),
+            )
+            for rule in retry.rules
+        ),
+        no_retry_on=tuple(name_of(exception) for exception in retry.no_retry_on),
     )
 
 

@@ -18,6 +18,17 @@ PropertyValue = int | float | str | bool
 Properties = Mapping[str, PropertyValue]
 PathStep = str | int
 
+FAILURE = "tidemill.failure"
+"""Custom property of a failed execution: its class of failure."""
+LOST = "LOST"
+"""... the class of one whose process vanished; recorded by the claim that takes its node over."""
+RETRY_AT = "tidemill.retry_at"
+"""... when the next attempt may begin, in milliseconds; only where there is to be one."""
+FINGERPRINT = "tidemill.fingerprint"
+"""... equal for failures of the same cause; only where no attempt follows."""
+MEMORY_LIMIT = "tidemill.memory_limit"
+"""... of any execution: bytes it was allowed to use."""
+
 
 class PropertyType(IntEnum):
     """MLMD `PropertyType`."""

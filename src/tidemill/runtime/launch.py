@@ -9,18 +9,24 @@ no two attempts can touch each other's.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from tidemill.errors import ResolutionError, RunnerError, StorageError, TidemillError
+from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError, TidemillError
 from tidemill.ir import codec
 from tidemill.ir import model as ir
 from tidemill.metadata.model import (
+    FAILURE,
+    FINGERPRINT,
+    MEMORY_LIMIT,
+    RETRY_AT,
     Artifact,
     ArtifactState,
     Claim,
@@ -31,7 +37,7 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, crashpoint, owner
+from tidemill.runtime import cache, crashpoint, fingerprint, measure, owner, retry
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
@@ -42,8 +48,11 @@ from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
 
-LOG, FAILURE, REASON, SECONDS = "tidemill.log", "tidemill.failure", "tidemill.cache", "tidemill.seconds"
-"""Custom properties of an execution: its log, class of failure, reason of reuse or not, own time."""
+LOG, REASON = "tidemill.log", "tidemill.cache"
+"""Custom properties of an execution: its log, reason of reuse or not."""
+TIMEOUT, RETRY = "tidemill.timeout", "tidemill.retry"
+"""... of a failed one: which time limit was reached, why there is another attempt or none."""
+_RNG = Random()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class Outcome:
     message: str = ""
     """Why it failed, was reused or ran."""
     failure: Failure | None = None
+    retry_at: int = 0
+    """When another attempt is to begin, in milliseconds since 1970; 0: none."""
     seconds: float = 0.0
     """From the claim to the end of the publication."""
     log: str = ""
@@ -104,6 +115,7 @@ def launch(
         attempt=claim.attempt,
         message=publication.message,
         failure=failure,
+        retry_at=int(publication.properties.get(RETRY_AT, 0)),
         seconds=time.perf_counter() - started,
         log=str(publication.properties.get(LOG, "")),
     )
@@ -141,9 +153,21 @@ class _Attempt:
         self.properties: dict[str, PropertyValue] = {}
         self.inputs: dict[str, list[int]] = {}
         self.key = ""
+        self.options = node.options
+        self.usage = measure.Usage(claimed=time.monotonic())
+        if call.ready:
+            self.usage.queued = max(0.0, time.time() - call.ready / 1000)
+        self.history: list[retry.Past] = []
+        if claim.attempt > 1:
+            place = f"/{claim.iteration}/"
+            mine = [e for e in store.get_executions(run.id, node.id) if place in e.name.removeprefix(run.id)]
+            self.history = retry.history_of(mine)
 
     def run(self) -> tuple[Publication, Failure | None]:
         """Resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
+        late = retry.waited_too_long(self.options, self.call.ready, _now())
+        if late is not None:
+            return self._failed(late)
         try:
             workdir = Path(self.call.workdir or ".").absolute()
             resolved = Resolver(self.store, self.run_record, workdir).resolve(self.node)
@@ -163,15 +187,18 @@ class _Attempt:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
             return self._failed(Failure(kind=FailureKind.STORAGE, message=str(error)))
+        except ExecutorError as error:
+            return self._failed(Failure(kind=FailureKind.LOST, message=str(error)))
         if isinstance(answer, Failure):
             return self._failed(answer)
-        self.properties[SECONDS] = answer.seconds
         outputs = {name: [_published(a)] for name, a in answer.outputs.items()}
         return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
 
     def _note(self, resolved: Resolved) -> None:
         """Record what the node got: input artifacts as events, parameters as properties."""
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
+        given = [a.custom_properties for found in resolved.inputs.values() for a in found]
+        self.properties[measure.BYTES_IN] = measure.size_of(given)
         for name, value in resolved.parameters.items():
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
@@ -192,16 +219,21 @@ class _Attempt:
             parameters={name: _as_json(value) for name, value in resolved.parameters.items()},
             code_root=self.call.code_root,
             workdir=self.call.workdir,
+            **_rules(self.options),
         )
         log = self._log()
         if self.call.isolation == "none":
             try:
-                return execute_here(order, log)
+                return execute_here(order, log, self.usage)
             except KeyboardInterrupt:
                 self.cancel.cancel()
                 return Failure(kind=FailureKind.CANCELED, message="canceled")
-        timeout = self.node.options.timeout
-        return execute_in_child(order, log, timeout=timeout, cancel=self.cancel, spawner=self.spawner)
+        limits = retry.limits_for(self.options, self.history, _now())
+        if limits.memory:
+            self.properties[MEMORY_LIMIT] = limits.memory
+        return execute_in_child(
+            order, log, limits=limits, cancel=self.cancel, spawner=self.spawner, usage=self.usage
+        )
 
     def _log(self) -> Path:
         uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
@@ -236,6 +268,9 @@ class _Attempt:
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str
     ) -> Publication:
+        self.properties |= self.usage.properties(time.monotonic())
+        made = [a.custom_properties for found in outputs.values() for a in found]
+        self.properties[measure.BYTES_OUT] = measure.size_of(made)
         return Publication(
             state=state,
             inputs=self.inputs,
@@ -251,14 +286,42 @@ class _Attempt:
             # A full disk: nobody will ever look at these files, and recording the failure needs room.
             shutil.rmtree(local_path(self.folder), ignore_errors=True)
         self.properties[FAILURE] = failure.kind.value
+        if failure.timeout:
+            self.properties[TIMEOUT] = failure.timeout
+        if not canceled:
+            self._decide(failure)
         state = NodeState.CANCELED if canceled else NodeState.FAILED
         message = failure.headline if failure.exception else failure.message
         return self._publication(state, {}, message), failure
+
+    def _decide(self, failure: Failure) -> None:
+        """Whether there is another attempt. Recorded with the failure, so that any runner knows."""
+        decision = retry.decide(self.options, self.history, failure, _now(), _RNG)
+        self.properties[RETRY] = decision.reason
+        if isinstance(decision, retry.Retry):
+            self.properties[RETRY_AT] = decision.at
+            return
+        name, message = failure.kind.value, failure.message
+        print_ = failure.fingerprint or fingerprint.of_message(name, message, self.node.executor)
+        self.properties[FINGERPRINT] = print_
 
 
 def log_uri(run: Run, node_id: str, iteration: int, attempt: int) -> str:
     """Where the log of an attempt lies."""
     return join(run.root, "logs", run.id, f"{node_id}.{iteration}.{attempt}.log")
+
+
+def _now() -> int:
+    """Milliseconds since 1970, as the record counts time."""
+    return int(time.time() * 1000)
+
+
+def _rules(options: ir.OptionsIR) -> dict[str, Any]:
+    """What an executor process needs to classify exceptions, as fields of the order."""
+    if options.retry is None:
+        return {}
+    rules = tuple(dataclasses.asdict(rule) for rule in options.retry.rules)
+    return {"rules": rules, "no_retry_on": options.retry.no_retry_on}
 
 
 def _published(ordered: OrderedArtifact) -> Artifact:

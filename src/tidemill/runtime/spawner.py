@@ -1,4 +1,4 @@
-"""Starting executor processes quickly: a helper process that has the imports behind it and forks.
+"""Starting supervisors quickly: a helper process that has the imports behind it and forks.
 
 A fresh Python process pays for its imports every time; a fork of one that did them already does
 not. The helper runs no user code and has one thread, so each fork is as clean as a new process. It
@@ -6,8 +6,10 @@ ends when the process that made it ends.
 
     python -m tidemill.runtime.spawner SOCKET_FD MODULE...
 
-speaks over the socket, one request at a time: `spawn` with three descriptors (order, answer, log)
-is answered with a pid, `wait PID` with its exit status, or `running`.
+speaks over the socket, one request at a time: `spawn` with three descriptors (control, report, log)
+is answered with a pid, `wait PID` with its exit status (0 when it ended well long ago) or `running`.
+
+The supervisor forks again, for the executor; see supervise.py.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import time
 from collections.abc import Sequence
 
 from tidemill.errors import ExecutorError
+from tidemill.runtime import processes
 
 _POLL_FIRST, _POLL_LAST = 0.0005, 0.02
 """Seconds between two questions whether a process has ended: from the first to the longest."""
@@ -52,6 +55,9 @@ class SpawnedProcess:
                 pause = min(2 * pause, _POLL_LAST)
         return self.status
 
+    def release(self) -> None:
+        """The helper reaps what ended whenever it is asked for something."""
+
 
 class Spawner:
     """The helper process, started when it is first needed. Threads may share one."""
@@ -62,9 +68,9 @@ class Spawner:
         self._socket: socket.socket | None = None
         self._helper: subprocess.Popen[bytes] | None = None
 
-    def start(self, order: int, answer: int, log: int) -> SpawnedProcess:
-        """A new executor process with these descriptors."""
-        fds = array.array("i", [order, answer, log])
+    def start(self, control: int, report: int, log: int) -> SpawnedProcess:
+        """A new supervisor with these descriptors."""
+        fds = array.array("i", [control, report, log])
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
         with self._lock:
             pid = int(self._ask(b"spawn\n", ancillary))
@@ -79,10 +85,14 @@ class Spawner:
     def close(self) -> None:
         """End the helper."""
         with self._lock:
-            if self._socket is not None and self._helper is not None:
-                self._socket.close()
-                self._helper.wait()
-                self._socket = self._helper = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """The helper ends when its socket closes, if it has not ended; the next order starts another."""
+        if self._socket is not None and self._helper is not None:
+            self._socket.close()
+            self._helper.wait()
+            self._socket = self._helper = None
 
     def _ask(self, request: bytes, ancillary: list[tuple[int, int, array.array[int]]]) -> bytes:
         if self._socket is None:
@@ -91,8 +101,10 @@ class Spawner:
             self._socket.sendmsg([request], ancillary)
             answer = self._socket.recv(64)
         except OSError as error:
+            self._forget()
             raise ExecutorError(f"the process that starts executors is gone: {error}") from error
         if not answer:
+            self._forget()
             raise ExecutorError("the process that starts executors ended unexpectedly")
         return answer.strip()
 
@@ -113,44 +125,68 @@ class Spawner:
 
 
 def _serve(connection: socket.socket) -> None:
-    ended: dict[int, int] = {}
+    supervisors: dict[int, int | None] = {}
+    # A supervisor that was killed leaves its processes to us; nobody else would end them.
+    processes.become_subreaper()
     while True:
         request, fds, _, _ = socket.recv_fds(connection, 64, 3)
+        _reap(supervisors)
         if not request:
             return
         if request.startswith(b"spawn"):
             pid = os.fork()
             if pid == 0:
-                _become_child(connection, *fds)
+                _become_supervisor(connection, *fds)
+            supervisors[pid] = None
             for fd in fds:
                 os.close(fd)
             connection.sendall(f"{pid}\n".encode())
         else:
-            connection.sendall(_status(int(request.split()[1]), ended))
+            connection.sendall(_status(int(request.split()[1]), supervisors))
 
 
-def _status(pid: int, ended: dict[int, int]) -> bytes:
-    if pid not in ended:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found == 0:
-            return b"running\n"
-        ended[pid] = os.waitstatus_to_exitcode(status)
-    return f"{ended[pid]}\n".encode()
+def _reap(supervisors: dict[int, int | None]) -> None:
+    """Note who ended, and end the orphans of supervisors that were killed."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            if pid in supervisors:
+                code = os.waitstatus_to_exitcode(status)
+                if code == 0:  # it has reported; nobody asks for it
+                    del supervisors[pid]
+                else:
+                    supervisors[pid] = code
+                    _end_orphans(supervisors)
 
 
-def _become_child(connection: socket.socket, order: int, answer: int, log: int) -> None:
-    """In the forked process: take the descriptors, run the order, and never come back."""
-    from tidemill.runtime import child
+def _end_orphans(supervisors: dict[int, int | None]) -> None:
+    mine = processes.children(os.getpid())
+    orphans = [pid for pid in mine if pid not in supervisors]
+    processes.signal_all([d for o in orphans for d in (o, *processes.descendants(o))], signal.SIGKILL)
+
+
+def _status(pid: int, supervisors: dict[int, int | None]) -> bytes:
+    if pid not in supervisors:
+        return b"0\n"
+    code = supervisors[pid]
+    return b"running\n" if code is None else f"{code}\n".encode()
+
+
+def _become_supervisor(connection: socket.socket, control: int, report: int, log: int) -> None:
+    """In the forked process: take the descriptors, supervise the attempt, and never come back."""
+    from tidemill.runtime import supervise
 
     status = 1
     try:
         os.setsid()
         connection.close()
-        for source, target in ((order, 0), (log, 1), (log, 2)):
+        for source, target in ((control, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
-        os.close(order)
+        os.close(control)
         os.close(log)
-        status = child.serve(answer)
+        status = supervise.serve(report)
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -159,7 +195,7 @@ def _become_child(connection: socket.socket, order: int, answer: int, log: int) 
 
 
 def _main(fd: int, modules: Sequence[str]) -> int:
-    for module in ("tidemill.runtime.child", *modules):
+    for module in ("tidemill.runtime.supervise", *modules):
         importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.collect()

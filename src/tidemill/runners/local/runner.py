@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import random
 import secrets
 import select
 import threading
@@ -30,13 +29,12 @@ from tidemill.runtime import crashpoint, owner
 from tidemill.runtime.call import Isolation, NodeCall, Reuse
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
-from tidemill.runtime.plan import Plan, Step, make_plan
+from tidemill.runtime.plan import Plan, make_plan
+from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.spawner import Spawner
 
 PRELOAD = ("tidemill.dsl.pipeline", "tidemill.dsl.component", "tidemill.dsl.resolver")
 """What the module of a pipeline imports of tidemill anyway, loaded once for all executor processes."""
-MAX_BACKOFF = 600.0
-"""Seconds; longer waits between retries are cut to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +148,8 @@ class _Session:
         self.steps = {step.node_id: step for step in plan.steps}
         self.waiting = {step.node_id: set(step.upstream) for step in plan.steps}
         self.attempts = dict.fromkeys(self.steps, 0)
+        self.ready: dict[str, int] = {}
+        """Since when each launched node was ready, in milliseconds since 1970."""
         self.outcomes: dict[str, Outcome] = {}
         self.running: set[str] = set()
         self.ended: queue.SimpleQueue[tuple[str, Outcome | BaseException | None]] = queue.SimpleQueue()
@@ -160,6 +160,8 @@ class _Session:
         self._tell(RunStarted(run=self.run, plan=self.plan, resumed=resumed))
         submit, shutdown = self._workers()
         try:
+            if resumed:
+                self._take_over()
             self._launch_ready(submit)
             while self.running:
                 node_id, ended = self._next()
@@ -200,8 +202,21 @@ class _Session:
             self.running.add(node_id)
             self._submit(submit, node_id)
 
+    def _take_over(self) -> None:
+        """What failed under the runner before stays failed, or is tried again when it would have been."""
+        for node, retry_at in failed_nodes(self.runner.store, self.run.id):
+            if node.node_id not in self.waiting:
+                continue
+            del self.waiting[node.node_id]
+            outcome = Outcome(
+                state=node.state, node_id=node.node_id, execution_id=node.execution_id,
+                attempt=node.attempt, message=node.message, retry_at=retry_at,
+            )  # fmt: skip
+            self._settle(outcome)
+
     def _submit(self, submit: Callable[..., Any], node_id: str) -> None:
         self.attempts[node_id] += 1
+        self.ready[node_id] = int(time.time() * 1000)
         submit(self._launch, node_id)
 
     def _launch(self, node_id: str) -> None:
@@ -215,6 +230,7 @@ class _Session:
                 metadata=self.runner.metadata,
                 run_id=self.run.id,
                 node_id=node_id,
+                ready=self.ready.get(node_id, 0),
                 code_root=self.code_root,
                 workdir=self.workdir,
                 isolation=self.runner.isolation,
@@ -231,7 +247,7 @@ class _Session:
         """Take note of an ended attempt: release what waited for it, or try again later."""
         node_id = outcome.node_id
         self.outcomes[node_id] = outcome
-        delay = self._retry_in(self.steps[node_id], outcome)
+        delay = self._retry_in(outcome)
         self._tell(NodeEnded(outcome=outcome, retry_in=delay))
         if delay is not None:
             self.running.add(node_id)
@@ -240,16 +256,11 @@ class _Session:
             for upstream in self.waiting.values():
                 upstream.discard(node_id)
 
-    def _retry_in(self, step: Step, outcome: Outcome) -> float | None:
-        """Seconds until the next attempt, with full jitter on the upper half; None for no more."""
-        used = self.attempts[step.node_id]
-        failure = outcome.failure
-        if self.cancel.canceled or failure is None or not failure.kind.retryable:
+    def _retry_in(self, outcome: Outcome) -> float | None:
+        """Seconds until the next attempt; None for no more. The launcher decided and recorded it."""
+        if self.cancel.canceled or not outcome.retry_at:
             return None
-        if used > step.options.retries:
-            return None
-        longest: float = min(step.options.backoff * 2.0 ** (used - 1), MAX_BACKOFF)
-        return longest * random.uniform(0.5, 1.0)
+        return max(0.0, outcome.retry_at / 1000 - time.time())
 
     def _finish(self, resumed: bool, started: float) -> RunResult:
         failed = any(o.state is NodeState.FAILED for o in self.outcomes.values())
