@@ -99,7 +99,7 @@ def _limited(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
+    def stop(*_: object) -> None:
         raise TimeoutError
 
     before = signal.signal(signal.SIGALRM, stop)

@@ -72,24 +72,47 @@ def execute_here(order: Order, log: Path, usage: Usage | None = None) -> Answer 
 
 
 class Process(Protocol):
-    """What executing needs of a process: `subprocess.Popen` and `SpawnedProcess` have it."""
+    """What executing needs of a supervisor, however it was started."""
+
+    pid: int
 
     @property
-    def pid(self) -> int:
-        """Process id."""
+    def control(self) -> int:
+        """Where requests are written."""
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Exit status, negative for a signal."""
+    @property
+    def report(self) -> int:
+        """Where reports are read."""
 
-    def release(self) -> None:
-        """Nobody waits for it any more; see that it does not stay a zombie."""
+    def wait(self, timeout: float) -> int | None:
+        """Exit status, negative for a signal; None when it still runs by then."""
+
+    def release(self, *, usable: bool) -> None:
+        """It is not needed any more; a `usable` one can take another attempt."""
 
 
 class _FreshProcess(subprocess.Popen[bytes]):
-    """A supervisor that was started as a program."""
+    """A supervisor that was started as a program, for one attempt."""
 
-    def release(self) -> None:
-        """It has reported and is about to end."""
+    def __init__(self) -> None:
+        control, self.control = os.pipe()
+        self.report, report = os.pipe()
+        try:
+            super().__init__(
+                [sys.executable, "-m", "tidemill.runtime.supervise", str(report)],
+                stdin=control,
+                pass_fds=(report,),
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        finally:
+            os.close(control)
+            os.close(report)
+
+    def release(self, *, usable: bool) -> None:  # noqa: ARG002 - the protocol's
+        """The end of its requests is the end of everything it started."""
+        os.close(self.control)
+        os.close(self.report)
         self.wait()
 
 
@@ -104,45 +127,26 @@ def execute_in_child(
     """
     limits = dataclasses.replace(limits or Limits(run=timeout), grace=GRACE)
     request = {"order": order.to_json(), "limits": limits.to_json(), "log": str(log), "command": [*command]}
-    control_end, control = os.pipe()
-    report_read, report_end = os.pipe()
+    process = _start(spawner)
+    report: Report | None = None
     try:
-        with log.open("ab") as output:
-            process = _start(control_end, report_end, output.fileno(), spawner)
-    finally:
-        os.close(control_end)
-        os.close(report_end)
-    try:
-        report = _converse(control, report_read, json.dumps(request).encode() + b"\n", limits, cancel)
+        report = _converse(process, json.dumps(request).encode() + b"\n", limits, cancel)
         if report is None:
             return _lost(process, cancel)
         if usage is not None:
             usage.take(report)
         return judge(report, limits)
     finally:
-        os.close(report_read)
-        os.close(control)  # the supervisor, should it still run, now ends everything
-        process.release()
+        process.release(usable=report is not None and not report.left)
 
 
-def _start(control: int, report: int, log: int, spawner: Spawner | None) -> Process:
-    if spawner is not None:
-        return spawner.start(control, report, log)
-    return _FreshProcess(
-        [sys.executable, "-m", "tidemill.runtime.supervise", str(report)],
-        stdin=control,
-        stdout=log,
-        stderr=log,
-        pass_fds=(report,),
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+def _start(spawner: Spawner | None) -> Process:
+    return _FreshProcess() if spawner is None else spawner.start()
 
 
-def _converse(
-    control: int, report: int, request: bytes, limits: Limits, cancel: CancelToken
-) -> Report | None:
+def _converse(process: Process, request: bytes, limits: Limits, cancel: CancelToken) -> Report | None:
     """Hand over the request and wait for the report; None when the supervisor ended without one."""
+    control, report = process.control, process.report
     # The pipe stays open after this: its end would tell the supervisor that we died.
     with contextlib.suppress(BrokenPipeError):
         _write_all(control, request)
@@ -183,10 +187,9 @@ def _lost(process: Process, cancel: CancelToken) -> Failure:
     if cancel.canceled:
         _kill(process.pid)
         return Failure(kind=FailureKind.CANCELED, message="canceled")
-    try:
+    status = None
+    with contextlib.suppress(subprocess.TimeoutExpired, ExecutorError):
         status = process.wait(GRACE)
-    except (subprocess.TimeoutExpired, ExecutorError):
-        status = None
     _kill(process.pid)
     how = "" if status is None else f" with status {status}"
     return Failure(kind=FailureKind.LOST, message=f"the process that watched the executor vanished{how}")

@@ -22,12 +22,20 @@ class LogFile:
         """Why nothing is written any more, such as a full disk."""
         self.written = 0
         """Bytes that were given, kept or not."""
-        # Not in append mode: Linux then ignores where to write.
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._start = os.lseek(self._fd, 0, os.SEEK_END)
+        self._fd, self._start = -1, 0
+        try:
+            # Not in append mode: Linux then ignores where to write.
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._start = os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:
+            self.error = error
         self._most = most
         self._head = most // 2
         self._ring = max(1, most - self._head)
+
+    def fileno(self) -> int:
+        """The descriptor that is written to; -1 when it could not be opened."""
+        return self._fd
 
     def write(self, data: bytes) -> None:
         """Take note of what was printed. Never raises; see `error`."""
@@ -46,6 +54,8 @@ class LogFile:
     def close(self) -> None:
         """Put the kept end behind the beginning, with a line between that says what is left out."""
         left_out = self.written - self._head - self._ring
+        if self._fd < 0:
+            return
         try:
             if self._most and left_out > 0:
                 self._straighten(left_out)

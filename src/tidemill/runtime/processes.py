@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from resource import struct_rusage
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -51,21 +52,22 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def end_descendants(reaped: Callable[[int, int], None], patience: float = 2.0) -> int:
+def end_descendants(reaped: Callable[[int, int, struct_rusage], None], patience: float = 2.0) -> int:
     """Kill and reap everything that descends from this process; how many are left after `patience` s.
 
-    `reaped` is told pid and wait status of each. New processes that are forked meanwhile are found in
-    the next round: their parents are dead by then, so they are children of this process.
+    `reaped` is told pid, wait status and usage of each child, which includes the usage of those that the
+    child waited for. New processes that are forked meanwhile are found in the next round: their parents
+    are dead by then, so they are children of this process.
     """
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return 0
         if pid:
-            reaped(pid, status)
+            reaped(pid, status, usage)
             continue
         living = descendants(os.getpid())
         signal_all(living, signal.SIGKILL)
@@ -89,29 +91,27 @@ def used_memory(pids: Iterable[int]) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Children of all threads of a process."""
+    """Living children of all threads of a process."""
     found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"{_PROC}/{pid}/task"):
-            with (
-                contextlib.suppress(OSError),
-                Path(f"{_PROC}/{pid}/task/{thread}/children").open("rb") as file,
-            ):
-                found += map(int, file.read().split())
-                continue
-            return _children_by_search(pid)
+    try:
+        for thread in Path(f"{_PROC}/{pid}/task").iterdir():
+            found += map(int, (thread / "children").read_bytes().split())
+    except FileNotFoundError:
+        return found if not Path(f"{_PROC}/{pid}").exists() else _children_by_search(pid)
+    except OSError:
+        return found
     return found
 
 
 def _children_by_search(pid: int) -> list[int]:
     """The same for kernels that keep no lists of children."""
     found = []
-    for name in os.listdir(_PROC):
-        if name.isdigit():
+    for folder in Path(_PROC).iterdir():
+        if folder.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
-                fields = Path(f"{_PROC}/{name}/stat").read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[1]) == pid:
-                    found.append(int(name))
+                    found.append(int(folder.name))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from tidemill.runtime.failure import Failure, FailureKind
@@ -45,7 +45,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of `from_json`."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -6,10 +6,9 @@ ends when the process that made it ends.
 
     python -m tidemill.runtime.spawner SOCKET_FD MODULE...
 
-speaks over the socket, one request at a time: `spawn` with three descriptors (control, report, log)
-is answered with a pid, `wait PID` with its exit status (0 when it ended well long ago) or `running`.
-
-The supervisor forks again, for the executor; see supervise.py.
+speaks over the socket, one request at a time: `spawn` with two descriptors (control, report) is
+answered with the pid of a supervisor, `wait PID` with its exit status (0 also when it ended well long
+ago) or `running`. A supervisor forks again, for each executor; see supervise.py.
 """
 
 from __future__ import annotations
@@ -35,28 +34,36 @@ _POLL_FIRST, _POLL_LAST = 0.0005, 0.02
 
 
 class SpawnedProcess:
-    """A process that the helper forked; the part of `subprocess.Popen` that executing needs."""
+    """A supervisor that the helper forked."""
 
-    def __init__(self, spawner: Spawner, pid: int) -> None:
+    def __init__(self, spawner: Spawner, pid: int, control: int, report: int) -> None:
         self.spawner = spawner
         self.pid = pid
-        self.status: int | None = None
+        self.control = control
+        """Requests are written there; its end makes the supervisor end everything."""
+        self.report = report
+        """Reports are read from there."""
 
-    def wait(self, timeout: float | None = None) -> int | None:
+    def wait(self, timeout: float) -> int | None:
         """Exit status (a negative signal number when killed), or None when it still runs by then."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         pause = _POLL_FIRST
-        while self.status is None:
-            self.status = self.spawner.status(self.pid)
-            if self.status is None:
-                if deadline is not None and time.monotonic() >= deadline:
-                    return None
-                time.sleep(pause)
-                pause = min(2 * pause, _POLL_LAST)
-        return self.status
+        while (status := self.spawner.status(self.pid)) is None and time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(2 * pause, _POLL_LAST)
+        return status
 
-    def release(self) -> None:
-        """The helper reaps what ended whenever it is asked for something."""
+    def release(self, *, usable: bool) -> None:
+        """It is not needed any more; a `usable` one waits for the next attempt."""
+        if usable:
+            self.spawner.idle.append(self)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Let it end."""
+        os.close(self.control)
+        os.close(self.report)
 
 
 class Spawner:
@@ -64,17 +71,30 @@ class Spawner:
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
         self.preload = tuple(preload)
+        self.idle: list[SpawnedProcess] = []
+        """Supervisors without an attempt, the last used ones at the end."""
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._helper: subprocess.Popen[bytes] | None = None
 
-    def start(self, control: int, report: int, log: int) -> SpawnedProcess:
-        """A new supervisor with these descriptors."""
-        fds = array.array("i", [control, report, log])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-        with self._lock:
-            pid = int(self._ask(b"spawn\n", ancillary))
-        return SpawnedProcess(self, pid)
+    def start(self) -> SpawnedProcess:
+        """A supervisor for one attempt: an idle one, or a new one."""
+        with contextlib.suppress(IndexError):
+            return self.idle.pop()
+        control_end, control = os.pipe()
+        report, report_end = os.pipe()
+        try:
+            fds = array.array("i", [control_end, report_end])
+            with self._lock:
+                pid = int(self._ask(b"spawn\n", [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]))
+        except BaseException:
+            os.close(control)
+            os.close(report)
+            raise
+        finally:
+            os.close(control_end)
+            os.close(report_end)
+        return SpawnedProcess(self, pid, control, report)
 
     def status(self, pid: int) -> int | None:
         """Exit status of a process that was started here; None while it runs."""
@@ -83,7 +103,9 @@ class Spawner:
         return None if answer == b"running" else int(answer)
 
     def close(self) -> None:
-        """End the helper."""
+        """End the supervisors and the helper."""
+        while self.idle:
+            self.idle.pop().close()
         with self._lock:
             self._forget()
 
@@ -129,9 +151,13 @@ def _serve(connection: socket.socket) -> None:
     # A supervisor that was killed leaves its processes to us; nobody else would end them.
     processes.become_subreaper()
     while True:
-        request, fds, _, _ = socket.recv_fds(connection, 64, 3)
+        request, fds, _, _ = socket.recv_fds(connection, 64, 2)
         _reap(supervisors)
         if not request:
+            # The supervisors end as well: whoever asked for them closed their requests, or is dead.
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.wait()
             return
         if request.startswith(b"spawn"):
             pid = os.fork()
@@ -174,23 +200,18 @@ def _status(pid: int, supervisors: dict[int, int | None]) -> bytes:
     return b"running\n" if code is None else f"{code}\n".encode()
 
 
-def _become_supervisor(connection: socket.socket, control: int, report: int, log: int) -> None:
-    """In the forked process: take the descriptors, supervise the attempt, and never come back."""
+def _become_supervisor(connection: socket.socket, control: int, report: int) -> None:
+    """In the forked process: supervise what is asked for, and never come back."""
     from tidemill.runtime import supervise
 
     status = 1
     try:
         os.setsid()
         connection.close()
-        for source, target in ((control, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.close(control)
-        os.close(log)
-        status = supervise.serve(report)
+        status = supervise.serve(report, control)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
         os._exit(status)
 
 

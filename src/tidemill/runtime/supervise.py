@@ -1,15 +1,16 @@
-"""The supervisor: one process per attempt that starts the executor, watches it, and ends all it started.
+"""The supervisor: a process that starts an executor, watches it, and ends all it started.
 
 It runs no user code, so it works whatever the executor does: hangs, holds the interpreter's lock in C,
 eats memory, floods its log, starts processes that try to get away. It ends the attempt by itself when
-the launcher dies.
+the launcher dies. One attempt at a time; the next one may use the same supervisor.
 
     python -m tidemill.runtime.supervise REPORT_FD
 
-reads one request line from stdin (`{"order": ..., "limits": ..., "log": path, "command": [...]}`), then
-`cancel` or the end of stdin; it writes one line, a `Report`, to REPORT_FD. An empty command means: fork
-and run the order. Another one (an interpreter of another environment) is given the order on stdin and a
-descriptor for its answer as the last argument, like `python -m tidemill.runtime.child`.
+reads one request per line from stdin (`{"order": ..., "limits": ..., "log": path, "command": [...]}`),
+meanwhile perhaps `cancel`, until the end of stdin; it writes one line per request, a `Report`, to
+REPORT_FD. An empty command means: fork and run the order. Another one (an interpreter of another
+environment) is given the order on stdin and a descriptor for its answer as the last argument, like
+`python -m tidemill.runtime.child`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tidemill.runtime.report import CANCELED, LOG, MEMORY, ORPHANED, Report
 
 HEARTBEAT_FILE = "TIDEMILL_HEARTBEAT"
 """The variable that `tidemill.heartbeat` looks at."""
+_CANCEL = b"cancel"
 _PIECE = 1 << 16
 _LOOK = 0.5
 """Seconds between two looks at memory when there is no limit: only the peak is wanted."""
@@ -45,32 +47,29 @@ _IMMEDIATE = (MEMORY, ORPHANED)
 
 
 def serve(report_fd: int, control: int = 0) -> int:
-    """Supervise the one attempt that is asked for on `control`; the exit status."""
+    """Supervise the attempts that are asked for on `control`, until it ends; the exit status."""
     os.set_inheritable(report_fd, False)
-    line, rest = _first_line(control)
-    if not line:
-        return 1
-    supervisor = _Supervisor(json.loads(line), control, report_fd)
-    report = supervisor.run(rest)
-    # Orphaned: nobody reads it.
-    with contextlib.suppress(BrokenPipeError), os.fdopen(report_fd, "w", encoding="utf-8") as pipe:
-        json.dump(report.to_json(), pipe)
-        pipe.write("\n")
-    return 0
+    processes.become_subreaper()
+    waiting = b""
+    while True:
+        while b"\n" not in waiting:
+            piece = os.read(control, _PIECE)
+            if not piece:
+                return 0
+            waiting += piece
+        line, _, waiting = waiting.partition(b"\n")
+        if line == _CANCEL:
+            continue  # it came when the attempt had just ended
+        attempt = _Attempt(json.loads(line), control, report_fd)
+        report = json.dumps(attempt.run(waiting).to_json()).encode() + b"\n"
+        waiting = b""
+        if attempt.stopped == ORPHANED:
+            return 0
+        while report:
+            report = report[os.write(report_fd, report) :]
 
 
-def _first_line(descriptor: int) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\n" not in data:
-        piece = os.read(descriptor, _PIECE)
-        if not piece:
-            return b"", b""
-        data += piece
-    line, _, rest = data.partition(b"\n")
-    return line, rest
-
-
-class _Supervisor:
+class _Attempt:
     """One attempt, from the start of its executor to the end of its last process."""
 
     def __init__(self, request: dict[str, Any], control: int, report_fd: int) -> None:
@@ -90,8 +89,10 @@ class _Supervisor:
         self.status: int | None = None
         self.talk = b""
         self.answer: dict[str, Any] | None = None
-        self.stopped = ""
+        self.stopped = LOG if self.log.error is not None else ""
         self.used = 0
+        self.cpu = 0.0
+        self.largest = 0
         self.began = self.life = time.monotonic()
         self.started = 0.0
         """When the executor function was called; 0 before."""
@@ -100,7 +101,6 @@ class _Supervisor:
 
     def run(self, said: bytes) -> Report:
         """Start, watch, end, and tell."""
-        processes.become_subreaper()
         talk_read, talk_write = os.pipe()
         output_read, output_write = os.pipe()
         self._start(talk_write, output_write)
@@ -116,7 +116,9 @@ class _Supervisor:
         self._hear()
         self._copy_output(last=True)
         self.log.close()
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        for descriptor in (talk_read, output_read, self.pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
         kills = self.groups.kills()
         if self.stopped == MEMORY and not self.used:
             self.used = self.groups.peak()
@@ -127,8 +129,8 @@ class _Supervisor:
             stopped=self.stopped,
             began=self.started,
             ended=time.monotonic(),
-            cpu=spent.ru_utime + spent.ru_stime,
-            rss_peak=max(spent.ru_maxrss * 1024, self.memory.peak),
+            cpu=self.cpu,
+            rss_peak=max(self.largest, self.memory.peak),
             memory_used=self.used,
             memory_kills=kills,
             enforcement=enforcement(self.limits, self.groups.used),
@@ -180,7 +182,8 @@ class _Supervisor:
             nothing = os.open(os.devnull, os.O_RDONLY)
             for source, target in ((nothing, 0), (output, 1), (output, 2)):
                 os.dup2(source, target)
-            for descriptor in {nothing, output, self.report_fd, self.control} - {0, 1, 2}:
+            unused = {nothing, output, self.report_fd, self.control, self.log.fileno()}
+            for descriptor in unused - {-1, 0, 1, 2}:
                 os.close(descriptor)
             status = child.answer_order(Order.from_json(self.order), talk)
         except BaseException:
@@ -200,7 +203,7 @@ class _Supervisor:
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         while True:
-            if b"cancel" in said:
+            if said.startswith(_CANCEL):
                 self.stopped = CANCELED
             if not self.stopped:
                 self._judge_time()
@@ -323,7 +326,9 @@ class _Supervisor:
             if self.output_read in ready and not self._copy_output():
                 poll.unregister(self.output_read)
 
-    def _reaped(self, pid: int, status: int) -> None:
+    def _reaped(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        self.cpu += usage.ru_utime + usage.ru_stime
+        self.largest = max(self.largest, usage.ru_maxrss * 1024)
         if pid == self.pid:
             self.status = os.waitstatus_to_exitcode(status)
 
