@@ -218,6 +218,27 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRecord:
+    """A final failure: the last attempt of a node, after which there is to be none."""
+
+    execution_id: int
+    run_id: str
+    pipeline: str
+    version: str
+    """Content hash of the pipeline's IR."""
+    node_id: str
+    iteration: int
+    attempt: int
+    kind: str
+    """Class of the failure."""
+    fingerprint: str
+    """Equal for failures of the same cause."""
+    message: str
+    time: int
+    """When it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
     """Ask to run a node. `attempt` is counted by the caller, or None to let the store count."""
 

@@ -65,7 +65,7 @@ def judge(report: Report, limits: Limits) -> Answer | Failure:
     if report.stopped in TIMES:
         return _late(report.stopped, limits)
     if report.stopped == LOG:
-        return Failure(kind=FailureKind.STORAGE, message=f"the log cannot be written: {report.log_error}")
+        return Failure(kind=FailureKind.STORAGE, message=f"no log can be written: {report.log_error}")
     if answer is not None:
         return failure_of(answer)
     return _silent(report.status)

@@ -33,6 +33,7 @@ from tidemill.runtime.limits import Groups, Limits, MemoryWatch, enforcement
 from tidemill.runtime.logfile import LogFile
 from tidemill.runtime.order import Order
 from tidemill.runtime.report import CANCELED, LOG, MEMORY, ORPHANED, Report
+from tidemill.storage.manifest import storage_error
 
 HEARTBEAT_FILE = "TIDEMILL_HEARTBEAT"
 """The variable that `tidemill.heartbeat` looks at."""
@@ -42,6 +43,8 @@ _LOOK = 0.5
 """Seconds between two looks at memory when there is no limit: only the peak is wanted."""
 _NO_PIDFD = 0.02
 """Seconds between two questions whether the executor lives, where the system cannot tell by itself."""
+_LOG_PATIENCE = 1.0
+"""Seconds that an attempt goes on without a log: it may be about to say itself that the disk is full."""
 _IMMEDIATE = (MEMORY, ORPHANED)
 """Reasons to kill without asking: there is no room, or nobody left, to wait for."""
 
@@ -89,7 +92,8 @@ class _Attempt:
         self.status: int | None = None
         self.talk = b""
         self.answer: dict[str, Any] | None = None
-        self.stopped = LOG if self.log.error is not None else ""
+        self.stopped = ""
+        self.log_failed = 0.0
         self.used = 0
         self.cpu = 0.0
         self.largest = 0
@@ -134,7 +138,7 @@ class _Attempt:
             memory_used=self.used,
             memory_kills=kills,
             enforcement=enforcement(self.limits, self.groups.used),
-            log_error=str(self.log.error or ""),
+            log_error=storage_error(self.log.error, self.log_path).message if self.log.error else "",
             left=left,
         )
 
@@ -219,7 +223,7 @@ class _Attempt:
                 self.stopped = "" if piece else ORPHANED
                 said += piece
             if self.log.error is not None:
-                self.stopped = self.stopped or LOG
+                self.log_failed = self.log_failed or time.monotonic()
             if self._ended():
                 self._hear()
                 return
@@ -244,6 +248,8 @@ class _Attempt:
             found["run"] = self.started + limits.run
         if limits.total:
             found["total"] = self.began + limits.total
+        if self.log_failed:
+            found[LOG] = self.log_failed + _LOG_PATIENCE
         if limits.heartbeat and self.started:
             found["heartbeat"] = self.life + limits.heartbeat
         return found
