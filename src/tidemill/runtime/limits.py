@@ -41,6 +41,8 @@ class Limits:
     """Cores."""
     log: int = 0
     """Bytes."""
+    groups: str = "/sys/fs/cgroup"
+    """Where control groups are mounted; empty: none are used."""
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of `from_json`."""
@@ -55,12 +57,13 @@ class Limits:
 class Groups:
     """The control groups of one attempt, at most one per kind of limit. Empty when none can be made."""
 
-    def __init__(self, limits: Limits, root: Path = Path("/sys/fs/cgroup")) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.used: list[str] = []
         """What is enforced: `memory: cgroup v1` and the like."""
         self.memory: Path | None = None
         self._folders: list[Path] = []
-        if (limits.memory or limits.cpu) and root.is_dir():
+        root = Path(limits.groups)
+        if (limits.memory or limits.cpu) and limits.groups and root.is_dir():
             own = _own_groups()
             if limits.memory:
                 self.memory = self._make("memory", own, root, _memory_settings(limits.memory))
