@@ -310,3 +310,37 @@ def test_canceling_leaves_no_process(project, sound) -> None:
     assert time.monotonic() - began < 5
     assert not Path(f"/proc/{pid.read_text()}").exists()
     sound(project)
+
+
+def test_a_node_that_waits_too_long_for_its_turn_fails(project, sound) -> None:
+    """One job at a time: while the first node works, the second one waits beyond its limit."""
+    project.write(
+        "pipeline.py",
+        """
+        import time
+        from pathlib import Path
+        from tidemill import component, pipeline
+
+        @component
+        def slow() -> None:
+            time.sleep(0.8)
+
+        @component
+        def patient(n: int) -> None:
+            Path("started.txt").touch()
+
+        @pipeline
+        def daily():
+            slow()
+            patient(n=1).with_options(queue_timeout=0.2, retries=1, backoff=0.0)
+        """,
+    )
+    answer = project.run("--jobs", "1", expect=None)
+    failures = project.query(
+        "SELECT name, string_value FROM ExecutionProperty "
+        "WHERE name IN ('tidemill.failure', 'tidemill.timeout')"
+    )
+    assert sorted(failures) == [("tidemill.failure", "TIMEOUT"), ("tidemill.timeout", "queue")]
+    assert answer["nodes"]["patient"]["attempt"] == 2, "the retry found the machine free"
+    assert answer["state"] == "COMPLETE"
+    sound(project)

@@ -159,8 +159,8 @@ class _Attempt:
             self.usage.queued = max(0.0, time.time() - call.ready / 1000)
         self.history: list[retry.Past] = []
         if claim.attempt > 1:
-            place = f"/{claim.iteration}/"
-            mine = [e for e in store.get_executions(run.id, node.id) if place in e.name.removeprefix(run.id)]
+            earlier = store.get_executions(run.id, node.id)  # named run/node/iteration/attempt
+            mine = [e for e in earlier if e.name.split("/")[-2:-1] == [str(claim.iteration)]]
             self.history = retry.history_of(mine)
 
     def run(self) -> tuple[Publication, Failure | None]:

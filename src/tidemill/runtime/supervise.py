@@ -116,6 +116,7 @@ class _Attempt:
         self._watch(said)
         if self.stopped and self.stopped not in _IMMEDIATE and self.pid:
             self._ask_to_end()
+        self._signal_group(signal.SIGKILL)
         left = processes.end_descendants(self._reaped)
         self._hear()
         self._copy_output(last=True)
@@ -320,7 +321,9 @@ class _Attempt:
 
     def _ask_to_end(self) -> None:
         """TERM to everything, and time to end; what is printed meanwhile is kept."""
-        processes.signal_all(processes.descendants(os.getpid()), signal.SIGTERM)
+        self._signal_group(signal.SIGTERM)
+        mine = [pid for pid in processes.descendants(os.getpid()) if _group(pid) != self.pid]
+        processes.signal_all(mine, signal.SIGTERM)
         deadline = time.monotonic() + self.limits.grace
         poll = select.poll()
         poll.register(self.output_read, select.POLLIN)
@@ -332,11 +335,24 @@ class _Attempt:
             if self.output_read in ready and not self._copy_output():
                 poll.unregister(self.output_read)
 
+    def _signal_group(self, number: signal.Signals) -> None:
+        """To all who stayed with the executor. The rest is found by walking down, where that is possible."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
     def _reaped(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
         self.cpu += usage.ru_utime + usage.ru_stime
         self.largest = max(self.largest, usage.ru_maxrss * 1024)
         if pid == self.pid:
             self.status = os.waitstatus_to_exitcode(status)
+
+
+def _group(pid: int) -> int:
+    """Process group of a process; 0 when it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 if __name__ == "__main__":
