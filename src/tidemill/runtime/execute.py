@@ -127,6 +127,8 @@ def execute_in_child(
     """
     limits = dataclasses.replace(limits or Limits(run=timeout), grace=GRACE)
     request = {"order": order.to_json(), "limits": limits.to_json(), "log": str(log), "command": [*command]}
+    if usage is not None:
+        usage.memory_limit = limits.memory
     process = _start(spawner)
     report: Report | None = None
     try:

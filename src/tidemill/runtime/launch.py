@@ -9,23 +9,18 @@ no two attempts can touch each other's.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError, TidemillError
 from tidemill.ir import codec
 from tidemill.ir import model as ir
 from tidemill.metadata.model import (
-    FAILURE,
-    FINGERPRINT,
-    MEMORY_LIMIT,
     RETRY_AT,
     Artifact,
     ArtifactState,
@@ -37,22 +32,20 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, crashpoint, fingerprint, measure, owner, retry
+from tidemill.runtime import cache, crashpoint, owner
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
 from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.terms import Terms
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
 
 LOG, REASON = "tidemill.log", "tidemill.cache"
 """Custom properties of an execution: its log, reason of reuse or not."""
-TIMEOUT, RETRY = "tidemill.timeout", "tidemill.retry"
-"""... of a failed one: which time limit was reached, why there is another attempt or none."""
-_RNG = Random()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,19 +146,12 @@ class _Attempt:
         self.properties: dict[str, PropertyValue] = {}
         self.inputs: dict[str, list[int]] = {}
         self.key = ""
-        self.options = node.options
-        self.usage = measure.Usage(claimed=time.monotonic())
-        if call.ready:
-            self.usage.queued = max(0.0, time.time() - call.ready / 1000)
-        self.history: list[retry.Past] = []
-        if claim.attempt > 1:
-            earlier = store.get_executions(run.id, node.id)  # named run/node/iteration/attempt
-            mine = [e for e in earlier if e.name.split("/")[-2:-1] == [str(claim.iteration)]]
-            self.history = retry.history_of(mine)
+        self.terms = Terms(node, claim, store, call.ready)
+        self.given: list[Artifact] = []
 
     def run(self) -> tuple[Publication, Failure | None]:
         """Resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
-        late = retry.waited_too_long(self.options, self.call.ready, _now())
+        late = self.terms.late()
         if late is not None:
             return self._failed(late)
         try:
@@ -197,8 +183,7 @@ class _Attempt:
     def _note(self, resolved: Resolved) -> None:
         """Record what the node got: input artifacts as events, parameters as properties."""
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
-        given = [a.custom_properties for found in resolved.inputs.values() for a in found]
-        self.properties[measure.BYTES_IN] = measure.size_of(given)
+        self.given = [a for found in resolved.inputs.values() for a in found]
         for name, value in resolved.parameters.items():
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
@@ -219,21 +204,19 @@ class _Attempt:
             parameters={name: _as_json(value) for name, value in resolved.parameters.items()},
             code_root=self.call.code_root,
             workdir=self.call.workdir,
-            **_rules(self.options),
+            **self.terms.rules(),
         )
         log = self._log()
         if self.call.isolation == "none":
             try:
-                return execute_here(order, log, self.usage)
+                return execute_here(order, log, self.terms.usage)
             except KeyboardInterrupt:
                 self.cancel.cancel()
                 return Failure(kind=FailureKind.CANCELED, message="canceled")
-        limits = retry.limits_for(self.options, self.history, _now())
-        if limits.memory:
-            self.properties[MEMORY_LIMIT] = limits.memory
         return execute_in_child(
-            order, log, limits=limits, cancel=self.cancel, spawner=self.spawner, usage=self.usage
-        )
+            order, log, limits=self.terms.limits(), cancel=self.cancel, spawner=self.spawner,
+            usage=self.terms.usage,
+        )  # fmt: skip
 
     def _log(self) -> Path:
         uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
@@ -268,9 +251,7 @@ class _Attempt:
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str
     ) -> Publication:
-        self.properties |= self.usage.properties(time.monotonic())
-        made = [a.custom_properties for found in outputs.values() for a in found]
-        self.properties[measure.BYTES_OUT] = measure.size_of(made)
+        self.properties |= self.terms.measured(self.given, outputs)
         return Publication(
             state=state,
             inputs=self.inputs,
@@ -285,43 +266,15 @@ class _Attempt:
         if failure.kind is FailureKind.STORAGE:
             # A full disk: nobody will ever look at these files, and recording the failure needs room.
             shutil.rmtree(local_path(self.folder), ignore_errors=True)
-        self.properties[FAILURE] = failure.kind.value
-        if failure.timeout:
-            self.properties[TIMEOUT] = failure.timeout
-        if not canceled:
-            self._decide(failure)
+        self.properties |= self.terms.judged(failure)
         state = NodeState.CANCELED if canceled else NodeState.FAILED
         message = failure.headline if failure.exception else failure.message
         return self._publication(state, {}, message), failure
-
-    def _decide(self, failure: Failure) -> None:
-        """Whether there is another attempt. Recorded with the failure, so that any runner knows."""
-        decision = retry.decide(self.options, self.history, failure, _now(), _RNG)
-        self.properties[RETRY] = decision.reason
-        if isinstance(decision, retry.Retry):
-            self.properties[RETRY_AT] = decision.at
-            return
-        name, message = failure.kind.value, failure.message
-        print_ = failure.fingerprint or fingerprint.of_message(name, message, self.node.executor)
-        self.properties[FINGERPRINT] = print_
 
 
 def log_uri(run: Run, node_id: str, iteration: int, attempt: int) -> str:
     """Where the log of an attempt lies."""
     return join(run.root, "logs", run.id, f"{node_id}.{iteration}.{attempt}.log")
-
-
-def _now() -> int:
-    """Milliseconds since 1970, as the record counts time."""
-    return int(time.time() * 1000)
-
-
-def _rules(options: ir.OptionsIR) -> dict[str, Any]:
-    """What an executor process needs to classify exceptions, as fields of the order."""
-    if options.retry is None:
-        return {}
-    rules = tuple(dataclasses.asdict(rule) for rule in options.retry.rules)
-    return {"rules": rules, "no_retry_on": options.retry.no_retry_on}
 
 
 def _published(ordered: OrderedArtifact) -> Artifact:

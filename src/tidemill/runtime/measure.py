@@ -38,6 +38,7 @@ class Usage:
     cpu: float = 0.0
     rss_peak: int = 0
     enforcement: str = ""
+    memory_limit: int = 0
 
     def take(self, report: Report) -> None:
         """Take over what a supervisor measured."""
