@@ -15,15 +15,17 @@ _HOMES = {
     "tidemill.dsl.control": (
         "Else", "ElseWhen", "ForEach", "When", "approval", "collect", "importer", "on_exit", "one_of",
     ),
+    "tidemill.dsl.heartbeat": ("heartbeat",),
     "tidemill.dsl.node": ("Node",),
     "tidemill.dsl.options": ("NodeOptions", "Resources"),
     "tidemill.dsl.pipeline": ("Pipeline", "pipeline"),
     "tidemill.dsl.placeholder": ("env", "files", "not_", "run"),
     "tidemill.dsl.resolver": ("choose", "latest", "latest_blessed", "latest_many", "rolling_window", "spans"),
+    "tidemill.dsl.retry": ("Retry", "Rule"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
-        "DataError", "DefinitionError", "ExecutorError", "ResolutionError", "RunnerError", "StorageError",
-        "StoreError", "TidemillError", "ValidationFailed",
+        "DataError", "DefinitionError", "ExecutorError", "PermanentError", "ResolutionError", "RunnerError",
+        "StorageError", "StoreError", "TidemillError", "TransientError", "ValidationFailed",
     ),
     "tidemill.types.artifact": ("Artifact", "Property"),
     "tidemill.types.source": ("FileSet",),
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from tidemill.dsl.control import importer as importer
     from tidemill.dsl.control import on_exit as on_exit
     from tidemill.dsl.control import one_of as one_of
+    from tidemill.dsl.heartbeat import heartbeat as heartbeat
     from tidemill.dsl.node import Node as Node
     from tidemill.dsl.options import NodeOptions as NodeOptions
     from tidemill.dsl.options import Resources as Resources
@@ -68,15 +71,19 @@ if TYPE_CHECKING:
     from tidemill.dsl.resolver import latest_many as latest_many
     from tidemill.dsl.resolver import rolling_window as rolling_window
     from tidemill.dsl.resolver import spans as spans
+    from tidemill.dsl.retry import Retry as Retry
+    from tidemill.dsl.retry import Rule as Rule
     from tidemill.dsl.schedule import Schedule as Schedule
     from tidemill.errors import DataError as DataError
     from tidemill.errors import DefinitionError as DefinitionError
     from tidemill.errors import ExecutorError as ExecutorError
+    from tidemill.errors import PermanentError as PermanentError
     from tidemill.errors import ResolutionError as ResolutionError
     from tidemill.errors import RunnerError as RunnerError
     from tidemill.errors import StorageError as StorageError
     from tidemill.errors import StoreError as StoreError
     from tidemill.errors import TidemillError as TidemillError
+    from tidemill.errors import TransientError as TransientError
     from tidemill.errors import ValidationFailed as ValidationFailed
     from tidemill.types.artifact import Artifact as Artifact
     from tidemill.types.artifact import Property as Property

@@ -98,6 +98,24 @@ class ValidationFailed(ExecutorError):
     code = "VALIDATION"
 
 
+class TransientError(ExecutorError):
+    """Raised by user code: it failed, and another attempt may succeed without anybody's help."""
+
+    code = "TRANSIENT"
+
+
+class PermanentError(ExecutorError):
+    """Raised by user code: it failed, and would fail again."""
+
+    code = "PERMANENT"
+
+
+class InvalidOutput(ExecutorError):
+    """An executor returned or wrote what it may not."""
+
+    code = "INVALID_OUTPUT"
+
+
 class StorageError(TidemillError):
     """A path or URI is unsafe, unreachable, incomplete or full."""
 

@@ -163,7 +163,7 @@ def test_cancel_and_the_end_at_once(project, sound) -> None:
         canceler = project.start("cancel", "latest", "--wait", "--json")
         time.sleep(0.1 * i)
         (project.folder / "go").touch()
-        out, err = canceler.communicate(timeout=60)
+        _, err = canceler.communicate(timeout=60)
         answer, _ = runner.communicate(timeout=60)
         ended = json.loads(answer)["state"]
         assert runner.returncode == {"COMPLETE": 0, "CANCELED": 130}[ended]

@@ -112,13 +112,15 @@ def test_a_base_that_lacks_something_is_refused(mill, sound) -> None:
     (mill.folder / "broken").unlink()
     failed = mill.tidemill("run", "pipeline.py", "--only", "judge", "--base", broken["run"], expect=4).stderr
     assert "node 'train' is FAILED there" in failed
-    assert "node 'train' is FAILED there" in mill.tidemill(
-        "run", "pipeline.py", "--only", "judge", expect=4
-    ).stderr
+    assert (
+        "node 'train' is FAILED there"
+        in mill.tidemill("run", "pipeline.py", "--only", "judge", expect=4).stderr
+    )
     assert mill.run("--from", "train")["base"] == broken["run"]
-    assert "no run 'nowhere'" in mill.tidemill(
-        "run", "pipeline.py", "--from", "train", "--base", "nowhere", expect=4
-    ).stderr
+    assert (
+        "no run 'nowhere'"
+        in mill.tidemill("run", "pipeline.py", "--from", "train", "--base", "nowhere", expect=4).stderr
+    )
     for words, what in (
         (["--from", "trian"], "did you mean 'train'"),
         (["--from", "judge", "--to", "read"], "no node lies between"),
@@ -187,9 +189,10 @@ def test_retry_of_a_part_stays_a_part(mill) -> None:
     answer = json.loads(mill.tidemill("retry", failed["run"], "--json").stdout)
     assert fresh(mill) == ["judge", "train"]
     assert mill.states(answer) == {"clean": "CACHED", "train": "COMPLETE", "judge": "COMPLETE"}
-    assert "did not have the node 'lone'" in mill.tidemill(
-        "retry", failed["run"], "--from", "lone", expect=4
-    ).stderr
+    assert (
+        "did not have the node 'lone'"
+        in mill.tidemill("retry", failed["run"], "--from", "lone", expect=4).stderr
+    )
 
 
 def test_retry_with_newer_code_says_so_and_has_a_version_of_its_own(mill, sound) -> None:

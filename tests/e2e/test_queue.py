@@ -94,9 +94,9 @@ def test_what_is_wrong_is_said_when_it_is_submitted(mill) -> None:
     project.tidemill("pools", "set", "gpu", "1")
     assert "which has 1" in project.tidemill("run", "pipeline.py", expect=4).stderr
     project.tidemill("pools", "set", "gpu", "2")
-    assert "no runtime parameter" in project.tidemill(
-        "submit", "pipeline.py", "-p", "nmae=x", expect=4
-    ).stderr
+    assert (
+        "no runtime parameter" in project.tidemill("submit", "pipeline.py", "-p", "nmae=x", expect=4).stderr
+    )
     submit(project, "x")
     assert states(project) == {"QUEUED": 1}
 
@@ -233,9 +233,12 @@ def test_workers_that_are_killed_again_and_again(mill, sound) -> None:
         sound(project)
     project.tidemill("worker", "--once")
     assert states(project) == {"COMPLETE": 6}
-    assert project.query(
-        "SELECT COUNT(*) FROM Execution WHERE last_known_state = 3 GROUP BY name HAVING COUNT(*) > 1"
-    ) == []
+    assert (
+        project.query(
+            "SELECT COUNT(*) FROM Execution WHERE last_known_state = 3 GROUP BY name HAVING COUNT(*) > 1"
+        )
+        == []
+    )
     sound(project)
 
 

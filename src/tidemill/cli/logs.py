@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,10 @@ from tidemill.storage.uri import local_path
 
 _REFRESH = 0.2
 """Seconds between two looks at a growing log."""
+_PIECE = 1 << 16
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Colours, and all other characters that could make a terminal do things."""
 
 
 @click.command()
@@ -27,11 +33,13 @@ _REFRESH = 0.2
 @workspace_options
 @click.option("--attempt", default=0, metavar="N", help="Which attempt.  [default: the last]")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing until the attempt ends.")
-def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool) -> None:
+@click.option("--raw", is_flag=True, help="Print the bytes as they are.")
+def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool, raw: bool) -> None:
     """Print what NODE of RUN wrote to stdout and stderr.
 
     RUN is a run's id, a unique beginning of it, or `latest`. NODE in a loop is written with its place in
-    the loop, as `train[2]`. Logs of all attempts are kept.
+    the loop, as `train[2]`. Logs of all attempts are kept; of a very long one the beginning and the end.
+    What could steer the terminal is shown as `\\x1b` and the like; colours stay.
     """
     store = workspace.open_existing()
     try:
@@ -44,16 +52,54 @@ def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool) 
         found = known[node]
         path = local_path(log_uri(record, found.node_id, found.iteration, attempt or found.attempt))
         if found.state is NodeState.CACHED and not path.exists():
-            _explain_cached(store, record, found)
+            _explain_cached(store, record, found, _Printer(raw))
             return
         if not path.exists() and not follow:
             raise RunnerError(f"attempt {attempt or found.attempt} of {node} wrote no log", where=str(path))
-        _print(path, store, record, found, follow)
+        _print(path, store, record, found, _Printer(raw), follow=follow)
     finally:
         store.close()
 
 
-def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
+class _Printer:
+    """Prints logs piece by piece, so that a long one needs no more memory than a short one."""
+
+    def __init__(self, raw: bool) -> None:
+        self.raw = raw
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.colors = sys.stdout.isatty()
+        self.held = ""
+        """The beginning of a sequence whose rest is in the next piece."""
+
+    def copy(self, path: Path, position: int = 0) -> int:
+        """Print a file from a position on; where it ended."""
+        with path.open("rb") as file:
+            file.seek(position)
+            while data := file.read(_PIECE):
+                position += len(data)
+                if self.raw:
+                    sys.stdout.buffer.write(data)
+                else:
+                    sys.stdout.write(self.safe(self.decoder.decode(data)))
+        sys.stdout.flush()
+        return position
+
+    def safe(self, text: str) -> str:
+        """The text without anything that steers a terminal."""
+        text = self.held + text
+        cut = text.rfind("\x1b")
+        split = cut >= 0 and len(text) - cut < 20 and re.fullmatch(r"\x1b(\[[0-9;]*)?", text[cut:])
+        self.held = text[cut:] if split else ""
+        text = text[:cut] if split else text
+        return _CONTROL.sub(lambda match: self._shown(match[0]), text)
+
+    def _shown(self, found: str) -> str:
+        if _COLOR.fullmatch(found):
+            return found if self.colors else ""
+        return f"\\x{ord(found[0]):02x}"
+
+
+def _explain_cached(store: SqlStore, run: Run, node: NodeRecord, printer: _Printer) -> None:
     """A cached node ran nothing: say where its log is."""
     click.echo(f"{node.node_id} was cached in run {run.id}: {node.message}", err=True)
     outputs = store.get_outputs([node.execution_id]).get(node.execution_id, {})
@@ -63,22 +109,19 @@ def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
         original = execution.custom_properties.get(LOG)
         if original and Path(str(original)).exists():
             click.echo(f"its outputs were made by {execution.name}; that log follows", err=True)
-            sys.stdout.write(Path(str(original)).read_text(encoding="utf-8", errors="replace"))
+            printer.copy(Path(str(original)))
             return
 
 
-def _print(path: Path, store: SqlStore, run: Run, node: NodeRecord, follow: bool) -> None:
+def _print(
+    path: Path, store: SqlStore, run: Run, node: NodeRecord, printer: _Printer, *, follow: bool
+) -> None:
     position = 0
     while True:
         (current,) = store.get_nodes(run.id, [(node.node_id, node.iteration)])
         over = current.state is not NodeState.RUNNING or current.attempt != node.attempt
         if path.exists():
-            with path.open("rb") as file:
-                file.seek(position)
-                data = file.read()
-                position = file.tell()
-            sys.stdout.write(data.decode("utf-8", "replace"))
-            sys.stdout.flush()
+            position = printer.copy(path, position)
         if over or not follow:
             return
         time.sleep(_REFRESH)

@@ -33,6 +33,7 @@ _COMMANDS = {
     ),
     "runs": ("tidemill.cli.runs", "runs", "List, show and compare runs."),
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
+    "failures": ("tidemill.cli.failures", "failures", "List what failed for good, by its cause."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),

@@ -8,6 +8,7 @@ import click
 
 from tidemill.cli.compare import compare_runs
 from tidemill.cli.output import duration, first_line, json_option, moment, print_json, print_table
+from tidemill.cli.resources import plain_resources, print_resources
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
@@ -53,8 +54,9 @@ def list_runs(workspace: Workspace, pipeline: str, state: str | None, limit: int
 @runs.command("show")
 @click.argument("run", default="latest")
 @workspace_options
+@click.option("--resources", is_flag=True, help="Show what each attempt took and used.")
 @json_option
-def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
+def show_run(run: str, workspace: Workspace, resources: bool, as_json: bool) -> None:
     """Show a run: its nodes, how each ended and why, and what came out.
 
     RUN is a run's id, a unique beginning of it, or `latest`.
@@ -62,6 +64,10 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
     store = workspace.open_existing()
     try:
         record = find_run(store, run)
+        if resources:
+            executions = store.get_executions(record.id)
+            print_json(plain_resources(executions)) if as_json else print_resources(executions)
+            return
         ir = codec.loads(store.get_pipeline_version(record.version))
         records = places(ir, store.get_nodes(record.id))
         outputs = store.get_outputs([n.execution_id for n in records.values()])

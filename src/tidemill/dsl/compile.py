@@ -52,7 +52,7 @@ class _Compiler:
         nodes = self._collect()
         self._check_pipelines(nodes)
         self._check_nodes(nodes)
-        self.problems.extend(problems_of_control(nodes))
+        self.problems.extend(problems_of_control(nodes, self.pipeline))
         ordered = self._order(nodes)
         compiled = tuple(self.nodes.compile(node) for node in ordered)
         if self.problems:

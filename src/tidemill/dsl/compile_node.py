@@ -16,8 +16,7 @@ from tidemill.dsl.code import digest_of, module_of
 from tidemill.dsl.component import Component
 from tidemill.dsl.control import Item, LoopChannel, item_parts
 from tidemill.dsl.node import Node
-from tidemill.dsl.options import NodeOptions
-from tidemill.dsl.pipeline import Pipeline, conditions_of, loops_of
+from tidemill.dsl.pipeline import Pipeline, conditions_of, loops_of, options_of
 from tidemill.dsl.placeholder import (
     ArtifactProperty,
     Combination,
@@ -31,6 +30,7 @@ from tidemill.dsl.placeholder import (
     split_text,
 )
 from tidemill.dsl.resolver import Collected, Earlier, FirstOf, LatestBlessed, RollingWindow
+from tidemill.dsl.retry import Retry, name_of
 from tidemill.errors import Problem
 from tidemill.ir import model
 from tidemill.types.artifact import PROPERTY_TYPES, Artifact
@@ -74,7 +74,7 @@ class NodeCompiler:
             outputs=outputs,
             parameters=parameters,
             when=self._when(node),
-            trigger=self._trigger(node),
+            trigger=options_of(node, self.pipeline).trigger,
             loops=tuple(loop.head.id for loop in loops_of(node) if loop.head is not None),
             loop=model.LoopIR(parallelism=node.loop.parallelism, limit=node.loop.limit)
             if node.loop
@@ -135,20 +135,28 @@ class NodeCompiler:
             self.code[ref] = digest_of(ref)
 
     def _options(self, node: Node[Any]) -> model.OptionsIR:
-        around = next((p for p in reversed(node.within) if p.options is not None), self.pipeline)
-        options = node.node_options or around.options or NodeOptions()
+        options = options_of(node, self.pipeline)
         if node_options.problems_of(options):
             return model.OptionsIR()  # already reported
-        memory = node_options.bytes_of(options.resources.memory)
+        resources, seconds = options.resources, node_options.seconds
         return model.OptionsIR(
             retries=options.retries,
-            backoff=node_options.seconds(options.backoff),
-            timeout=node_options.seconds(options.timeout),
+            backoff=seconds(options.backoff),
+            retry=_retry(options.retry),
+            timeout=seconds(options.timeout),
+            queue_timeout=seconds(options.queue_timeout),
+            start_timeout=seconds(options.start_timeout),
+            total_timeout=seconds(options.total_timeout),
+            heartbeat=seconds(options.heartbeat),
+            log_limit=node_options.bytes_of(options.log_limit),
             resources=model.ResourcesIR(
-                cpu=float(options.resources.cpu), memory=memory, gpu=options.resources.gpu
+                cpu=float(resources.cpu),
+                memory=node_options.bytes_of(resources.memory),
+                gpu=resources.gpu,
+                memory_max=node_options.bytes_of(resources.memory_max),
             ),
             cache=options.cache,
-            cache_max_age=node_options.seconds(options.cache_max_age),
+            cache_max_age=seconds(options.cache_max_age),
             owner=options.owner,
             labels=dict(options.labels),
             pool=options.pool,
@@ -197,10 +205,6 @@ class NodeCompiler:
         if None not in kinds and type(None) not in kinds and left is not right:
             what = f"{node.id}: condition {value.describe()} compares a text with a number"
             self.problems.append(Problem(what, node.where))
-
-    def _trigger(self, node: Node[Any]) -> str:
-        options = node.node_options
-        return options.trigger if options is not None else "all_success"
 
     def _source(self, item: Any, node: Node[Any]) -> model.Source:
         match item:
@@ -301,6 +305,31 @@ def _loop(node: Node[Any]) -> model.LoopIR | None:
     if node.loop is None:
         return None
     return model.LoopIR(parallelism=node.loop.parallelism, limit=node.loop.limit)
+
+
+def _retry(retry: Retry | None) -> model.RetryIR | None:
+    if retry is None:
+        return None
+    return model.RetryIR(
+        user=retry.user,
+        transient=retry.transient,
+        timeout=retry.timeout,
+        memory=retry.memory,
+        infrastructure=retry.infrastructure,
+        backoff=node_options.seconds(retry.backoff),
+        factor=float(retry.factor),
+        cap=node_options.seconds(retry.cap),
+        rules=tuple(
+            model.RuleIR(
+                exception=rule.exception,
+                match=rule.match,
+                treat=rule.treat,
+                backoff=-1.0 if rule.backoff is None else node_options.seconds(rule.backoff),
+            )
+            for rule in retry.rules
+        ),
+        no_retry_on=tuple(name_of(exception) for exception in retry.no_retry_on),
+    )
 
 
 def _output(channel: Any) -> tuple[str, str]:

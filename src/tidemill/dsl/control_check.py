@@ -8,18 +8,18 @@ from typing import Any
 from tidemill.dsl.channel import Channel
 from tidemill.dsl.node import Node
 from tidemill.dsl.options import TRIGGERS
-from tidemill.dsl.pipeline import loops_of, references
+from tidemill.dsl.pipeline import Pipeline, loops_of, options_of, references
 from tidemill.dsl.placeholder import ArtifactProperty, Placeholder
 from tidemill.dsl.resolver import RollingWindow
 from tidemill.errors import Problem
 
 
-def problems_of_control(nodes: list[Node[Any]]) -> Iterator[Problem]:
+def problems_of_control(nodes: list[Node[Any]], pipeline: Pipeline) -> Iterator[Problem]:
     """Every mistake, at the node that makes it."""
     for node in nodes:
         yield from _loop_problems(node)
         yield from _exit_problems(node)
-        yield from _trigger_problems(node)
+        yield from _trigger_problems(node, options_of(node, pipeline).trigger)
 
 
 def _loop_problems(node: Node[Any]) -> Iterator[Problem]:
@@ -53,9 +53,8 @@ def _exit_problems(node: Node[Any]) -> Iterator[Problem]:
             yield Problem(what, node.where, f"make it an exit node too: on_exit({node.name})")
 
 
-def _trigger_problems(node: Node[Any]) -> Iterator[Problem]:
+def _trigger_problems(node: Node[Any], trigger: str) -> Iterator[Problem]:
     """A node that runs although something before it did not succeed must be able to do without it."""
-    trigger = node.node_options.trigger if node.node_options is not None else TRIGGERS[0]
     if trigger == TRIGGERS[0] and not node.on_exit:
         return
     why = f"it runs on {trigger}" if trigger != TRIGGERS[0] else "it is an exit node"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tidemill.dsl import retry as retries_of
+from tidemill.dsl.retry import Retry
 from tidemill.errors import did_you_mean
 
 TRIGGERS = ("all_success", "all_done", "one_success")
@@ -16,16 +18,20 @@ TRIGGERS = ("all_success", "all_done", "one_success")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate(["", "K", "M", "G", "T"]) if unit}
 
+_TIMES = ("timeout", "queue_timeout", "start_timeout", "total_timeout", "heartbeat", "cache_max_age")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a node asks for. Runners use it to place work; 0 or "" asks for nothing."""
+    """What a node asks for, and may not exceed. 0 or "" asks for nothing and limits nothing."""
 
     cpu: float = 0.0
     """Cores; fractions are allowed."""
     memory: int | str = 0
-    """Bytes, or a text such as `512Mi`, `4GiB`, `2G` (Kubernetes' units)."""
+    """Bytes, or a text such as `512Mi`, `4GiB`, `2G` (Kubernetes' units). A node that uses more fails."""
     gpu: int = 0
+    memory_max: int | str = 0
+    """After a failure for lack of memory the retry gets half as much again, up to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +41,21 @@ class NodeOptions:
     retries: int = 0
     """Further attempts after a failure that may pass, such as an exception or a timeout."""
     backoff: float | timedelta = 1.0
-    """Seconds before the first retry; doubled for each further one."""
+    """Seconds that the wait before the first retry takes at most; doubled for each further one."""
+    retry: Retry | None = None
+    """Budgets per class of failure, in place of `retries` and `backoff`."""
     timeout: float | timedelta | None = None
-    """Seconds that one attempt may take."""
+    """Seconds that the executor may take in one attempt."""
+    queue_timeout: float | timedelta | None = None
+    """Seconds that the node may wait for its turn after it could have started."""
+    start_timeout: float | timedelta | None = None
+    """Seconds until the executor begins: starting its process, importing its code."""
+    total_timeout: float | timedelta | None = None
+    """Seconds for all attempts together, the waits between them included."""
+    heartbeat: float | timedelta | None = None
+    """Seconds within which the node prints something or calls `tidemill.heartbeat()`; else it hangs."""
+    log_limit: int | str = "50Mi"
+    """Log kept of one attempt: its beginning and its end. 0 keeps everything."""
     resources: Resources = Resources()
     trigger: str = "all_success"
     """When the node runs: `all_success`, once every node before it succeeded (it is skipped when one was
@@ -83,13 +101,17 @@ def problems_of(options: NodeOptions) -> list[str]:
     amounts: dict[str, tuple[object, type]] = {
         "retries": (options.retries, int),
         "backoff": (options.backoff, timedelta),
-        "timeout": (options.timeout or 0, timedelta),
-        "cache_max_age": (options.cache_max_age or 0, timedelta),
+        **{name: (getattr(options, name) or 0, timedelta) for name in _TIMES},
+        "log_limit": (options.log_limit, str),
         "resources.cpu": (resources.cpu, float),
         "resources.memory": (resources.memory, str),
+        "resources.memory_max": (resources.memory_max, str),
         "resources.gpu": (resources.gpu, int),
     }
-    found = [why for name, (value, kind) in amounts.items() if (why := _amount_problem(name, value, kind))]
+    found = _policy_problems(options, amounts)
+    found += [why for name, (value, kind) in amounts.items() if (why := _amount_problem(name, value, kind))]
+    if not found and 0 < bytes_of(resources.memory_max) < bytes_of(resources.memory):
+        found.append(f"resources.memory_max is {resources.memory_max!r}; it must be more than memory")
     if options.trigger not in TRIGGERS:
         found.append(f"trigger is {options.trigger!r}; {did_you_mean(str(options.trigger), TRIGGERS)}")
     cache: object = options.cache
@@ -114,6 +136,20 @@ def _pool_problems(options: NodeOptions) -> list[str]:
             found.append(f"{name} is {number!r}; it must be a whole number")
         elif least is not None and number < least:
             found.append(f"{name} is {number!r}; it must be {least} or more")
+    return found
+
+
+def _policy_problems(options: NodeOptions, amounts: dict[str, tuple[object, type]]) -> list[str]:
+    """What is wrong with `retry`; adds its amounts to the others."""
+    retry: object = options.retry
+    if retry is None:
+        return []
+    if not isinstance(retry, Retry):
+        return [f"retry is {retry!r}; write Retry(user=..., transient=..., ...)"]
+    amounts |= retries_of.amounts_of(retry)
+    found = retries_of.problems_of(retry)
+    if options.retries:
+        found.append("retries and retry are both given; write the budgets into retry")
     return found
 
 

@@ -249,6 +249,12 @@ def loops_of(node: Node[Any]) -> list[ForEach[Any]]:
     return [block for block in node.blocks if isinstance(block, ForEach)]
 
 
+def options_of(node: Node[Any], pipeline: Pipeline) -> NodeOptions:
+    """The options of a node: its own, else those of the nearest pipeline around it that has some."""
+    around = next((p for p in reversed(node.within) if p.options is not None), pipeline)
+    return node.node_options or around.options or NodeOptions()
+
+
 def conditions_of(node: Node[Any]) -> list[When]:
     """The conditions around a node, outermost first, within the innermost loop: those further out are
     the loop's own."""

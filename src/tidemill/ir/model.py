@@ -98,6 +98,39 @@ class ResourcesIR:
     memory: int = 0
     """Bytes."""
     gpu: int = 0
+    memory_max: int = 0
+    """Bytes up to which the limit grows after failures for lack of memory; 0: it does not grow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleIR:
+    """Exceptions of type `exception` (by name) whose message matches `match` are `treat`ed so."""
+
+    exception: str
+    match: str = ""
+    treat: str = "transient"
+    """transient or permanent."""
+    backoff: float = -1.0
+    """Seconds in place of the policy's backoff; negative: the policy's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryIR:
+    """How often each group of failures is tried again, and after how long."""
+
+    user: int = 0
+    transient: int = 0
+    timeout: int = 0
+    memory: int = 0
+    infrastructure: int = 0
+    backoff: float = 1.0
+    """Seconds: the longest wait before the first retry."""
+    factor: float = 2.0
+    cap: float = 600.0
+    """Seconds: the longest wait at all."""
+    rules: tuple[RuleIR, ...] = ()
+    no_retry_on: tuple[str, ...] = ()
+    """Names of exceptions that are never tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +139,21 @@ class OptionsIR:
 
     retries: int = 0
     backoff: float = 1.0
-    """Seconds before the first retry; doubled for each further one."""
+    """Seconds that the wait before the first retry takes at most; doubled for each further one."""
+    retry: RetryIR | None = None
+    """In place of `retries` and `backoff`."""
     timeout: float = 0.0
-    """Seconds for one attempt; 0 means no limit."""
+    """Seconds for the executor in one attempt; 0 means no limit, as for those below."""
+    queue_timeout: float = 0.0
+    """Seconds between being ready and being claimed."""
+    start_timeout: float = 0.0
+    """Seconds until the executor begins."""
+    total_timeout: float = 0.0
+    """Seconds for all attempts together, the waits between them included."""
+    heartbeat: float = 0.0
+    """Seconds within which a node gives a sign of life."""
+    log_limit: int = 50 * 2**20
+    """Bytes of log that are kept of one attempt; 0 means all."""
     resources: ResourcesIR = ResourcesIR()
     cache: bool = True
     cache_max_age: float = 0.0

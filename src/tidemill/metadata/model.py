@@ -18,6 +18,17 @@ PropertyValue = int | float | str | bool
 Properties = Mapping[str, PropertyValue]
 PathStep = str | int
 
+FAILURE = "tidemill.failure"
+"""Custom property of a failed execution: its class of failure."""
+LOST = "LOST"
+"""... the class of one whose process vanished; recorded by the claim that takes its node over."""
+RETRY_AT = "tidemill.retry_at"
+"""... when the next attempt may begin, in milliseconds; only where there is to be one."""
+FINGERPRINT = "tidemill.fingerprint"
+"""... equal for failures of the same cause; only where no attempt follows."""
+MEMORY_LIMIT = "tidemill.memory_limit"
+"""... of any execution: bytes it was allowed to use."""
+
 
 class PropertyType(IntEnum):
     """MLMD `PropertyType`."""
@@ -240,6 +251,27 @@ class NodeRecord:
     pool: str = ""
     slots: int = 0
     """Slots that it holds in `pool` while it is RUNNING."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRecord:
+    """A final failure: the last attempt of a node, after which there is to be none."""
+
+    execution_id: int
+    run_id: str
+    pipeline: str
+    version: str
+    """Content hash of the pipeline's IR."""
+    node_id: str
+    iteration: int
+    attempt: int
+    kind: str
+    """Class of the failure."""
+    fingerprint: str
+    """Equal for failures of the same cause."""
+    message: str
+    time: int
+    """When it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from tidemill.metadata.model import (
     Event,
     EventType,
     Execution,
+    FailureRecord,
     NodeRecord,
     Pool,
     Properties,
@@ -173,6 +174,12 @@ class MetadataStore(Protocol):
 
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""
+
+    def get_failures(
+        self, *, pipeline: str = "", fingerprint: str = "", since: int = 0, limit: int = 1000
+    ) -> list[FailureRecord]:
+        """Final failures, newest first: executions with the custom property FINGERPRINT that are still
+        the last attempt of a FAILED node. `since`: only those that ended then or later (milliseconds)."""
 
     # --- queries of the launcher -----------------------------------------------------------------
 

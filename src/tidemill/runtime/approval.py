@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tidemill.ir.model import NodeIR
 from tidemill.metadata.model import PropertyValue
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.call import NodeCall
+from tidemill.runtime.failure import Failure, FailureKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +22,20 @@ class Verdict:
     properties: Mapping[str, PropertyValue]
 
 
-def decided(store: MetadataStore, call: NodeCall) -> bool:
-    """Whether somebody decided."""
-    return store.get_decision(call.run_id, call.node_id, call.iteration) is not None
+def due(store: MetadataStore, node: NodeIR, call: NodeCall) -> bool:
+    """Whether the wait is over: somebody decided, or took longer than the node's timeout."""
+    if store.get_decision(call.run_id, call.node_id, call.iteration) is not None:
+        return True
+    waits = node.options.timeout
+    return bool(waits and call.ready and time.time() - call.ready / 1000 > waits)
 
 
-def verdict(store: MetadataStore, call: NodeCall) -> Verdict:
-    """What was decided, by whom and why."""
+def verdict(store: MetadataStore, node: NodeIR, call: NodeCall) -> Verdict | Failure:
+    """What was decided, by whom and why; a Failure when nobody did in time."""
     found = store.get_decision(call.run_id, call.node_id, call.iteration)
-    assert found is not None, "a node is claimed only once it was decided"
+    if found is None:
+        message = f"nobody decided within the node's timeout of {node.options.timeout:g} s"
+        return Failure(kind=FailureKind.TIMEOUT, message=message)
     verb = "approved" if found.granted else "rejected"
     message = f"{verb} by {found.by}" + (f": {found.comment}" if found.comment else "")
     return Verdict(

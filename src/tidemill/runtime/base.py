@@ -23,8 +23,8 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import crashpoint, importing, owner
-from tidemill.runtime.launch import LOG, REASON, SECONDS
+from tidemill.runtime import crashpoint, importing, measure, owner
+from tidemill.runtime.launch import LOG, REASON
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.select import Selection, required
 from tidemill.runtime.upstream import items_of
@@ -33,7 +33,7 @@ from tidemill.storage.uri import is_local, local_path
 
 BASE = "tidemill.base_execution"
 """Custom property of an execution that stands for one of the base run: the id of that one."""
-_OWN = (LOG, REASON, SECONDS)
+_OWN = (LOG, REASON, *measure.NAMES)
 """What an execution says of itself alone."""
 
 

@@ -28,6 +28,8 @@ class NodeCall:
     iteration: int = 0
     attempt: int = 0
     """Counted by the caller; 0 lets the store count."""
+    ready: int = 0
+    """Since when the node could run, in milliseconds since 1970; 0 when the caller does not say."""
     code_root: str = ""
     """Folder that the user's modules are imported from."""
     workdir: str = ""
@@ -67,7 +69,7 @@ class NodeCall:
 def _read(name: str, text: str) -> int | str:
     if name in _CHOICES and text not in _CHOICES[name]:
         raise RunnerError(f"{name} {text!r} is unknown", hint=did_you_mean(text, _CHOICES[name]))
-    if name not in ("iteration", "attempt"):
+    if name not in ("iteration", "attempt", "ready"):
         return text
     try:
         return int(text)

@@ -1,4 +1,6 @@
-"""The executor process: reads an order from stdin, runs user code, answers on a file descriptor.
+"""The executor process: gets an order, runs user code, answers on a file descriptor.
+
+Two lines of JSON are said there: one when the executor function is called, one with the answer.
 
 `perform` is the whole of it, and is also what runs when a node is not isolated. It must stay light:
 every isolated node pays for its imports.
@@ -7,6 +9,7 @@ every isolated node pays for its imports.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -15,11 +18,12 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from tidemill.errors import DataError, ExecutorError, StorageError, TidemillError, ValidationFailed
-from tidemill.runtime import crashpoint
+from tidemill.errors import ExecutorError, InvalidOutput, StorageError, TidemillError
+from tidemill.runtime import classify, crashpoint, fingerprint
 from tidemill.runtime.order import Answer, Order, OrderedArtifact
 from tidemill.runtime.values import read_value, write_value
 from tidemill.storage.manifest import seal, storage_error
@@ -28,25 +32,31 @@ from tidemill.types.artifact import Artifact, ValueArtifact
 from tidemill.types.source import FileSet
 
 
-def perform(order: Order) -> Answer:
-    """Run the executor and seal its outputs. Never raises for what user code does."""
-    started = time.perf_counter()
+def perform(order: Order, started: Callable[[], None] = lambda: None) -> Answer:
+    """Run the executor and seal its outputs. Never raises for what user code does.
+
+    `started` is called when everything is ready, just before the executor function.
+    """
+    began, seconds = 0.0, 0.0
     try:
         arguments, outputs = _arguments(order)
         function = _load(order.executor)
         function = getattr(function, "function", function)
-        started = time.perf_counter()
-        result = function(**arguments)
-        seconds = time.perf_counter() - started
+        started()
+        began = time.monotonic()
+        try:
+            result = function(**arguments)
+        finally:
+            seconds = time.monotonic() - began
         crashpoint.reach("child.executed")
         _keep_returned(order, outputs, result)
         sealed = {name: _sealed(order, name, outputs[name]) for name in order.outputs}
         crashpoint.reach("child.sealed")
-        return Answer(outputs=sealed, seconds=seconds)
+        return Answer(outputs=sealed, began=began, seconds=seconds)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        return _failed(error, time.perf_counter() - started)
+        return dataclasses.replace(_failed(order, error), began=began, seconds=seconds)
 
 
 # --- calling --------------------------------------------------------------------------------------
@@ -124,14 +134,14 @@ def _keep_returned(order: Order, outputs: dict[str, Artifact], result: Any) -> N
     returned = [name for name, output in order.outputs.items() if output.returned]
     if not returned:
         if result is not None:
-            raise ExecutorError(
+            raise InvalidOutput(
                 f"the component returned {type(result).__name__}, but declares no such output"
             )
         return
     values = {returned[0]: result} if returned == ["result"] else result
     if not isinstance(values, dict) or set(values) != set(returned):
         got = sorted(values) if isinstance(values, dict) else type(values).__name__
-        raise ExecutorError(f"the component must return a dict with {sorted(returned)}, got {got}")
+        raise InvalidOutput(f"the component must return a dict with {sorted(returned)}, got {got}")
     for name, value in values.items():
         artifact = outputs[name]
         write_value(cast("type[ValueArtifact]", type(artifact)), value, artifact.path, name=name)
@@ -144,7 +154,12 @@ def _sealed(order: Order, name: str, artifact: Artifact) -> OrderedArtifact:
     ordered = order.outputs[name].artifact
     if isinstance(artifact, ValueArtifact) and not order.outputs[name].returned:
         write_value(type(artifact), artifact.value, artifact.path, name=name)
-    manifest = seal(local_path(artifact.uri))
+    try:
+        manifest = seal(local_path(artifact.uri))
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise InvalidOutput(f"output {name!r}: {error.message}", hint=error.hint) from error
     return OrderedArtifact(
         type=ordered.type,
         python=ordered.python,
@@ -155,8 +170,9 @@ def _sealed(order: Order, name: str, artifact: Artifact) -> OrderedArtifact:
     )
 
 
-def _failed(error: BaseException, seconds: float) -> Answer:
+def _failed(order: Order, error: BaseException) -> Answer:
     """The answer for an exception, with the traceback in the log unless the error explains itself."""
+    raised = error
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
         named = storage_error(error, Path(str(error.filename or "the output")))
         if "disk is full" in named.message:
@@ -165,13 +181,14 @@ def _failed(error: BaseException, seconds: float) -> Answer:
     text = f"{error}\n" if explained else "".join(traceback.format_exception(_without_own_frames(error)))
     with contextlib.suppress(OSError):  # the log may be on the very disk that is full
         sys.stderr.write(text)
-    kind = "EXCEPTION"
-    for cls, name in ((ValidationFailed, "VALIDATION"), (DataError, "DATA"), (StorageError, "STORAGE")):
-        if isinstance(error, cls):
-            kind = name
-    message = str(error) if explained else f"{error}{_place(error)}"
-    exception = "" if explained else type(error).__name__
-    return Answer(failure_kind=kind, message=message, exception=exception, seconds=seconds)
+    verdict = classify.classify(error, order.rules, order.no_retry_on)
+    return Answer(
+        failure_kind=verdict.kind,
+        message=str(error) if explained else f"{error}{_place(error)}",
+        exception="" if explained else type(error).__name__,
+        fingerprint=fingerprint.of_exception(verdict.kind, raised, order.code_root),
+        backoff=verdict.backoff,
+    )
 
 
 def _without_own_frames(error: BaseException) -> BaseException:
@@ -193,19 +210,29 @@ def _place(error: BaseException) -> str:
 def serve(answer_fd: int) -> int:
     """Perform the one order on stdin, answer on `answer_fd`; the exit status."""
     order = Order.from_json(json.loads(sys.stdin.buffer.readline()))
-    os.set_inheritable(answer_fd, False)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    return answer_order(order, answer_fd)
+
+
+def answer_order(order: Order, answer_fd: int) -> int:
+    """Perform an order and answer on `answer_fd`; the exit status."""
+    os.set_inheritable(answer_fd, False)
     crashpoint.reach("child.started")
     sys.path[:] = [p for p in sys.path if p]
     if order.workdir:
         os.chdir(order.workdir)
-    answer = perform(order)
+    answer = perform(order, lambda: _say(answer_fd, {"started": True}))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    with os.fdopen(answer_fd, "w", encoding="utf-8") as pipe:
-        json.dump(answer.to_json(), pipe)
+    _say(answer_fd, {"answer": answer.to_json()})
     return 0
+
+
+def _say(descriptor: int, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode() + b"\n"
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _die_with_parent() -> None:

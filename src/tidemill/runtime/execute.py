@@ -1,12 +1,13 @@
-"""Executing an order: in a child process of its own, or here.
+"""Executing an order: in a process of its own under a supervisor, or here.
 
-The child leads a process group, so that whatever it started can be ended with it. Its output goes
-straight into the log file: it is kept even if this process dies.
+The supervisor (supervise.py) watches the executor and ends whatever it started; this module starts the
+supervisor, tells it when to cancel, and reads its report. When this process dies, it ends by itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import select
@@ -15,17 +16,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tidemill.errors import ExecutorError
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
+from tidemill.runtime.limits import Limits
+from tidemill.runtime.measure import Usage, of_this_process
 from tidemill.runtime.order import Answer, Order
+from tidemill.runtime.report import Report, failure_of, judge
 from tidemill.runtime.spawner import Spawner
 
 GRACE = 3.0
-"""Seconds between asking a process group to end and killing it."""
+"""Seconds between asking processes to end and killing them."""
+_REPORTING = 5.0
+"""Seconds that a supervisor may take, after the grace, to end everything and report."""
 
 
 class CancelToken:
@@ -63,8 +70,12 @@ class CancelToken:
                     os.close(descriptor)
 
 
-def execute_here(order: Order, log: Path) -> Answer | Failure:
-    """Run the order in this process, with stdout and stderr going to the log. One at a time."""
+def execute_here(order: Order, log: Path, usage: Usage | None = None) -> Answer | Failure:
+    """Run the order in this process, with stdout and stderr going to the log. One at a time.
+
+    No limit is enforced here: a process cannot be stopped from within.
+    """
+    before = of_this_process()
     with (
         log.open("a", encoding="utf-8", buffering=1) as file,
         _redirected(file.fileno()),
@@ -72,79 +83,118 @@ def execute_here(order: Order, log: Path) -> Answer | Failure:
         contextlib.redirect_stderr(file),
     ):
         answer = child.perform(order)
-    return _checked(answer)
+    if usage is not None:
+        usage.cpu = of_this_process() - before
+        usage.began, usage.seconds = answer.began, answer.seconds
+    return failure_of(answer) if answer.failure_kind else answer
 
 
 class Process(Protocol):
-    """What executing needs of a process: `subprocess.Popen` and `SpawnedProcess` have it."""
+    """What executing needs of a supervisor, however it was started."""
+
+    pid: int
 
     @property
-    def pid(self) -> int:
-        """Process id, and id of its group."""
+    def control(self) -> int:
+        """Where requests are written."""
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Exit status, negative for a signal."""
+    @property
+    def report(self) -> int:
+        """Where reports are read."""
+
+    def wait(self, timeout: float) -> int | None:
+        """Exit status, negative for a signal; None when it still runs by then."""
+
+    def release(self, *, usable: bool) -> None:
+        """It is not needed any more; a `usable` one can take another attempt."""
+
+
+class _FreshProcess(subprocess.Popen[bytes]):
+    """A supervisor that was started as a program, for one attempt."""
+
+    def __init__(self) -> None:
+        control, self.control = os.pipe()
+        self.report, report = os.pipe()
+        try:
+            super().__init__(
+                [sys.executable, "-m", "tidemill.runtime.supervise", str(report)],
+                stdin=control,
+                pass_fds=(report,),
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        finally:
+            os.close(control)
+            os.close(report)
+
+    def release(self, *, usable: bool) -> None:  # noqa: ARG002 - the protocol's
+        """The end of its requests is the end of everything it started."""
+        os.close(self.control)
+        os.close(self.report)
+        self.wait()
 
 
 def execute_in_child(
-    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Spawner | None = None
-) -> Answer | Failure:
-    """Run the order in a child process; end it and all it started when it is over, late or canceled."""
-    order_end, order_write = os.pipe()
-    answer_read, answer_end = os.pipe()
+    order: Order, log: Path, *, cancel: CancelToken, timeout: float = 0.0, limits: Limits | None = None,
+    spawner: Spawner | None = None, command: Sequence[str] = (), usage: Usage | None = None,
+) -> Answer | Failure:  # fmt: skip
+    """Run the order under a supervisor, which ends it and all it started when it is over, late or canceled.
+
+    `command` starts another interpreter that reads the order, see supervise.py. What was used is noted in
+    `usage`.
+    """
+    limits = dataclasses.replace(limits or Limits(run=timeout), grace=GRACE)
+    request = {"order": order.to_json(), "limits": limits.to_json(), "log": str(log), "command": [*command]}
+    if usage is not None:
+        usage.memory_limit = limits.memory
+    process = _start(spawner)
+    report: Report | None = None
     try:
-        with log.open("ab") as output:
-            process = _start(order_end, answer_end, output.fileno(), spawner)
+        report = _converse(process, json.dumps(request).encode() + b"\n", limits, cancel)
+        if report is None:
+            return _lost(process, cancel)
+        if usage is not None:
+            usage.take(report)
+        return judge(report, limits)
     finally:
-        os.close(order_end)
-        os.close(answer_end)
-    try:
-        ended = _converse(process, order_write, answer_read, order, timeout, cancel)
-        return ended if isinstance(ended, Failure) else _judge(process, ended)
-    finally:
-        os.close(answer_read)
-        _kill_group(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(order_write)
+        process.release(usable=report is not None and not report.left)
 
 
-def _start(order: int, answer: int, log: int, spawner: Spawner | None) -> Process:
-    if spawner is not None:
-        return spawner.start(order, answer, log)
-    return subprocess.Popen(
-        [sys.executable, "-m", "tidemill.runtime.child", str(answer)],
-        stdin=order,
-        stdout=log,
-        stderr=log,
-        pass_fds=(answer,),
-        start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+def _start(spawner: Spawner | None) -> Process:
+    return _FreshProcess() if spawner is None else spawner.start()
 
 
-def _converse(
-    process: Process, order_write: int, answer_read: int, order: Order, timeout: float, cancel: CancelToken
-) -> bytes | Failure:
-    """Hand over the order and wait for the answer, the end of the process, lateness or cancelling."""
-    # The pipe stays open after this: its end would tell the child that we died.
+def _converse(process: Process, request: bytes, limits: Limits, cancel: CancelToken) -> Report | None:
+    """Hand over the request and wait for the report; None when the supervisor ended without one."""
+    control, report = process.control, process.report
+    # The pipe stays open after this: its end would tell the supervisor that we died.
     with contextlib.suppress(BrokenPipeError):
-        _write_all(order_write, json.dumps(order.to_json()).encode() + b"\n")
-    deadline = time.monotonic() + timeout if timeout else None
-    answer = b""
+        _write_all(control, request)
+    said = b""
+    waiting = [report, cancel.fileno()]
+    deadline: float | None = None
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        readable, _, _ = select.select([answer_read, cancel.fileno()], [], [], left)
-        if answer_read in readable:
-            piece = os.read(answer_read, 1 << 16)
-            if not piece:
-                return answer
-            answer += piece
+        readable, _, _ = select.select(waiting, [], [], left)
+        if report in readable:
+            piece = os.read(report, 1 << 16)
+            if not piece or piece.endswith(b"\n"):
+                return _read_report(said + piece)
+            said += piece
         elif readable:
-            _stop(process)
-            return Failure(kind=FailureKind.CANCELED, message="canceled")
+            waiting.remove(cancel.fileno())
+            deadline = time.monotonic() + limits.grace + _REPORTING
+            with contextlib.suppress(BrokenPipeError):
+                _write_all(control, b"cancel\n")
         else:
-            _stop(process)
-            return Failure(kind=FailureKind.TIMEOUT, message=f"took longer than its timeout of {timeout:g} s")
+            return None
+
+
+def _read_report(said: bytes) -> Report | None:
+    try:
+        return Report.from_json(json.loads(said))
+    except ValueError:
+        return None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -152,40 +202,22 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _judge(process: Process, answer: bytes) -> Answer | Failure:
-    """What the end of the answer means. Who answered and was killed only then has still answered."""
-    if answer:
-        with contextlib.suppress(ValueError):
-            return _checked(Answer.from_json(json.loads(answer)))
-    status = 0
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        status = process.wait(GRACE) or 0
-    if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
-        return Failure(kind=FailureKind.KILLED, message=f"the process was killed by {name}{hint}")
-    return Failure(
-        kind=FailureKind.EXCEPTION, message=f"the process ended with status {status} before it answered"
-    )
+def _lost(process: Process, cancel: CancelToken) -> Failure:
+    """The supervisor gave no report: it died, or does not answer any more."""
+    if cancel.canceled:
+        _kill(process.pid)
+        return Failure(kind=FailureKind.CANCELED, message="canceled")
+    status = None
+    with contextlib.suppress(subprocess.TimeoutExpired, ExecutorError):
+        status = process.wait(GRACE)
+    _kill(process.pid)
+    how = "" if status is None else f" with status {status}"
+    return Failure(kind=FailureKind.LOST, message=f"the process that watched the executor vanished{how}")
 
 
-def _checked(answer: Answer) -> Answer | Failure:
-    if not answer.failure_kind:
-        return answer
-    return Failure(kind=FailureKind(answer.failure_kind), message=answer.message, exception=answer.exception)
-
-
-def _stop(process: Process) -> None:
-    """TERM to the group, then KILL what is left after the grace period."""
-    _kill_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    _kill_group(process.pid, signal.SIGKILL)
-
-
-def _kill_group(group: int, signal_number: signal.Signals) -> None:
+def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal_number)
+        os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""How attempts fail, and whether trying again can help."""
+"""How attempts fail: the classes of failures, and what is kept of one.
+
+A class says who has to act: the user, whoever runs the machine, or nobody but the clock. Whether
+there is another attempt is decided by retry.py.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +14,48 @@ class FailureKind(StrEnum):
     """Class of a failure. The names are stable: they are recorded."""
 
     EXCEPTION = "EXCEPTION"
-    """User code raised."""
+    """User code raised, and nothing tells whether that may pass."""
+    TRANSIENT = "TRANSIENT"
+    """It passes by itself: a connection that broke, a service that is busy."""
+    PERMANENT = "PERMANENT"
+    """User code, or a rule, says that trying again is useless."""
     DATA = "DATA"
     """The input data cannot be used."""
     VALIDATION = "VALIDATION"
     """A component's verdict is no."""
     RESOLUTION = "RESOLUTION"
     """An input or parameter has no value."""
+    INVALID_OUTPUT = "INVALID_OUTPUT"
+    """The executor returned or wrote what it may not."""
     TIMEOUT = "TIMEOUT"
-    """The attempt took too long and was stopped."""
+    """One of the time limits was reached; `Failure.timeout` says which."""
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    """It needed more memory than it may use."""
     KILLED = "KILLED"
-    """The process died without an answer: a signal, or the system ran out of memory."""
+    """The process died without an answer, by a signal that nobody of ours sent."""
+    LOST = "LOST"
+    """Whoever ran the attempt vanished; noticed when a later attempt takes over."""
     STORAGE = "STORAGE"
     """Files could not be read or written."""
     CANCELED = "CANCELED"
     """Somebody asked for it."""
 
     @property
-    def retryable(self) -> bool:
-        """Whether another attempt may end differently without anybody changing anything."""
-        return self in (FailureKind.EXCEPTION, FailureKind.TIMEOUT, FailureKind.KILLED, FailureKind.STORAGE)
+    def group(self) -> str:
+        """The budget that another attempt is taken from: `user`, `transient`, `timeout`, `memory`,
+        `infrastructure`; empty when another attempt cannot help."""
+        return _GROUPS.get(self, "")
+
+
+_GROUPS = {
+    FailureKind.EXCEPTION: "user",
+    FailureKind.TRANSIENT: "transient",
+    FailureKind.TIMEOUT: "timeout",
+    FailureKind.OUT_OF_MEMORY: "memory",
+    FailureKind.KILLED: "infrastructure",
+    FailureKind.LOST: "infrastructure",
+    FailureKind.STORAGE: "infrastructure",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +67,12 @@ class Failure:
     """One readable text; the traceback is in the log."""
     exception: str = ""
     """Type of the exception, if any."""
+    timeout: str = ""
+    """Which limit a TIMEOUT reached: `queue`, `start`, `run`, `total` or `heartbeat`."""
+    fingerprint: str = ""
+    """Equal for failures of the same cause; see fingerprint.py."""
+    backoff: float = -1.0
+    """Seconds of backoff that a rule asks for; negative when none does."""
 
     @property
     def headline(self) -> str:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import ResolutionError, RunnerError, StorageError, TidemillError
+from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError, TidemillError
 from tidemill.ir import codec
 from tidemill.ir import model as ir
 from tidemill.metadata.model import (
+    RETRY_AT,
     Artifact,
     ArtifactState,
     Claim,
@@ -40,14 +41,15 @@ from tidemill.runtime.items import loop_items
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
 from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.terms import Terms
 from tidemill.runtime.upstream import ITEMS, Upstream, items_of
 from tidemill.runtime.values import read_value
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
 
-LOG, FAILURE, REASON, SECONDS = "tidemill.log", "tidemill.failure", "tidemill.cache", "tidemill.seconds"
-"""Custom properties of an execution: its log, class of failure, reason of reuse or not, own time."""
+LOG, REASON = "tidemill.log", "tidemill.cache"
+"""Custom properties of an execution: its log, reason of reuse or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class Outcome:
     message: str = ""
     """Why it failed, was reused or ran."""
     failure: Failure | None = None
+    retry_at: int = 0
+    """When another attempt is to begin, in milliseconds since 1970; 0: none."""
     seconds: float = 0.0
     """From the claim to the end of the publication."""
     log: str = ""
@@ -87,7 +91,7 @@ def launch(
         pipeline = codec.loads(store.get_pipeline_version(run.version))
     node = pipeline.node(call.node_id)
     started = time.perf_counter()
-    if node.kind == "approval" and not approval.decided(store, call):
+    if node.kind == "approval" and not approval.due(store, node, call):
         return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting="approval")
     crashpoint.reach("claim.before")
     claim = pools.claim(
@@ -122,6 +126,7 @@ def launch(
         attempt=claim.attempt,
         message=publication.message,
         failure=failure,
+        retry_at=int(publication.properties.get(RETRY_AT, 0)),
         seconds=time.perf_counter() - started,
         log=str(publication.properties.get(LOG, "")),
         iterations=attempt.iterations,
@@ -165,9 +170,14 @@ class _Attempt:
         self.inputs: dict[str, list[int]] = {}
         self.key = ""
         self.iterations: int | None = None
+        self.terms = Terms(node, claim, store, call.ready)
+        self.given: list[Artifact] = []
 
     def run(self) -> tuple[Publication, Failure | None]:
         """Decide, resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
+        late = self.terms.late()
+        if late is not None:
+            return self._failed(late)
         try:
             resolver = self._resolver()
             resolver.check_condition(self.node)
@@ -193,9 +203,10 @@ class _Attempt:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
             return self._failed(Failure(kind=FailureKind.STORAGE, message=str(error)))
+        except ExecutorError as error:
+            return self._failed(Failure(kind=FailureKind.LOST, message=str(error)))
         if isinstance(answer, Failure):
             return self._failed(answer)
-        self.properties[SECONDS] = answer.seconds
         outputs = {name: [_published(a)] for name, a in answer.outputs.items()}
         return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
 
@@ -223,7 +234,9 @@ class _Attempt:
         return self._publication(NodeState.COMPLETE, {}, f"{len(items)} iterations"), None
 
     def _approved(self) -> tuple[Publication, Failure | None]:
-        verdict = approval.verdict(self.store, self.call)
+        verdict = approval.verdict(self.store, self.node, self.call)
+        if isinstance(verdict, Failure):
+            return self._failed(verdict)
         self.properties.update(verdict.properties)
         if verdict.granted:
             return self._publication(NodeState.COMPLETE, {}, verdict.message), None
@@ -232,6 +245,7 @@ class _Attempt:
     def _note(self, resolved: Resolved) -> None:
         """Record what the node got: input artifacts as events, parameters as properties."""
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
+        self.given = [a for found in resolved.inputs.values() for a in found]
         for name, value in resolved.parameters.items() if self.node.kind != "loop" else ():
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
@@ -252,6 +266,7 @@ class _Attempt:
             parameters={name: _as_json(value) for name, value in resolved.parameters.items()},
             code_root=self.call.code_root,
             workdir=self.call.workdir,
+            **self.terms.rules(),
         )
         return self._perform(order)
 
@@ -259,12 +274,14 @@ class _Attempt:
         log = self._log()
         if self.call.isolation == "none":
             try:
-                return execute_here(order, log)
+                return execute_here(order, log, self.terms.usage)
             except KeyboardInterrupt:
                 self.cancel.cancel()
                 return Failure(kind=FailureKind.CANCELED, message="canceled")
-        timeout = self.node.options.timeout
-        return execute_in_child(order, log, timeout=timeout, cancel=self.cancel, spawner=self.spawner)
+        return execute_in_child(
+            order, log, limits=self.terms.limits(), cancel=self.cancel, spawner=self.spawner,
+            usage=self.terms.usage,
+        )  # fmt: skip
 
     def _choose(self, function: str, candidates: list[Artifact]) -> list[int]:
         """Ask a user's function to choose among artifacts; it runs where executors run."""
@@ -322,6 +339,7 @@ class _Attempt:
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str
     ) -> Publication:
+        self.properties |= self.terms.measured(self.given, outputs)
         return Publication(
             state=state,
             inputs=self.inputs,
@@ -336,7 +354,7 @@ class _Attempt:
         if failure.kind is FailureKind.STORAGE:
             # A full disk: nobody will ever look at these files, and recording the failure needs room.
             shutil.rmtree(local_path(self.folder), ignore_errors=True)
-        self.properties[FAILURE] = failure.kind.value
+        self.properties |= self.terms.judged(failure)
         state = NodeState.CANCELED if canceled else NodeState.FAILED
         message = failure.headline if failure.exception else failure.message
         return self._publication(state, {}, message), failure

@@ -54,6 +54,9 @@ class Order:
     """JSON; `{"$function": ref}` and `{"$files": {...}}` stand for functions and file sets."""
     code_root: str = ""
     workdir: str = ""
+    rules: tuple[Mapping[str, Any], ...] = ()
+    """How exceptions are classified: the fields of each RuleIR."""
+    no_retry_on: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of `from_json`."""
@@ -77,6 +80,8 @@ class Order:
             parameters=data["parameters"],
             code_root=data["code_root"],
             workdir=data["workdir"],
+            rules=tuple(data["rules"]),
+            no_retry_on=tuple(data["no_retry_on"]),
         )
 
 
@@ -88,6 +93,11 @@ class Answer:
     failure_kind: str = ""
     message: str = ""
     exception: str = ""
+    fingerprint: str = ""
+    backoff: float = -1.0
+    """Seconds of backoff that a rule asks for; negative when none does."""
+    began: float = 0.0
+    """When the executor function was called, by the machine's monotonic clock; 0 if it never was."""
     seconds: float = 0.0
     """Time the executor function itself took."""
 

@@ -1,4 +1,4 @@
-"""Starting executor processes quickly: a helper process that has the imports behind it and forks.
+"""Starting supervisors quickly: a helper process that has the imports behind it and forks.
 
 A fresh Python process pays for its imports every time; a fork of one that did them already does
 not. The helper runs no user code and has one thread, so each fork is as clean as a new process. It
@@ -6,8 +6,9 @@ ends when the process that made it ends.
 
     python -m tidemill.runtime.spawner SOCKET_FD MODULE...
 
-speaks over the socket, one request at a time: `spawn` with three descriptors (order, answer, log)
-is answered with a pid, `wait PID` with its exit status, or `running`.
+speaks over the socket, one request at a time: `spawn` with two descriptors (control, report) is
+answered with the pid of a supervisor, `wait PID` with its exit status (0 also when it ended well long
+ago) or `running`. A supervisor forks again, for each executor; see supervise.py.
 """
 
 from __future__ import annotations
@@ -26,31 +27,43 @@ import time
 from collections.abc import Sequence
 
 from tidemill.errors import ExecutorError
+from tidemill.runtime import processes
 
 _POLL_FIRST, _POLL_LAST = 0.0005, 0.02
 """Seconds between two questions whether a process has ended: from the first to the longest."""
 
 
 class SpawnedProcess:
-    """A process that the helper forked; the part of `subprocess.Popen` that executing needs."""
+    """A supervisor that the helper forked."""
 
-    def __init__(self, spawner: Spawner, pid: int) -> None:
+    def __init__(self, spawner: Spawner, pid: int, control: int, report: int) -> None:
         self.spawner = spawner
         self.pid = pid
-        self.status: int | None = None
+        self.control = control
+        """Requests are written there; its end makes the supervisor end everything."""
+        self.report = report
+        """Reports are read from there."""
 
-    def wait(self, timeout: float | None = None) -> int | None:
+    def wait(self, timeout: float) -> int | None:
         """Exit status (a negative signal number when killed), or None when it still runs by then."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         pause = _POLL_FIRST
-        while self.status is None:
-            self.status = self.spawner.status(self.pid)
-            if self.status is None:
-                if deadline is not None and time.monotonic() >= deadline:
-                    return None
-                time.sleep(pause)
-                pause = min(2 * pause, _POLL_LAST)
-        return self.status
+        while (status := self.spawner.status(self.pid)) is None and time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(2 * pause, _POLL_LAST)
+        return status
+
+    def release(self, *, usable: bool) -> None:
+        """It is not needed any more; a `usable` one waits for the next attempt."""
+        if usable:
+            self.spawner.idle.append(self)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Let it end."""
+        os.close(self.control)
+        os.close(self.report)
 
 
 class Spawner:
@@ -58,17 +71,30 @@ class Spawner:
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
         self.preload = tuple(preload)
+        self.idle: list[SpawnedProcess] = []
+        """Supervisors without an attempt, the last used ones at the end."""
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._helper: subprocess.Popen[bytes] | None = None
 
-    def start(self, order: int, answer: int, log: int) -> SpawnedProcess:
-        """A new executor process with these descriptors."""
-        fds = array.array("i", [order, answer, log])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-        with self._lock:
-            pid = int(self._ask(b"spawn\n", ancillary))
-        return SpawnedProcess(self, pid)
+    def start(self) -> SpawnedProcess:
+        """A supervisor for one attempt: an idle one, or a new one."""
+        with contextlib.suppress(IndexError):
+            return self.idle.pop()
+        control_end, control = os.pipe()
+        report, report_end = os.pipe()
+        try:
+            fds = array.array("i", [control_end, report_end])
+            with self._lock:
+                pid = int(self._ask(b"spawn\n", [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]))
+        except BaseException:
+            os.close(control)
+            os.close(report)
+            raise
+        finally:
+            os.close(control_end)
+            os.close(report_end)
+        return SpawnedProcess(self, pid, control, report)
 
     def status(self, pid: int) -> int | None:
         """Exit status of a process that was started here; None while it runs."""
@@ -77,12 +103,18 @@ class Spawner:
         return None if answer == b"running" else int(answer)
 
     def close(self) -> None:
-        """End the helper."""
+        """End the supervisors and the helper."""
+        while self.idle:
+            self.idle.pop().close()
         with self._lock:
-            if self._socket is not None and self._helper is not None:
-                self._socket.close()
-                self._helper.wait()
-                self._socket = self._helper = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """The helper ends when its socket closes, if it has not ended; the next order starts another."""
+        if self._socket is not None and self._helper is not None:
+            self._socket.close()
+            self._helper.wait()
+            self._socket = self._helper = None
 
     def _ask(self, request: bytes, ancillary: list[tuple[int, int, array.array[int]]]) -> bytes:
         if self._socket is None:
@@ -91,8 +123,10 @@ class Spawner:
             self._socket.sendmsg([request], ancillary)
             answer = self._socket.recv(64)
         except OSError as error:
+            self._forget()
             raise ExecutorError(f"the process that starts executors is gone: {error}") from error
         if not answer:
+            self._forget()
             raise ExecutorError("the process that starts executors ended unexpectedly")
         return answer.strip()
 
@@ -113,53 +147,76 @@ class Spawner:
 
 
 def _serve(connection: socket.socket) -> None:
-    ended: dict[int, int] = {}
+    supervisors: dict[int, int | None] = {}
+    # A supervisor that was killed leaves its processes to us; nobody else would end them.
+    processes.become_subreaper()
     while True:
-        request, fds, _, _ = socket.recv_fds(connection, 64, 3)
+        request, fds, _, _ = socket.recv_fds(connection, 64, 2)
+        _reap(supervisors)
         if not request:
+            # The supervisors end as well: whoever asked for them closed their requests, or is dead.
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.wait()
             return
         if request.startswith(b"spawn"):
             pid = os.fork()
             if pid == 0:
-                _become_child(connection, *fds)
+                _become_supervisor(connection, *fds)
+            supervisors[pid] = None
             for fd in fds:
                 os.close(fd)
             connection.sendall(f"{pid}\n".encode())
         else:
-            connection.sendall(_status(int(request.split()[1]), ended))
+            connection.sendall(_status(int(request.split()[1]), supervisors))
 
 
-def _status(pid: int, ended: dict[int, int]) -> bytes:
-    if pid not in ended:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found == 0:
-            return b"running\n"
-        ended[pid] = os.waitstatus_to_exitcode(status)
-    return f"{ended[pid]}\n".encode()
+def _reap(supervisors: dict[int, int | None]) -> None:
+    """Note who ended, and end the orphans of supervisors that were killed."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            if pid in supervisors:
+                code = os.waitstatus_to_exitcode(status)
+                if code == 0:  # it has reported; nobody asks for it
+                    del supervisors[pid]
+                else:
+                    supervisors[pid] = code
+                    _end_orphans(supervisors)
 
 
-def _become_child(connection: socket.socket, order: int, answer: int, log: int) -> None:
-    """In the forked process: take the descriptors, run the order, and never come back."""
-    from tidemill.runtime import child
+def _end_orphans(supervisors: dict[int, int | None]) -> None:
+    mine = processes.children(os.getpid())
+    orphans = [pid for pid in mine if pid not in supervisors]
+    processes.signal_all([d for o in orphans for d in (o, *processes.descendants(o))], signal.SIGKILL)
+
+
+def _status(pid: int, supervisors: dict[int, int | None]) -> bytes:
+    if pid not in supervisors:
+        return b"0\n"
+    code = supervisors[pid]
+    return b"running\n" if code is None else f"{code}\n".encode()
+
+
+def _become_supervisor(connection: socket.socket, control: int, report: int) -> None:
+    """In the forked process: supervise what is asked for, and never come back."""
+    from tidemill.runtime import supervise
 
     status = 1
     try:
         os.setsid()
         connection.close()
-        for source, target in ((order, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.close(order)
-        os.close(log)
-        status = child.serve(answer)
+        status = supervise.serve(report, control)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
         os._exit(status)
 
 
 def _main(fd: int, modules: Sequence[str]) -> int:
-    for module in ("tidemill.runtime.child", *modules):
+    for module in ("tidemill.runtime.supervise", *modules):
         importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.collect()

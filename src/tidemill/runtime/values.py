@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import ExecutorError, ResolutionError
+from tidemill.errors import InvalidOutput, ResolutionError
 from tidemill.types.artifact import ValueArtifact
 from tidemill.types.json import not_json
 
 
 def write_value(artifact: type[ValueArtifact], value: Any, folder: Path, *, name: str) -> None:
-    """Write a returned value as the artifact's file. ExecutorError when it has the wrong type."""
+    """Write a returned value as the artifact's file. InvalidOutput when it has the wrong type."""
     wanted = artifact.VALUE_TYPE
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -21,7 +21,7 @@ def write_value(artifact: type[ValueArtifact], value: Any, folder: Path, *, name
     if wanted is not object and type(value) is not wanted:
         why = f"output {name!r} must be {wanted.__name__}, got {type(value).__name__}"
     if why:
-        raise ExecutorError(f"the component returned a wrong value: {why}")
+        raise InvalidOutput(f"the component returned a wrong value: {why}")
     data = {"bytes": base64.b64encode(value).decode()} if wanted is bytes else value
     (folder / ValueArtifact.FILE).write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
 

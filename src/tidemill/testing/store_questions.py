@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tidemill.metadata.model import Artifact, ArtifactState, EventType, NodeState, RunState
+from tidemill.metadata.model import (
+    FAILURE,
+    FINGERPRINT,
+    Artifact,
+    ArtifactState,
+    EventType,
+    FailureRecord,
+    NodeState,
+    RunState,
+)
 from tidemill.metadata.store import MetadataStore
 from tidemill.testing.store_stories import (
     TYPES,
@@ -33,6 +42,7 @@ class StoreQuestions:
         assert store.get_outputs([1]) == store.get_outputs([]) == {}
         assert store.get_events() == store.get_events(artifact_ids=[1], execution_ids=[1]) == []
         assert store.get_contexts_by_execution(1) == []
+        assert store.get_failures() == store.get_failures(pipeline="p", fingerprint="f", since=1) == []
         assert store.find_cached("k") == store.find_cached("") == []
         assert store.last_cache_key("p", "a") is None
         assert store.latest_blessed("p", "a", "model") is None
@@ -75,6 +85,34 @@ class StoreQuestions:
         end_node(store, "r1", "z")
         assert [(n.node_id, n.attempt) for n in store.get_nodes("r1")] == [("z", 2), ("a", 1)]
 
+    def test_failures_are_the_last_attempts_of_failed_nodes(self, store: MetadataStore) -> None:
+        """Newest first, every condition counts; what succeeded later is no failure any more."""
+        made = {}
+        for run, pipeline, print_ in (("r1", "p", "F1"), ("r2", "q", "f1"), ("r3", "p", "f1")):
+            start_run(store, run, pipeline=pipeline)
+            found = {FAILURE: "EXCEPTION", FINGERPRINT: print_}
+            ended = end_node(store, run, "a", state=NodeState.FAILED, properties=found, message="why")
+            made[run] = ended.execution_id
+            end_node(store, run, "retried", state=NodeState.FAILED, properties={FAILURE: "KILLED"})
+            end_node(store, run, "mended", state=NodeState.FAILED, properties=found)
+            end_node(store, run, "mended")
+
+        def ids(failures: list[FailureRecord]) -> list[int]:
+            return [failure.execution_id for failure in failures]
+
+        every = store.get_failures()
+        assert ids(every) == [made["r3"], made["r2"], made["r1"]]
+        assert ids(store.get_failures(fingerprint="f1")) == [made["r3"], made["r2"]]
+        assert ids(store.get_failures(fingerprint="f1", pipeline="p")) == [made["r3"]]
+        assert ids(store.get_failures(pipeline="P")) == []
+        assert ids(store.get_failures(limit=2)) == [made["r3"], made["r2"]]
+        last = every[0]
+        assert ids(store.get_failures(since=last.time)) != []
+        assert store.get_failures(since=last.time + 60_000) == []
+        assert (last.run_id, last.pipeline, last.version, last.node_id) == ("r3", "p", "v1", "a")
+        assert (last.iteration, last.attempt, last.kind) == (0, 1, "EXCEPTION")
+        assert (last.fingerprint, last.message) == ("f1", "why")
+
     def test_events_by_artifact_and_by_execution(self, store: MetadataStore) -> None:
         """Of either kind of id, in one list without repetition."""
         start_run(store, "r1")
@@ -96,6 +134,7 @@ class StoreQuestions:
         end_node(store, "r2", "other", cache_key="l")
         end_node(store, "r2", "again", state=NodeState.CACHED, cache_key="k")
         end_node(store, "r2", "wrong", state=NodeState.FAILED, cache_key="k")
+        assert store.get_failures() == store.get_failures(pipeline="p", fingerprint="f", since=1) == []
         assert store.find_cached("k") == ids[::-1]
         assert store.find_cached("k", limit=1) == ids[2:]
 

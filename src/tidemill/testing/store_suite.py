@@ -20,6 +20,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tidemill.errors import RunnerError, StoreError
 from tidemill.metadata.model import (
+    FAILURE,
+    LOST,
     Artifact,
     ArtifactType,
     ExecutionState,
@@ -207,7 +209,7 @@ class _Claims:
         assert (taken.granted, taken.attempt, taken.fence) == (True, 5, 2)
         lost, running = store.get_executions("r1", "a")
         assert lost.state is ExecutionState.FAILED
-        assert lost.custom_properties == {"error": "lost: attempt 5 took over"}
+        assert lost.custom_properties == {"error": "lost: attempt 5 took over", FAILURE: LOST}
         assert (running.id, running.state) == (taken.execution_id, ExecutionState.RUNNING)
         assert claim_node(store, "r1", "a").attempt == 6
 

@@ -72,10 +72,23 @@ inputs = st.builds(
     name=names, type=names, sources=st.lists(sources, max_size=2).map(tuple),
     many=st.booleans(), optional=st.booleans(),
 )  # fmt: skip
-resources = st.builds(model.ResourcesIR, cpu=numbers, memory=st.integers(min_value=0), gpu=st.integers(0, 8))
+sizes = st.integers(min_value=0)
+resources = st.builds(
+    model.ResourcesIR, cpu=numbers, memory=sizes, gpu=st.integers(0, 8), memory_max=sizes
+)  # fmt: skip
+rules = st.builds(model.RuleIR, exception=names, match=names, treat=names, backoff=numbers)
+budgets = st.integers(0, 9)
+retries = st.builds(
+    model.RetryIR,
+    user=budgets, transient=budgets, timeout=budgets, memory=budgets, infrastructure=budgets,
+    backoff=numbers, factor=numbers, cap=numbers,
+    rules=st.lists(rules, max_size=2).map(tuple), no_retry_on=st.lists(names, max_size=2).map(tuple),
+)  # fmt: skip
 options = st.builds(
     model.OptionsIR,
-    retries=st.integers(0, 9), backoff=numbers, timeout=numbers, resources=resources, cache=st.booleans(),
+    retries=budgets, backoff=numbers, retry=st.none() | retries, timeout=numbers, queue_timeout=numbers,
+    start_timeout=numbers, total_timeout=numbers, heartbeat=numbers, log_limit=sizes,
+    resources=resources, cache=st.booleans(),
     cache_max_age=numbers, owner=names, labels=st.dictionaries(keys, names, max_size=2),
 )  # fmt: skip
 nodes = st.builds(
@@ -201,8 +214,25 @@ SAMPLE = PipelineIR(
             options=model.OptionsIR(
                 retries=2,
                 backoff=3.0,
+                retry=model.RetryIR(
+                    user=1,
+                    transient=2,
+                    timeout=3,
+                    memory=4,
+                    infrastructure=5,
+                    backoff=0.5,
+                    factor=3.0,
+                    cap=60.0,
+                    no_retry_on=("ValueError",),
+                    rules=(model.RuleIR(exception="HTTPError", match="503", treat="permanent", backoff=2.0),),
+                ),
                 timeout=60.0,
-                resources=model.ResourcesIR(cpu=0.5, memory=2**30, gpu=1),
+                queue_timeout=1.0,
+                start_timeout=2.0,
+                total_timeout=3.0,
+                heartbeat=4.0,
+                log_limit=5,
+                resources=model.ResourcesIR(cpu=0.5, memory=2**30, gpu=1, memory_max=2**31),
                 cache=False,
                 cache_max_age=3600.0,
                 owner="ann",
@@ -222,7 +252,7 @@ SAMPLE = PipelineIR(
     code={"project.work:train": "0123"},
     schedule=model.ScheduleIR(cron="@daily", start="2024-01-01", timezone="Europe/Berlin", catch_up=True),
 )
-PINNED = "37ef5de07d75cb69cceabc7cc217af773685baa4f119b0381195fe3375dbf517"
+PINNED = "6056f72059966b420909740d9d25bf38530ab779807d5f15dfcb4075c247089b"
 
 
 def test_the_version_of_a_known_pipeline() -> None:

@@ -42,6 +42,7 @@ calls = st.builds(
     attempt=st.integers(),
     code_root=words,
     workdir=words,
+    ready=st.integers(),
     isolation=st.sampled_from(["process", "none"]),
     reuse=st.sampled_from(["allowed", "never"]),
 )
@@ -75,7 +76,7 @@ def test_a_call_says_only_what_differs_from_the_defaults() -> None:
 def test_every_field_has_its_word() -> None:
     full = NodeCall(
         metadata="m", run_id="r", node_id="n", iteration=1, attempt=2, code_root="c", workdir="w",
-        isolation="none", reuse="never", run_state="FAILED",
+        ready=3, isolation="none", reuse="never", run_state="FAILED",
     )  # fmt: skip
     assert len(full.argv()) == 3 + len(dataclasses.fields(NodeCall))
 

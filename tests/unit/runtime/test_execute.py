@@ -122,7 +122,7 @@ def test_outputs_parameters_and_log(execute: Execute, tmp_path: Path) -> None:
         ("raises", FailureKind.EXCEPTION, "missing thing"),
         ("exits", FailureKind.EXCEPTION, "4"),
         ("data", FailureKind.DATA, "send it again"),
-        ("wrong_type", FailureKind.EXCEPTION, "must be int, got str"),
+        ("wrong_type", FailureKind.INVALID_OUTPUT, "must be int, got str"),
         ("nowhere", FailureKind.EXCEPTION, "cannot be imported"),
     ],
 )

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tidemill.errors import FencedError, RunnerError, StoreError
-from tidemill.metadata.model import Claim, ClaimRequest, ExecutionState, NodeState, RunState, TypeKind
+from tidemill.metadata.model import (
+    FAILURE,
+    LOST,
+    Claim,
+    ClaimRequest,
+    ExecutionState,
+    NodeState,
+    RunState,
+    TypeKind,
+)
 from tidemill.metadata.sql import names, pools
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.properties import custom_rows, insert_properties
@@ -112,7 +121,7 @@ def _mark_lost(tx: Transaction, execution_id: int, attempt: int) -> None:
     )
     if ended:
         error = f"lost: attempt {attempt} took over"
-        insert_properties(tx, "Execution", custom_rows(execution_id, {"error": error}))
+        insert_properties(tx, "Execution", custom_rows(execution_id, {"error": error, FAILURE: LOST}))
 
 
 def _add_execution(tx: Transaction, request: ClaimRequest, attempt: int) -> int:

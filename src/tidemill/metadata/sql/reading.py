@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 
 from tidemill.metadata.model import (
+    FAILURE,
+    FINGERPRINT,
     Artifact,
     ArtifactState,
     Context,
@@ -18,6 +20,7 @@ from tidemill.metadata.model import (
     EventType,
     Execution,
     ExecutionState,
+    FailureRecord,
     NodeRecord,
     NodeState,
     PathStep,
@@ -207,6 +210,38 @@ def contexts_by_execution(tx: Transaction, execution_id: int) -> list[Context]:
             create_time=create_time, update_time=update_time,
         )
         for id, type, name, create_time, update_time in rows
+    ]  # fmt: skip
+
+
+def failures(
+    tx: Transaction, *, pipeline: str, fingerprint: str, since: int, limit: int
+) -> list[FailureRecord]:
+    """See MetadataStore.get_failures. Starts from the index of string properties by name and value."""
+    conditions, values = "", list[object]()
+    for condition, value in (
+        (f" AND p.string_value = {tx.dialect.exact('?')}", fingerprint),
+        (f" AND r.pipeline = {tx.dialect.exact('?')}", pipeline),
+        (" AND n.end_time >= ?", since),
+    ):
+        if value:
+            conditions += condition
+            values.append(value)
+    rows = tx.rows(
+        "SELECT n.execution_id, n.run_id, r.pipeline, r.version, n.node_id, n.iteration, n.attempt, "
+        "p.string_value, n.message, n.end_time FROM ExecutionProperty p "
+        "JOIN tidemill_node n ON n.execution_id = p.execution_id JOIN tidemill_run r ON r.id = n.run_id "
+        "WHERE p.name = ? AND p.is_custom_property = TRUE AND n.state = ?"
+        f"{conditions} ORDER BY p.execution_id DESC LIMIT ?",
+        [FINGERPRINT, NodeState.FAILED.value, *values, max(limit, 0)],
+    )
+    properties = read_properties(tx, "Execution", [row[0] for row in rows])
+    return [
+        FailureRecord(
+            execution_id=id, run_id=run, pipeline=of, version=version, node_id=node, iteration=iteration,
+            attempt=attempt, kind=str(properties[id][1].get(FAILURE, "")), fingerprint=found,
+            message=message, time=time,
+        )
+        for id, run, of, version, node, iteration, attempt, found, message, time in rows
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from tidemill.metadata.model import (
     Event,
     EventType,
     Execution,
+    FailureRecord,
     NodeRecord,
     Pool,
     Properties,
@@ -250,6 +251,14 @@ class SqlStore:
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""
         return self._database.read(reading.contexts_by_execution, execution_id)
+
+    def get_failures(
+        self, *, pipeline: str = "", fingerprint: str = "", since: int = 0, limit: int = 1000
+    ) -> list[FailureRecord]:
+        """Final failures, newest first."""
+        return self._database.read(
+            reading.failures, pipeline=pipeline, fingerprint=fingerprint, since=since, limit=limit
+        )
 
     # --- queries of the launcher -----------------------------------------------------------------
 

@@ -99,6 +99,7 @@ class Dispatcher:
     def _start(self) -> None:
         now = self.workers.now()
         for session in self.sessions:
+            session.note_ready()
             while session.error is None and (place := session.scheduler.take(now, self._fits)):
                 self.capacity.take(session.scheduler.steps[place[0]].options.resources)
                 self.workers.start(session, place)

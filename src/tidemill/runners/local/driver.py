@@ -100,6 +100,7 @@ class Driver:
         session = Session(
             runner, ir, plan, run, code_root=settings.get("code_root", ""),
             workdir=settings.get("workdir", ""), resumed=resumed, spawner=self.spawner,
+            now=self.dispatcher.workers.now(),
         )  # fmt: skip
         self._sessions[run.id] = session
         if cancel is not None:

@@ -86,11 +86,18 @@ class _Loop:
 class Scheduler:
     """One run: what waits, what is ready, what ended."""
 
-    def __init__(self, plan: Plan, before: Mapping[Place, Outcome] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, before: Mapping[Place, Outcome] | None = None,
+        held: Mapping[Place, float] | None = None,
+    ) -> None:  # fmt: skip
         self.steps = {step.node_id: step for step in plan.steps}
         self.order = {step.node_id: i for i, step in enumerate(plan.steps)}
         self.before = dict(before or {})
         """Places that need no launch, because they ended already."""
+        self.held = dict(held or {})
+        """Those among them that are to be launched again all the same, and when."""
+        self.fresh: list[Place] = []
+        """Places that became ready; whoever wants to know takes them out."""
         self.fates: dict[Place, Fate] = {}
         self.running: set[Place] = set()
         self.canceled = False
@@ -239,6 +246,8 @@ class Scheduler:
             may = not lost
         if self._stopped or (self.canceled and not step.on_exit) or not may:
             self._news.append((place, Fate.BLOCKED, 0))
+        elif place in self.held:
+            self.again(place, self.held.pop(place))
         elif place in self.before:
             known = self.before[place]
             self.failed |= known.state is NodeState.FAILED
@@ -248,7 +257,8 @@ class Scheduler:
 
     def _push(self, place: Place) -> None:
         step = self.steps[place[0]]
-        heapq.heappush(self._ready, (-_priority(step), self.order[place[0]], place[1], place))
+        self.fresh.append(place)
+        heapq.heappush(self._ready, (-step.options.priority, self.order[place[0]], place[1], place))
 
     # --- ending -------------------------------------------------------------------------------------
 
@@ -320,7 +330,3 @@ class Scheduler:
             for step in self._inside[head]:
                 if len(step.loops) == len(below):
                     self._begin(step, below)
-
-
-def _priority(step: Step) -> int:
-    return int(getattr(step.options, "priority", 0))

@@ -5,7 +5,6 @@ It keeps no state that matters: what happened is in the store, and the next sess
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,14 +22,13 @@ from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.plan import Plan
+from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.upstream import items_of
 
 if TYPE_CHECKING:
     from tidemill.runners.local.runner import LocalRunner
 
-MAX_BACKOFF = 600.0
-"""Seconds; longer waits between retries are cut to this."""
 POLL_SECONDS = 1.0
 """How often a node that waits for somebody is asked again."""
 
@@ -54,8 +52,9 @@ class Session:
 
     def __init__(
         self, runner: LocalRunner, ir: PipelineIR, plan: Plan, run: Run, *, code_root: str, workdir: str,
-        resumed: bool, spawner: Spawner,
+        resumed: bool, spawner: Spawner, now: float,
     ) -> None:  # fmt: skip
+        """`now` is the time by the clock of the workers that will launch its nodes."""
         self.runner = runner
         self.ir = ir
         self.plan = plan
@@ -67,6 +66,8 @@ class Session:
         self.cancel_token = runner.cancel or CancelToken()
         self.exit_token = CancelToken()
         self.attempts: dict[Place, int] = {}
+        self.ready: dict[Place, int] = {}
+        """Since when each place that was not launched yet is ready, in milliseconds since 1970."""
         self.outcomes: dict[str, Outcome] = {}
         self._started = time.perf_counter()
         self._told_cancel = False
@@ -74,10 +75,14 @@ class Session:
         """What is no outcome and ends the session: the store failed, or another runner has a node."""
         self.tell(RunStarted(run=run, plan=plan, resumed=resumed))
         before = ended_before(runner.store, ir, run) if resumed or run.base_run else {}
+        held: dict[Place, float] = {}
         for place, outcome in before.items():
             self.outcomes[self.name(place)] = outcome
-            self.tell(NodeEnded(place=self.name(place), outcome=outcome))
-        self.scheduler = Scheduler(plan, before)
+            delay = self._retry_in(outcome)
+            if delay is not None:
+                held[place] = now + delay
+            self.tell(NodeEnded(place=self.name(place), outcome=outcome, retry_in=delay))
+        self.scheduler = Scheduler(plan, before, held)
 
     # --- launching ----------------------------------------------------------------------------------
 
@@ -90,6 +95,7 @@ class Session:
             run_id=self.run.id,
             node_id=place[0],
             iteration=loops.number(place[1], loops.limits(self.ir, step.loops)),
+            ready=self.ready.get(place, 0),
             code_root=self.code_root,
             workdir=self.workdir,
             isolation=self.runner.isolation,
@@ -112,26 +118,28 @@ class Session:
             self.attempts[place] -= 1
             self.scheduler.again(place, now + POLL_SECONDS)
             return
+        self.ready.pop(place, None)
         name = self.name(place)
         self.outcomes[name] = outcome
-        delay = self._retry_in(place, outcome)
+        delay = self._retry_in(outcome)
         self.tell(NodeEnded(place=name, outcome=outcome, retry_in=delay))
         if delay is not None:
             self.scheduler.again(place, now + delay)
         else:
             self.scheduler.ended(place, outcome)
 
-    def _retry_in(self, place: Place, outcome: Outcome) -> float | None:
-        """Seconds until the next attempt, with full jitter on the upper half; None for no more."""
-        options = self.scheduler.steps[place[0]].options
-        used = self.attempts[place]
-        failure = outcome.failure
-        if self.cancel_token.canceled or failure is None or not failure.kind.retryable:
+    def _retry_in(self, outcome: Outcome) -> float | None:
+        """Seconds until the next attempt; None for no more. The launcher decided and recorded it."""
+        if self.cancel_token.canceled or not outcome.retry_at:
             return None
-        if used > options.retries:
-            return None
-        longest: float = min(options.backoff * 2.0 ** (used - 1), MAX_BACKOFF)
-        return longest * random.uniform(0.5, 1.0)
+        return max(0.0, outcome.retry_at / 1000 - time.time())
+
+    def note_ready(self) -> None:
+        """Stamp what became ready since the last time: an attempt's wait in the queue counts from here."""
+        now = int(time.time() * 1000)
+        for place in self.scheduler.fresh:
+            self.ready.setdefault(place, now)
+        self.scheduler.fresh.clear()
 
     def check_cancel(self) -> None:
         """Pass a cancellation on to the scheduler, once."""
@@ -186,12 +194,16 @@ class Session:
 
 
 def ended_before(store: MetadataStore, ir: PipelineIR, run: Run) -> dict[Place, Outcome]:
-    """What a run that is gone on with has behind it: two questions, however many nodes."""
-    done = [record for record in store.get_nodes(run.id) if record.state.succeeded]
+    """What a run that is gone on with has behind it: a few questions, however many nodes.
+
+    A node that failed stays failed, unless the attempt after its last one is still due.
+    """
+    records = store.get_nodes(run.id)
+    done = [record for record in records if record.state.succeeded]
     heads = [r for r in done if ir.node(r.node_id).loop is not None]
     items = items_of(store, [r.execution_id for r in heads]) if heads else {}
     found = {}
-    for record in done:
+    for record, retry_at in [*((r, 0) for r in done), *failed_nodes(store, records)]:
         limits = loops.limits(ir, ir.node(record.node_id).loops)
         found[record.node_id, loops.path(record.iteration, limits)] = Outcome(
             state=record.state,
@@ -200,6 +212,7 @@ def ended_before(store: MetadataStore, ir: PipelineIR, run: Run) -> dict[Place, 
             execution_id=record.execution_id,
             attempt=record.attempt,
             message=record.message,
+            retry_at=retry_at,
             iterations=len(items[record.execution_id]) if record.execution_id in items else None,
         )
     return found
