@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "tidemill.dsl.component": ("Component", "Input", "Output", "Outputs", "component"),
+    "tidemill.dsl.environment": ("Container", "VirtualEnv"),
     "tidemill.dsl.node": ("Node",),
     "tidemill.dsl.options": ("NodeOptions", "Resources"),
     "tidemill.dsl.pipeline": ("Pipeline", "pipeline"),
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from tidemill.dsl.component import Output as Output
     from tidemill.dsl.component import Outputs as Outputs
     from tidemill.dsl.component import component as component
+    from tidemill.dsl.environment import Container as Container
+    from tidemill.dsl.environment import VirtualEnv as VirtualEnv
     from tidemill.dsl.node import Node as Node
     from tidemill.dsl.options import NodeOptions as NodeOptions
     from tidemill.dsl.options import Resources as Resources

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 
@@ -31,10 +31,11 @@ _EXIT = {RunState.COMPLETE: 0, RunState.FAILED: 1, RunState.CANCELED: 130}
 @click.option("--jobs", "-j", default=0, metavar="N", help="Nodes at the same time.  [default: one per core]")
 @click.option(
     "--isolation",
-    type=click.Choice(["process", "none"]),
+    type=click.Choice(get_args(Isolation)),
     default="process",
     show_default=True,
-    help="`process`: each node in a process of its own. `none`: one after another in this one.",
+    help="`process`: each node in a process of its own, forked from a warm one. `fresh`: in a brand-new "
+    "interpreter. `none`: one after another in this process. A node's own option comes before it.",
 )
 @click.option("--no-cache", is_flag=True, help="Run every node, even if its result could be reused.")
 @click.option("--new", is_flag=True, help="Start a new run even if an unfinished one could be resumed.")

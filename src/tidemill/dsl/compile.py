@@ -19,6 +19,7 @@ from tidemill.dsl import schedule as schedules
 from tidemill.dsl.channel import Channel, Outputs, channel_parts
 from tidemill.dsl.code import digest_of, module_of
 from tidemill.dsl.component import Component
+from tidemill.dsl.environment import Container, Environment, VirtualEnv
 from tidemill.dsl.node import Node
 from tidemill.dsl.options import NodeOptions
 from tidemill.dsl.pipeline import Pipeline, waits_for
@@ -241,6 +242,8 @@ class _Compiler:
             cache_max_age=node_options.seconds(options.cache_max_age),
             owner=options.owner,
             labels=dict(options.labels),
+            environment=_environment(options.environment),
+            isolation=options.isolation,
         )
 
     # --- values -----------------------------------------------------------------------------------
@@ -335,6 +338,21 @@ def _artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
         base_type=artifact.BASE_TYPE,
         properties={n: PROPERTY_TYPES[p.python_type] for n, p in sorted(declared.items()) if not p.custom},
     )
+
+
+def _environment(wanted: Environment | None) -> model.EnvironmentIR | None:
+    match wanted:
+        case VirtualEnv():
+            requirements = tuple(sorted({" ".join(text.split()) for text in wanted.requirements}))
+            return model.EnvironmentIR(requirements=requirements, python=wanted.python)
+        case Container():
+            return model.EnvironmentIR(
+                image=wanted.image,
+                python=wanted.python,
+                env=tuple(sorted(set(wanted.env))),
+                mounts=tuple(sorted(set(wanted.mounts))),
+            )
+    return None
 
 
 def _schedule(schedule: schedules.Schedule | None) -> model.ScheduleIR | None:

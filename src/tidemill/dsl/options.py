@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tidemill.dsl import environment as environments
+from tidemill.dsl.environment import Environment
+from tidemill.errors import did_you_mean
+
+ISOLATIONS = ("process", "fresh", "none")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate(["", "K", "M", "G", "T"]) if unit}
 
@@ -41,6 +46,12 @@ class NodeOptions:
     owner: str = ""
     """Who answers for the node: a person or team."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment | None = None
+    """What the executor finds installed: `VirtualEnv(...)` or `Container(...)`; None for the environment
+    that runs tidemill."""
+    isolation: str = ""
+    """`process`, `fresh` or `none` for this node, whatever the run says: a forked process, a brand-new
+    interpreter, or no process of its own. Empty: as the run says."""
 
 
 def seconds(value: float | timedelta | None) -> float:
@@ -84,7 +95,17 @@ def problems_of(options: NodeOptions) -> list[str]:
         found.append(f"labels is {labels!r}; write a dict of str to str")
     if not _is_plain_text(options.owner):
         found.append(f"owner is {options.owner!r}; write a str")
-    return found
+    return found + environments.problems_of(options.environment) + _isolation_problems(options)
+
+
+def _isolation_problems(options: NodeOptions) -> list[str]:
+    isolation: object = options.isolation
+    if isolation not in ("", *ISOLATIONS):
+        hint = did_you_mean(str(isolation), ISOLATIONS)
+        return [f"isolation is {isolation!r}; {hint}"]
+    if isolation and options.environment is not None:
+        return [f"isolation is {isolation!r}, but a node with an environment has a process of its own in it"]
+    return []
 
 
 def _amount_problem(name: str, value: object, kind: type) -> str:

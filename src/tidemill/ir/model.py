@@ -188,6 +188,21 @@ class ResourcesIR:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentIR:
+    """What a node's executor finds installed: a virtual environment, or with `image` a container."""
+
+    requirements: tuple[str, ...] = ()
+    """Packages, sorted, as pip spells them."""
+    python: str = ""
+    """Python version of a virtual environment; interpreter inside a container."""
+    image: str = ""
+    env: tuple[str, ...] = ()
+    """Names of the environment variables that a container gets."""
+    mounts: tuple[str, ...] = ()
+    """Folders that a container sees, besides those of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptionsIR:
     """How a node is run; the same on every runner."""
 
@@ -202,6 +217,9 @@ class OptionsIR:
     """Seconds after which a cached result is not reused; 0 means it never expires."""
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    environment: EnvironmentIR | None = None
+    isolation: str = ""
+    """process, fresh or none; empty means: as the run says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

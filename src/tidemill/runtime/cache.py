@@ -38,10 +38,16 @@ class Decision:
 
 
 def decide(
-    node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *, reuse: bool = True
-) -> Decision:
-    """Look for an execution to reuse. Never raises: what cannot be reused is run."""
+    node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *,
+    reuse: bool = True, environment: str = "",
+) -> Decision:  # fmt: skip
+    """Look for an execution to reuse. Never raises: what cannot be reused is run.
+
+    `environment` identifies the node's own environment, if it has one.
+    """
     parts = key_parts(node, pipeline, resolved)
+    if environment:
+        parts["environment"] = environment
     key = digest(parts)
     if not (reuse and node.options.cache):
         where = "for this node" if reuse else "in this run"

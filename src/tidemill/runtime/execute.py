@@ -21,7 +21,6 @@ from typing import Protocol
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
-from tidemill.runtime.spawner import Spawner
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
@@ -54,7 +53,7 @@ def execute_here(order: Order, log: Path) -> Answer | Failure:
         contextlib.redirect_stderr(file),
     ):
         answer = child.perform(order)
-    return _checked(answer)
+    return checked(answer)
 
 
 class Process(Protocol):
@@ -68,10 +67,20 @@ class Process(Protocol):
         """Exit status, negative for a signal."""
 
 
+class Starter(Protocol):
+    """A way to start executor processes: the warm helper, or an environment of the node's own."""
+
+    def start(self, order: int, answer: int, log: int) -> Process:
+        """A new executor process with these descriptors; its group is its own."""
+
+
 def execute_in_child(
-    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Spawner | None = None
+    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Starter | None = None
 ) -> Answer | Failure:
-    """Run the order in a child process; end it and all it started when it is over, late or canceled."""
+    """Run the order in a child process; end it and all it started when it is over, late or canceled.
+
+    Without a starter the child is a brand-new interpreter.
+    """
     order_end, order_write = os.pipe()
     answer_read, answer_end = os.pipe()
     try:
@@ -90,7 +99,7 @@ def execute_in_child(
         os.close(order_write)
 
 
-def _start(order: int, answer: int, log: int, spawner: Spawner | None) -> Process:
+def _start(order: int, answer: int, log: int, spawner: Starter | None) -> Process:
     if spawner is not None:
         return spawner.start(order, answer, log)
     return subprocess.Popen(
@@ -138,7 +147,7 @@ def _judge(process: Process, answer: bytes) -> Answer | Failure:
     """What the end of the answer means. Who answered and was killed only then has still answered."""
     if answer:
         with contextlib.suppress(ValueError):
-            return _checked(Answer.from_json(json.loads(answer)))
+            return checked(Answer.from_json(json.loads(answer)))
     status = 0
     with contextlib.suppress(subprocess.TimeoutExpired):
         status = process.wait(GRACE) or 0
@@ -151,7 +160,8 @@ def _judge(process: Process, answer: bytes) -> Answer | Failure:
     )
 
 
-def _checked(answer: Answer) -> Answer | Failure:
+def checked(answer: Answer) -> Answer | Failure:
+    """The answer, or the failure that it tells of."""
     if not answer.failure_kind:
         return answer
     return Failure(kind=FailureKind(answer.failure_kind), message=answer.message, exception=answer.exception)

@@ -1,21 +1,26 @@
 """Foretelling a run: for each node, whether it would be reused, and if not, what changed.
 
-It asks the same questions as `launch`, with the same code, and changes nothing.
+It asks the same questions as `launch`, with the same code, and changes nothing of the record. To know a
+node's own environment it may have to resolve its requirements, as the run would.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from tidemill.errors import ResolutionError
-from tidemill.ir.model import PipelineIR
+from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import Artifact, Run
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache
+from tidemill.runtime import cache, environment
+from tidemill.runtime.execute import CancelToken
+from tidemill.runtime.making import MakingFailed, Place
 from tidemill.runtime.resolve import Resolver
+from tidemill.storage.uri import local_path
 
 
 class Verdict(StrEnum):
@@ -52,8 +57,9 @@ def explain(pipeline: PipelineIR, run: Run, store: MetadataStore, workdir: Path)
             forecasts.append(Forecast(node_id=node.id, verdict=Verdict.DEPENDS, reason=reason, parts={}))
             continue
         try:
-            decision = cache.decide(node, pipeline, resolver.resolve(node), store)
-        except ResolutionError as error:
+            own = _environment(node, run, workdir)
+            decision = cache.decide(node, pipeline, resolver.resolve(node), store, environment=own)
+        except (ResolutionError, MakingFailed) as error:
             forecasts.append(Forecast(node_id=node.id, verdict=Verdict.FAIL, reason=str(error), parts={}))
             continue
         if decision.execution_id:
@@ -69,3 +75,12 @@ def explain(pipeline: PipelineIR, run: Run, store: MetadataStore, workdir: Path)
             )
         )
     return forecasts
+
+
+def _environment(node: NodeIR, run: Run, workdir: Path) -> str:
+    """What identifies the node's own environment; empty when it has none."""
+    wanted = node.options.environment
+    if wanted is None:
+        return ""
+    place = Place(local_path(run.root), Path(os.devnull), CancelToken(), str(workdir))
+    return environment.identify(wanted, place).digest

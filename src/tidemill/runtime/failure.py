@@ -21,6 +21,8 @@ class FailureKind(StrEnum):
     """The attempt took too long and was stopped."""
     KILLED = "KILLED"
     """The process died without an answer: a signal, or the system ran out of memory."""
+    ENVIRONMENT = "ENVIRONMENT"
+    """The node's own environment could not be made, or no container started from it."""
     STORAGE = "STORAGE"
     """Files could not be read or written."""
     CANCELED = "CANCELED"
@@ -29,7 +31,10 @@ class FailureKind(StrEnum):
     @property
     def retryable(self) -> bool:
         """Whether another attempt may end differently without anybody changing anything."""
-        return self in (FailureKind.EXCEPTION, FailureKind.TIMEOUT, FailureKind.KILLED, FailureKind.STORAGE)
+        return self in (
+            FailureKind.EXCEPTION, FailureKind.TIMEOUT, FailureKind.KILLED, FailureKind.STORAGE,
+            FailureKind.ENVIRONMENT,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

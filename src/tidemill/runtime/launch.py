@@ -31,10 +31,11 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, crashpoint, owner
+from tidemill.runtime import cache, crashpoint, environment, isolation, owner
 from tidemill.runtime.call import NodeCall
-from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
+from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.failure import Failure, FailureKind
+from tidemill.runtime.making import MakingCanceled, MakingFailed, Place
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
 from tidemill.runtime.spawner import Spawner
@@ -149,20 +150,28 @@ class _Attempt:
             resolved = Resolver(self.store, self.run_record, workdir).resolve(self.node)
             self._note(resolved)
             crashpoint.reach("resolve.after")
+            identified = self._environment()
             reuse = self.call.reuse == "allowed"
-            decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
+            own = identified.digest if identified else ""
+            decision = cache.decide(
+                self.node, self.pipeline, resolved, self.store, reuse=reuse, environment=own
+            )
             self.key = decision.key
             self.properties[REASON] = decision.reason
             self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
             if decision.execution_id:
                 return self._publication(NodeState.CACHED, decision.outputs, decision.reason), None
             crashpoint.reach("execute.before")
-            answer = self._execute(resolved)
+            answer = self._execute(resolved, identified)
             crashpoint.reach("execute.after")
         except ResolutionError as error:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
             return self._failed(Failure(kind=FailureKind.STORAGE, message=str(error)))
+        except MakingFailed as error:
+            return self._failed(Failure(kind=FailureKind.ENVIRONMENT, message=str(error)))
+        except MakingCanceled:
+            return self._failed(Failure(kind=FailureKind.CANCELED, message="canceled"))
         if isinstance(answer, Failure):
             return self._failed(answer)
         self.properties[SECONDS] = answer.seconds
@@ -176,7 +185,16 @@ class _Attempt:
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
 
-    def _execute(self, resolved: Resolved) -> Answer | Failure:
+    def _environment(self) -> environment.Identified | None:
+        """The node's own environment, known exactly but not made yet."""
+        wanted = self.node.options.environment
+        if wanted is None:
+            return None
+        log = local_path(self._log_uri())
+        root = local_path(self.run_record.root)
+        return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
+
+    def _execute(self, resolved: Resolved, identified: environment.Identified | None) -> Answer | Failure:
         order = Order(
             executor=self.node.executor,
             inputs={
@@ -194,17 +212,19 @@ class _Attempt:
             workdir=self.call.workdir,
         )
         log = self._log()
-        if self.call.isolation == "none":
-            try:
-                return execute_here(order, log)
-            except KeyboardInterrupt:
-                self.cancel.cancel()
-                return Failure(kind=FailureKind.CANCELED, message="canceled")
-        timeout = self.node.options.timeout
-        return execute_in_child(order, log, timeout=timeout, cancel=self.cancel, spawner=self.spawner)
+        how = isolation.How(self.node, self.call, self.cancel, self.spawner)
+        if identified is None:
+            return isolation.execute(order, log, how)
+        try:
+            return isolation.execute_in(identified, order, log, how, self.folder)
+        finally:
+            self.properties.update(identified.facts())
+
+    def _log_uri(self) -> str:
+        return log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
 
     def _log(self) -> Path:
-        uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
+        uri = self._log_uri()
         self.properties[LOG] = uri
         path = local_path(uri)
         try:

@@ -1,0 +1,44 @@
+"""The environment of a node: what identifies it for the cache, and how an executor is started in it.
+
+Two steps, because a node that is reused must not pay for an environment: `identify` finds out exactly
+what is wanted (versions resolved, image found), `starter` makes it and says how to start a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from tidemill.ir.model import EnvironmentIR, ResourcesIR
+from tidemill.metadata.model import PropertyValue
+from tidemill.runtime import container, venv
+from tidemill.runtime.execute import Starter
+from tidemill.runtime.making import Place
+from tidemill.runtime.order import Order
+
+DIGEST = "tidemill.environment"
+"""Custom property of an execution: what identifies its environment. With it go `tidemill.python`,
+`tidemill.packages` or `tidemill.image`, and `tidemill.environment_seconds` when it was made for this one."""
+
+
+class Identified(Protocol):
+    """An environment that is known exactly, but perhaps not made yet."""
+
+    @property
+    def digest(self) -> str:
+        """Equal for environments that are the same."""
+
+    def facts(self) -> Mapping[str, PropertyValue]:
+        """What to record of it on the execution; complete once an executor ended."""
+
+    def starter(self, order: Order, resources: ResourcesIR, folder: str) -> Starter:
+        """How to start an executor in it, made if need be. `folder` is the attempt's own."""
+
+
+def identify(wanted: EnvironmentIR, place: Place) -> Identified:
+    """Resolve versions, or find the image.
+
+    ResolutionError when a tool is missing or the wish cannot be understood, MakingFailed when a
+    tool failed, MakingCanceled when canceled.
+    """
+    return container.identify(wanted, place) if wanted.image else venv.identify(wanted, place)
