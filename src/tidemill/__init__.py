@@ -20,8 +20,8 @@ _HOMES = {
     "tidemill.dsl.resolver": ("latest_blessed", "rolling_window"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
-        "DataError", "DefinitionError", "ExecutorError", "ResolutionError", "RunnerError", "StorageError",
-        "StoreError", "TidemillError", "ValidationFailed",
+        "DataError", "DefinitionError", "ExecutorError", "ResolutionError", "RunFailed", "RunnerError",
+        "StorageError", "StoreError", "TidemillError", "ValidationFailed",
     ),
     "tidemill.types.artifact": ("Artifact", "Property"),
     "tidemill.types.source": ("FileSet",),
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from tidemill.errors import DefinitionError as DefinitionError
     from tidemill.errors import ExecutorError as ExecutorError
     from tidemill.errors import ResolutionError as ResolutionError
+    from tidemill.errors import RunFailed as RunFailed
     from tidemill.errors import RunnerError as RunnerError
     from tidemill.errors import StorageError as StorageError
     from tidemill.errors import StoreError as StoreError

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from tidemill.dsl import live_code
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
 from tidemill.dsl.channel import Channel, Outputs, channel_parts
@@ -42,9 +43,12 @@ _NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _PIPELINE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
-def compile_pipeline(pipeline: Pipeline) -> model.PipelineIR:
-    """The IR of a pipeline; DefinitionError with every problem found."""
-    return _Compiler(pipeline).compile()
+def compile_pipeline(pipeline: Pipeline, *, live: bool = False) -> model.PipelineIR:
+    """The IR of a pipeline; DefinitionError with every problem found.
+
+    `live`: the run takes place in this very process, so code that no file holds is welcome.
+    """
+    return _Compiler(pipeline, live=live).compile()
 
 
 def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
@@ -55,8 +59,9 @@ def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
 class _Compiler:
     """Compiles one pipeline, collecting problems, artifact types and code digests on the way."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, *, live: bool = False) -> None:
         self.pipeline = pipeline
+        self.live = live
         self.problems: list[Problem] = []
         self.types: dict[str, type[Artifact]] = {}
         self.code: dict[str, str] = {}
@@ -209,11 +214,15 @@ class _Compiler:
             name, why = repr(function), "has no name that a worker can import"
         elif "<" in name:
             why = "is defined inside a function or is a lambda"
+        elif module_of(function) == "__main__" and self.live:
+            self.code[f"__main__:{name}"] = live_code.digest_of(function)
+            if not live_code.is_current(function):
+                why, hint = "was defined anew since this node was made", "make the node again, too"
         elif module_of(function) == "__main__":
             why, hint = "is not defined in a file", "put it into a module: workers import it by name"
         ref = f"{'' if why else module_of(function)}:{name}"
         try:
-            if not why:
+            if not why and ref not in self.code:
                 self._add_code(ref)
         except LookupError as error:
             why = f"cannot be imported from {module_of(function)}: {error.args[0]}"
@@ -255,6 +264,8 @@ class _Compiler:
             case RollingWindow():
                 passed = item.passed.id if isinstance(item.passed, Node) else ""
                 return model.Window(*_output(item.channel), item.spans, passed)
+            case Artifact():
+                return model.Stored(item.id, item.uri)
         return model.OutputRef(*_output(item))
 
     def _value(self, value: Any, node: Node[Any]) -> model.Value:
@@ -334,7 +345,7 @@ def _artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
     declared = artifact.declared_properties()
     return model.ArtifactTypeIR(
         name=artifact.TYPE_NAME,
-        python=f"{artifact.__module__}:{artifact.__qualname__}",
+        python=f"{module_of(artifact)}:{artifact.__qualname__}",
         base_type=artifact.BASE_TYPE,
         properties={n: PROPERTY_TYPES[p.python_type] for n, p in sorted(declared.items()) if not p.custom},
     )

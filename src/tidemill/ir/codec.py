@@ -36,6 +36,7 @@ _SOURCES: dict[str, type] = {
     "output": model.OutputRef,
     "latest_blessed": model.LatestBlessed,
     "window": model.Window,
+    "stored": model.Stored,
 }
 _TAGS: dict[type, str] = {cls: tag for tag, cls in {**_VALUES, **_SOURCES}.items()}
 

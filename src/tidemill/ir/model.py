@@ -139,7 +139,16 @@ class Window:
     passed: str = ""
 
 
-Source = OutputRef | LatestBlessed | Window
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An artifact that is on record already, whatever made it."""
+
+    id: int
+    uri: str
+    """Where it lies; an id of another record would point elsewhere."""
+
+
+Source = OutputRef | LatestBlessed | Window | Stored
 
 
 # --- records --------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ class _ContainerProcess:
         return Answer(
             failure_kind=FailureKind.ENVIRONMENT.value,
             message=f"{self.starter.engine.name} could not start the node in its container"
-            f" (status {status}):\n{last}",
+            f" (status {status}): {last}",
         )
 
 

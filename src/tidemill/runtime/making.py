@@ -155,7 +155,7 @@ def run_tool(
             raise MakingFailed(f"{purpose} took longer than {LIMIT:g} s", hint=hint)
         if process.returncode:
             last = "\n".join(said.splitlines()[-_SHOWN:]) or f"{words[0]} ended with {process.returncode}"
-            raise MakingFailed(f"{purpose} failed:\n{last}", hint=hint)
+            raise MakingFailed(f"{purpose} failed: {last}", hint=hint)
         return out.read().decode("utf-8", "replace")
 
 
