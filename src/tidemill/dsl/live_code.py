@@ -9,6 +9,7 @@ ever reused that might depend on it: pass such values as inputs.
 from __future__ import annotations
 
 import ast
+import dis
 import hashlib
 import inspect
 import secrets
@@ -53,7 +54,10 @@ class _Walk:
 
     def of(self, function: Any) -> dict[str, str]:
         self._visit(function.__qualname__, function)
-        self.texts.update(modules_from(sorted(self.modules)))
+        for name, text in modules_from(sorted(self.modules)):
+            self.texts[name] = text
+            # A module may have been edited since this session imported it. What runs is what is loaded.
+            self.texts[f"{name} as loaded"] = repr(list(_loaded(sys.modules.get(name))))
         return self.texts
 
     def _visit(self, name: str, value: Any) -> None:
@@ -80,15 +84,14 @@ class _Walk:
 
     def _function(self, function: types.FunctionType) -> None:
         tree = _tree(function)
-        if tree is None:
-            self.texts[function.__qualname__] = repr(list(_instructions(function.__code__)))
-            names = set(_code_names(function.__code__))
-        else:
-            self.texts[function.__qualname__] = ast.unparse(tree)
-            names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        text = ast.unparse(tree) if tree is not None else repr(list(_instructions(function.__code__)))
+        self.texts[function.__qualname__] = text
+        defaults = [*enumerate(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+        for default_name, value in defaults:  # worth what they were when the function was defined
+            self._visit(f"{function.__qualname__}({default_name})", value)
         for cell_name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._visit(f"{function.__qualname__}/{cell_name}", cell.cell_contents)
-        for name in sorted(names & function.__globals__.keys()):
+        for name in sorted(set(_globals(function.__code__)) & function.__globals__.keys()):
             self._visit(name, function.__globals__[name])
 
     def _class(self, cls: type) -> None:
@@ -127,11 +130,31 @@ def _instructions(code: types.CodeType) -> Iterator[Any]:
     yield code.co_code.hex()
     yield code.co_names
     for constant in code.co_consts:
-        yield list(_instructions(constant)) if isinstance(constant, types.CodeType) else repr(constant)
+        if isinstance(constant, types.CodeType):
+            yield list(_instructions(constant))
+        else:  # sets have no order of their own
+            yield sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
 
 
-def _code_names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
+def _loaded(module: types.ModuleType | None) -> Iterator[Any]:
+    """The functions and methods of a module as they are now."""
+    if module is None:
+        return
+    for name, value in sorted(vars(module).items()):
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        value = getattr(value, "function", value)
+        for inner in [value, *(vars(value).values() if isinstance(value, type) else ())]:
+            inner = getattr(inner, "__func__", inner)
+            if isinstance(inner, types.FunctionType):
+                yield name, inner.__name__, list(_instructions(inner.__code__))
+
+
+def _globals(code: types.CodeType) -> Iterator[str]:
+    """Names that the code looks up in its module. Not what only looks like one: an attribute, a local."""
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield str(step.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _code_names(constant)
+            yield from _globals(constant)
