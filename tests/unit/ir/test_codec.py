@@ -47,6 +47,7 @@ sources = st.one_of(
     st.builds(model.OutputRef, names, names),
     st.builds(model.LatestBlessed, names, names),
     st.builds(model.Window, names, names, st.integers(1, 99), names),
+    st.builds(model.Stored, st.integers(1, 99), names),
 )
 inputs = st.builds(
     model.InputIR,
@@ -54,10 +55,16 @@ inputs = st.builds(
     many=st.booleans(), optional=st.booleans(),
 )  # fmt: skip
 resources = st.builds(model.ResourcesIR, cpu=numbers, memory=st.integers(min_value=0), gpu=st.integers(0, 8))
+environments = st.builds(
+    model.EnvironmentIR,
+    requirements=st.lists(names, max_size=2).map(tuple), python=names, image=names,
+    env=st.lists(names, max_size=2).map(tuple), mounts=st.lists(names, max_size=2).map(tuple),
+)  # fmt: skip
 options = st.builds(
     model.OptionsIR,
     retries=st.integers(0, 9), backoff=numbers, timeout=numbers, resources=resources, cache=st.booleans(),
     cache_max_age=numbers, owner=names, labels=st.dictionaries(keys, names, max_size=2),
+    environment=st.none() | environments, isolation=names,
 )  # fmt: skip
 nodes = st.builds(
     model.NodeIR,
@@ -208,9 +215,26 @@ def test_the_version_of_a_known_pipeline() -> None:
     assert codec.version(SAMPLE) == PINNED
 
 
+def with_later_fields() -> PipelineIR:
+    """The sample with what the model gained since its version was pinned."""
+    node = SAMPLE.nodes[0]
+    environment = model.EnvironmentIR(
+        requirements=("numpy==2",), python="3.12", image="trainer:1", env=("TOKEN",), mounts=("/srv",)
+    )
+    options = dataclasses.replace(node.options, environment=environment, isolation="fresh")
+    inputs = (
+        *node.inputs,
+        model.InputIR(name="model", type="Model", sources=(model.Stored(7, "/m"),)),
+    )
+    return dataclasses.replace(
+        SAMPLE, nodes=(dataclasses.replace(node, options=options, inputs=inputs), *SAMPLE.nodes[1:])
+    )
+
+
 def test_any_change_of_any_field_is_another_version() -> None:
-    seen, touched = {codec.version(SAMPLE): "no change"}, set()
-    for path, ir in changed(SAMPLE):
+    sample = with_later_fields()
+    seen, touched = {codec.version(sample): "no change"}, set()
+    for path, ir in changed(sample):
         version = codec.version(ir)
         assert version not in seen, f"{path} has the version of {seen.get(version)}"
         seen[version] = str(path)
