@@ -16,7 +16,7 @@ from tidemill.errors import ResolutionError
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import Artifact, Run
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, environment
+from tidemill.runtime import cache
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.making import MakingFailed, Place
 from tidemill.runtime.resolve import Resolver
@@ -82,5 +82,7 @@ def _environment(node: NodeIR, run: Run, workdir: Path) -> str:
     wanted = node.options.environment
     if wanted is None:
         return ""
+    from tidemill.runtime import environment
+
     place = Place(local_path(run.root), Path(os.devnull), CancelToken(), str(workdir))
     return environment.identify(wanted, place).digest

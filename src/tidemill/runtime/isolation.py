@@ -10,16 +10,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.ir.model import NodeIR
 from tidemill.runtime.call import NodeCall
-from tidemill.runtime.environment import Identified
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
-from tidemill.runtime.here import execute_on_thread
 from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.spawner import Spawner
+
+if TYPE_CHECKING:
+    from tidemill.runtime.environment import Identified
 
 ONLY_HERE = "__main__:"
 """How a reference to code starts that no other process can import."""
@@ -46,6 +47,8 @@ def execute(order: Order, log: Path, how: How) -> Answer | Failure:
             how.cancel.cancel()
             return Failure(kind=FailureKind.CANCELED, message="canceled")
     if way == "none":
+        from tidemill.runtime.here import execute_on_thread
+
         return execute_on_thread(order, log, timeout=timeout, cancel=how.cancel)
     spawner = how.spawner if way == "process" else None
     return execute_in_child(order, log, timeout=timeout, cancel=how.cancel, spawner=spawner)

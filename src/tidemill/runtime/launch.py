@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.errors import ResolutionError, RunnerError, StorageError, TidemillError
 from tidemill.ir import codec
@@ -31,7 +31,7 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import cache, crashpoint, environment, isolation, owner
+from tidemill.runtime import cache, crashpoint, isolation, owner
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.failure import Failure, FailureKind
@@ -42,6 +42,9 @@ from tidemill.runtime.spawner import Spawner
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
+
+if TYPE_CHECKING:
+    from tidemill.runtime.environment import Identified
 
 LOG, FAILURE, REASON, SECONDS = "tidemill.log", "tidemill.failure", "tidemill.cache", "tidemill.seconds"
 """Custom properties of an execution: its log, class of failure, reason of reuse or not, own time."""
@@ -185,16 +188,18 @@ class _Attempt:
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
 
-    def _environment(self) -> environment.Identified | None:
+    def _environment(self) -> Identified | None:
         """The node's own environment, known exactly but not made yet."""
         wanted = self.node.options.environment
         if wanted is None:
             return None
+        from tidemill.runtime import environment  # most nodes have none, and every launcher pays for imports
+
         log = local_path(self._log_uri())
         root = local_path(self.run_record.root)
         return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
 
-    def _execute(self, resolved: Resolved, identified: environment.Identified | None) -> Answer | Failure:
+    def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
         order = Order(
             executor=self.node.executor,
             inputs={

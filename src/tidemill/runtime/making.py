@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -128,6 +127,8 @@ def run_tool(
 
     MakingFailed with its last lines when it fails or takes too long, MakingCanceled when canceled.
     """
+    import tempfile
+
     read, write = os.pipe()
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin.write(given.encode())
