@@ -225,6 +225,16 @@ def test_without_uv_the_error_says_how_to_get_it(project, tmp_path: Path) -> Non
     assert "pip install uv" in answer["nodes"]["look0"]["message"]
 
 
+def test_a_root_that_cannot_be_written_fails_the_node_and_not_the_runner(project, sound, index) -> None:
+    write(project, *TINY)
+    (project.folder / ".tidemill").mkdir()
+    (project.folder / ".tidemill" / "environments").write_text("in the way")
+    answer = project.run(expect=1)
+    assert answer["nodes"]["look0"]["failure"] == "STORAGE"
+    assert "environments" in answer["nodes"]["look0"]["message"]
+    sound(project)
+
+
 def test_an_unknown_extra_of_tidemill_is_named(project) -> None:
     write(project, "tidemill[dta]")
     answer = project.run(expect=1)

@@ -287,6 +287,7 @@ def daily(count: int = 3):
     "explode.run(points=[1])",
     "import os\nprint(os.getpid(), steps.fit.run(points=[1]).printed, first['report'].outputs.text.lines)",
     "type(__import__('sys').stdout).__name__",
+    "@component\ndef nests() -> None:\n    daily.run()\nnests.run()",
 ]
 
 
@@ -315,6 +316,7 @@ def test_cells_run_in_the_kernel_and_modules_beside_it(project, sound) -> None:
     assert kernel.split()[-1] != ran.split()[0]
     assert ran.split()[1] == "1"
     assert "OutStream" in shown[8]
+    assert "the two would wait for each other" in shown[9]
     sound(project)
 
 

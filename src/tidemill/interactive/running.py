@@ -24,6 +24,7 @@ from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import RunState
 from tidemill.metadata.sql import open_store
 from tidemill.runners.local.runner import LocalRunner
+from tidemill.runtime import here
 from tidemill.runtime.plan import run_date
 
 _TAIL = 15
@@ -58,7 +59,7 @@ def run_pipeline(
     pipeline: Pipeline, parameters: Mapping[str, Any], settings: Mapping[str, Any] | Settings
 ) -> Result:
     """Run a pipeline to its end. RunFailed when it did not complete, unless `check` is off."""
-    _refuse_inside_an_import()
+    _refuse_where_it_cannot_end()
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings)
     token = collecting.set(None)  # called inside a pipeline function, it would be part of that pipeline
     try:
@@ -142,8 +143,17 @@ def _explained(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _refuse_inside_an_import() -> None:
-    """A script that runs its pipeline on import would run it in every process that imports it, for ever."""
+def _refuse_where_it_cannot_end() -> None:
+    """Two places from which a run would never end.
+
+    Inside a node of this process it would wait for that node. A script that runs its pipeline when it is
+    imported would run it in every process that imports it, for ever.
+    """
+    if here.is_executing():
+        raise RunnerError(
+            "a component that runs in this process cannot start a run: the two would wait for each other",
+            hint="make what it runs nodes of the pipeline, or call the function itself",
+        )
     importers = {("child.py", "_load"), ("load.py", "_import")}
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -6,7 +6,9 @@ what is wanted (versions resolved, image found), `starter` makes it and says how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from tidemill.ir.model import EnvironmentIR, ResourcesIR
@@ -15,6 +17,7 @@ from tidemill.runtime import container, venv
 from tidemill.runtime.execute import Starter
 from tidemill.runtime.making import Place
 from tidemill.runtime.order import Order
+from tidemill.storage.manifest import storage_error
 
 DIGEST = "tidemill.environment"
 """Custom property of an execution: what identifies its environment. With it go `tidemill.python`,
@@ -39,6 +42,22 @@ def identify(wanted: EnvironmentIR, place: Place) -> Identified:
     """Resolve versions, or find the image.
 
     ResolutionError when a tool is missing or the wish cannot be understood, MakingFailed when a
-    tool failed, MakingCanceled when canceled.
+    tool failed, MakingCanceled when canceled, StorageError when the root cannot be written.
     """
-    return container.identify(wanted, place) if wanted.image else venv.identify(wanted, place)
+    with _storage_errors(place.folder):
+        return container.identify(wanted, place) if wanted.image else venv.identify(wanted, place)
+
+
+def made(identified: Identified, order: Order, resources: ResourcesIR, folder: str) -> Starter:
+    """`identified.starter(...)`, with the errors of `identify`."""
+    with _storage_errors(Path(folder)):
+        return identified.starter(order, resources, folder)
+
+
+@contextlib.contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written, by its name."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, folder) from error

@@ -56,6 +56,11 @@ def execute_on_thread(order: Order, log: Path, *, timeout: float, cancel: Cancel
     return Failure(kind=FailureKind.CANCELED, message="canceled")
 
 
+def is_executing() -> bool:
+    """Whether this thread is executing an order right now."""
+    return threading.get_ident() in _by_thread
+
+
 class _Watch:
     """Sends `_Stopped` into the thread that made it when it is late or canceled."""
 

@@ -62,8 +62,10 @@ def execute_in(identified: Identified, order: Order, log: Path, how: How, folder
             message="code of a notebook cannot run in an environment of its own\n"
             "  fix  move the component into a module that can be imported",
         )
+    from tidemill.runtime.environment import made
+
     options = how.node.options
-    starter = identified.starter(order, options.resources, folder)
+    starter = made(identified, order, options.resources, folder)
     return execute_in_child(order, log, timeout=options.timeout, cancel=how.cancel, spawner=starter)
 
 
