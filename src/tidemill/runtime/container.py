@@ -11,12 +11,11 @@ first process inside ends all others (`entry.py`). What was stopped is also remo
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +25,8 @@ from tidemill.errors import ResolutionError, StorageError
 from tidemill.ir.model import EnvironmentIR, ResourcesIR
 from tidemill.metadata.model import PropertyValue
 from tidemill.runtime import entry
-from tidemill.runtime.execute import Process, Starter
-from tidemill.runtime.failure import FailureKind
 from tidemill.runtime.making import MakingFailed, Place, run_tool
-from tidemill.runtime.order import Answer, Order
+from tidemill.runtime.order import Order
 from tidemill.runtime.support import Support, support
 from tidemill.storage.uri import is_local, local_path
 from tidemill.types.json import digest
@@ -132,7 +129,9 @@ class ContainerOfNode:
         self.image = image
         self.wanted = wanted
         self.place = place
-        self.started: ContainerStarter | None = None
+        self.name = f"tidemill-{secrets.token_hex(8)}"
+        self.exchange: Path | None = None
+        self.python = ""
 
     @property
     def digest(self) -> str:
@@ -145,98 +144,43 @@ class ContainerOfNode:
             "tidemill.environment": self.digest,
             "tidemill.image": f"{self.wanted.image}@{self.image}",
         }
-        if self.started is not None and self.started.python:
-            found["tidemill.python"] = self.started.python
+        if self.python:
+            found["tidemill.python"] = self.python
         return found
 
-    def starter(self, order: Order, resources: ResourcesIR, folder: str) -> Starter:
-        """How to start an executor in it. The folder for its answer lies in that of the attempt."""
-        exchange = local_path(folder) / ".exchange"
-        exchange.mkdir(parents=True, exist_ok=True)
+    def command(self, order: Order, resources: ResourcesIR, folder: str) -> list[str]:
+        """What starts an executor in it. The folder for its answer lies in that of the attempt."""
+        self.exchange = local_path(folder) / ".exchange"
+        self.exchange.mkdir(parents=True, exist_ok=True)
         files = support(self.place)
         mounts = _mounts(order, self.place.root, files, self.wanted.mounts)
-        self.started = ContainerStarter(self, order, resources, exchange, files, mounts)
-        return self.started
+        client = [sys.executable, "-m", "tidemill.runtime.client", str(self.exchange)]
+        return [*client, *_command(self, order, resources, self.exchange, files, mounts)]
 
-
-class ContainerStarter:
-    """Starts one executor in a container."""
-
-    def __init__(
-        self, of: ContainerOfNode, order: Order, resources: ResourcesIR, exchange: Path, files: Support,
-        mounts: list[Mount],
-    ) -> None:  # fmt: skip
-        self.engine = of.engine
-        self.name = f"tidemill-{secrets.token_hex(8)}"
-        self.exchange = exchange
-        self.log = of.place.log
-        self.python = ""
-        self.command = _command(of, self.name, order, resources, exchange, files, mounts)
-
-    def start(self, order: int, answer: int, log: int) -> Process:
-        """A client of the engine with these descriptors, and the container behind it."""
-        client = subprocess.Popen(
-            self.command, stdin=order, stdout=log, stderr=log, start_new_session=True, env=dict(os.environ)
-        )
-        return _ContainerProcess(self, client, os.dup(answer))
-
-
-class _ContainerProcess:
-    """The client's process. When it ended, the answer is taken from its file to the descriptor."""
-
-    def __init__(self, starter: ContainerStarter, client: subprocess.Popen[bytes], answer: int) -> None:
-        self.starter = starter
-        self.client = client
-        self.pid = client.pid
-        self._answered = threading.Thread(target=self._bring_answer, args=(answer,), daemon=True)
-        self._answered.start()
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Exit status, negative for a signal: also when it was the process inside that got it."""
-        status = self.client.wait(timeout)
-        if status < 0 or status == 128 + 15:
-            self._remove()
-        self._answered.join()
-        shutil.rmtree(self.starter.exchange, ignore_errors=True)
-        return 128 - status if status > 128 else status
-
-    def _remove(self) -> None:
-        """End and remove the container by its name; there is nothing to do when it is gone already."""
-        words = [self.starter.engine.command, "rm", "--force", self.starter.name]
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(words, capture_output=True, timeout=_ASK, check=False, stdin=subprocess.DEVNULL)
-
-    def _bring_answer(self, descriptor: int) -> None:
-        status = self.client.wait()
-        folder = self.starter.exchange
-        with os.fdopen(descriptor, "wb") as pipe, contextlib.suppress(OSError):
-            with contextlib.suppress(OSError):
-                self.starter.python = (folder / entry.PYTHON).read_text(encoding="utf-8").strip()
-            if 0 < status < 128 and not (folder / entry.PYTHON).exists():
-                pipe.write(json.dumps(self._not_started(status).to_json()).encode())
-            elif (folder / entry.ANSWER).exists():
-                pipe.write((folder / entry.ANSWER).read_bytes())
-
-    def _not_started(self, status: int) -> Answer:
-        """What to answer when tidemill never ran inside: what engine or image said, which is in the log."""
-        text = self.starter.log.read_text(encoding="utf-8", errors="replace")
-        last = "\n".join(text.strip().splitlines()[-3:])
-        return Answer(
-            failure_kind=FailureKind.ENVIRONMENT.value,
-            message=f"{self.starter.engine.name} could not start the node in its container"
-            f" (status {status}): {last}",
-        )
+    def ended(self, *, well: bool) -> None:
+        """Remove what it leaves behind: after a good end only the folder, else perhaps the container."""
+        if self.exchange is None:
+            return
+        with contextlib.suppress(OSError):
+            self.python = (self.exchange / entry.PYTHON).read_text(encoding="utf-8").strip()
+        shutil.rmtree(self.exchange, ignore_errors=True)
+        if not well:
+            words = [self.engine.command, "rm", "--force", self.name]
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(
+                    words, capture_output=True, timeout=_ASK, check=False, stdin=subprocess.DEVNULL
+                )
 
 
 # --- the command line -----------------------------------------------------------------------------
 
 
 def _command(
-    of: ContainerOfNode, name: str, order: Order, resources: ResourcesIR, exchange: Path, files: Support,
+    of: ContainerOfNode, order: Order, resources: ResourcesIR, exchange: Path, files: Support,
     mounts: list[Mount],
 ) -> list[str]:  # fmt: skip
     """The client's whole command line."""
-    words = [of.engine.command, "run", "--rm", "--interactive", "--pull=never", "--name", name]
+    words = [of.engine.command, "run", "--rm", "--interactive", "--pull=never", "--name", of.name]
     words += of.engine.user()
     words += ["--cpus", f"{resources.cpu:g}"] if resources.cpu else []
     words += ["--memory", f"{resources.memory}b"] if resources.memory else []
@@ -244,14 +188,14 @@ def _command(
     for mount in mounts:
         words += mount.words()
     words += ["--workdir", order.workdir or str(of.place.root)]
-    own = {"PYTHONPATH": str(files.package), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1",
-           "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(exchange)}  # fmt: skip
+    own = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(exchange)}
     for variable, value in own.items():
         words += ["--env", f"{variable}={value}"]
     for variable in of.wanted.env:
         words += ["--env", variable]  # the client takes the value from its own environment
     words += ["--entrypoint", of.wanted.python, of.image]
-    return [*words, "-c", entry.BOOT, "container", str(files.dependencies), str(exchange)]
+    words += ["-c", entry.CONTAINER_BOOT, str(files.package), str(files.dependencies)]
+    return [*words, str(exchange)]
 
 
 def _mounts(order: Order, root: Path, files: Support, further: tuple[str, ...]) -> list[Mount]:

@@ -1,11 +1,12 @@
 """Where an executor begins in an environment of its own: a virtual environment, or a container.
 
-    python -P -m tidemill.runtime.entry venv DEPENDENCIES ANSWER_FD
-    python -c BOOT container DEPENDENCIES FOLDER
+    PYTHON -I -u -c VENV_BOOT PACKAGE DEPENDENCIES ANSWER_FD
+    PYTHON -c CONTAINER_BOOT PACKAGE DEPENDENCIES FOLDER
 
-Both end in the same `serve` as any other executor process. In a container no descriptor can be passed,
-so the answer goes into a file of FOLDER; and the first process there is nobody's child, so it takes the
-part of an init: it hands signals on, reaps what was orphaned, and ends all when nobody waits any more.
+Both end in the same `serve` as any other executor process, with tidemill's own copy first on the path and
+what its core needs last. In a container no descriptor can be passed, so the answer goes into a file of
+FOLDER; and the first process there is nobody's child, so it takes the part of an init: it hands signals
+on, reaps what was orphaned, and ends all when nobody waits any more.
 """
 
 from __future__ import annotations
@@ -23,25 +24,36 @@ from tidemill.runtime import child
 ANSWER, PYTHON = "answer.json", "python.txt"
 """Files in the folder that container and launcher share: the answer, and the version of Python."""
 
-BOOT = (
+VENV_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); "
+    "from tidemill.runtime.entry import in_venv; sys.exit(in_venv(int(sys.argv[3])))"
+)
+CONTAINER_BOOT = (
     "import sys, platform\n"
     "if sys.version_info < (3, 11):\n"
     "    sys.exit('tidemill needs Python 3.11 or newer; this image has ' + platform.python_version())\n"
-    "from tidemill.runtime.entry import main\n"
-    "sys.exit(main(sys.argv[1:]))"
+    "sys.path[:] = [sys.argv[1], *filter(None, sys.path), sys.argv[2]]\n"
+    "from tidemill.runtime.entry import in_container\n"
+    "sys.exit(in_container(sys.argv[3]))"
 )
 """What the interpreter of an image runs: an old Python gets a clear answer instead of a syntax error."""
+_OTHER_ENVIRONMENT = ("PYTHONPATH", "PYTHONHOME")
+"""Variables that name modules of the environment that the launcher runs in."""
 
 
-def main(words: list[str]) -> int:
-    """Serve one order; the exit status."""
-    how, dependencies, answer = words
-    sys.path.append(dependencies)
-    if how == "venv":
-        return child.serve(int(answer))
-    for name in ("PYTHONSAFEPATH", "PYTHONPATH"):  # meant for this process, not for those it starts
+def in_venv(answer_fd: int) -> int:
+    """Serve one order in a virtual environment; the exit status. What it starts is in it, too."""
+    for name in _OTHER_ENVIRONMENT:
         os.environ.pop(name, None)
-    folder = Path(answer)
+    programs = str(Path(sys.executable).parent)
+    os.environ["VIRTUAL_ENV"] = sys.prefix
+    os.environ["PATH"] = os.pathsep.join((programs, os.environ.get("PATH", os.defpath)))
+    return child.serve(answer_fd)
+
+
+def in_container(shared: str) -> int:
+    """Serve one order as the first process of a container; the exit status."""
+    folder = Path(shared)
     (folder / PYTHON).write_text(platform.python_version(), encoding="utf-8")
     descriptor = os.open(folder / ANSWER, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     pid = os.fork()
@@ -115,7 +127,3 @@ def _end_all() -> None:
 def _to_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

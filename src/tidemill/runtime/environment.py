@@ -1,7 +1,7 @@
 """The environment of a node: what identifies it for the cache, and how an executor is started in it.
 
 Two steps, because a node that is reused must not pay for an environment: `identify` finds out exactly
-what is wanted (versions resolved, image found), `starter` makes it and says how to start a process.
+what is wanted (versions resolved, image found), `command` makes it and says what starts an executor in it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Protocol
 from tidemill.ir.model import EnvironmentIR, ResourcesIR
 from tidemill.metadata.model import PropertyValue
 from tidemill.runtime import container, venv
-from tidemill.runtime.execute import Starter
 from tidemill.runtime.making import Place
 from tidemill.runtime.order import Order
 from tidemill.storage.manifest import storage_error
@@ -34,8 +33,14 @@ class Identified(Protocol):
     def facts(self) -> Mapping[str, PropertyValue]:
         """What to record of it on the execution; complete once an executor ended."""
 
-    def starter(self, order: Order, resources: ResourcesIR, folder: str) -> Starter:
-        """How to start an executor in it, made if need be. `folder` is the attempt's own."""
+    def command(self, order: Order, resources: ResourcesIR, folder: str) -> list[str]:
+        """What starts an executor in it, which is made if need be. `folder` is the attempt's own.
+
+        The command gets the order on stdin and a descriptor for the answer as its last argument.
+        """
+
+    def ended(self, *, well: bool) -> None:
+        """The command's process is gone; `well` when it answered. Nothing of it may be left."""
 
 
 def identify(wanted: EnvironmentIR, place: Place) -> Identified:
@@ -48,10 +53,10 @@ def identify(wanted: EnvironmentIR, place: Place) -> Identified:
         return container.identify(wanted, place) if wanted.image else venv.identify(wanted, place)
 
 
-def made(identified: Identified, order: Order, resources: ResourcesIR, folder: str) -> Starter:
-    """`identified.starter(...)`, with the errors of `identify`."""
+def command_of(identified: Identified, order: Order, resources: ResourcesIR, folder: str) -> list[str]:
+    """`identified.command(...)`, with the errors of `identify`."""
     with _storage_errors(Path(folder)):
-        return identified.starter(order, resources, folder)
+        return identified.command(order, resources, folder)
 
 
 @contextlib.contextmanager

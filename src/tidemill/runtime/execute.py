@@ -14,13 +14,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
+from tidemill.runtime.spawner import Spawner
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
@@ -67,25 +68,20 @@ class Process(Protocol):
         """Exit status, negative for a signal."""
 
 
-class Starter(Protocol):
-    """A way to start executor processes: the warm helper, or an environment of the node's own."""
-
-    def start(self, order: int, answer: int, log: int) -> Process:
-        """A new executor process with these descriptors; its group is its own."""
-
-
 def execute_in_child(
-    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Starter | None = None
-) -> Answer | Failure:
+    order: Order, log: Path, *, timeout: float, cancel: CancelToken, spawner: Spawner | None = None,
+    command: Sequence[str] = (),
+) -> Answer | Failure:  # fmt: skip
     """Run the order in a child process; end it and all it started when it is over, late or canceled.
 
-    Without a starter the child is a brand-new interpreter.
+    Without a spawner the child is a brand-new interpreter. A `command` starts another one: it gets the
+    order on stdin and a descriptor for its answer as last argument.
     """
     order_end, order_write = os.pipe()
     answer_read, answer_end = os.pipe()
     try:
         with log.open("ab") as output:
-            process = _start(order_end, answer_end, output.fileno(), spawner)
+            process = _start(order_end, answer_end, output.fileno(), spawner, command)
     finally:
         os.close(order_end)
         os.close(answer_end)
@@ -99,11 +95,11 @@ def execute_in_child(
         os.close(order_write)
 
 
-def _start(order: int, answer: int, log: int, spawner: Starter | None) -> Process:
-    if spawner is not None:
+def _start(order: int, answer: int, log: int, spawner: Spawner | None, command: Sequence[str]) -> Process:
+    if spawner is not None and not command:
         return spawner.start(order, answer, log)
     return subprocess.Popen(
-        [sys.executable, "-m", "tidemill.runtime.child", str(answer)],
+        [*(command or (sys.executable, "-m", "tidemill.runtime.child")), str(answer)],
         stdin=order,
         stdout=log,
         stderr=log,

@@ -62,11 +62,16 @@ def execute_in(identified: Identified, order: Order, log: Path, how: How, folder
             message="code of a notebook cannot run in an environment of its own\n"
             "  fix  move the component into a module that can be imported",
         )
-    from tidemill.runtime.environment import made
+    from tidemill.runtime.environment import command_of
 
-    options = how.node.options
-    starter = made(identified, order, options.resources, folder)
-    return execute_in_child(order, log, timeout=options.timeout, cancel=how.cancel, spawner=starter)
+    options, well = how.node.options, False
+    try:
+        command = command_of(identified, order, options.resources, folder)
+        answer = execute_in_child(order, log, timeout=options.timeout, cancel=how.cancel, command=command)
+        well = isinstance(answer, Answer)
+        return answer
+    finally:
+        identified.ended(well=well)
 
 
 def _may_redirect(how: How) -> bool:

@@ -14,7 +14,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 import time
@@ -24,10 +23,10 @@ from pathlib import Path
 from tidemill.errors import ResolutionError, did_you_mean
 from tidemill.ir.model import EnvironmentIR, ResourcesIR
 from tidemill.metadata.model import PropertyValue
-from tidemill.runtime.execute import Process, Starter
+from tidemill.runtime.entry import VENV_BOOT
 from tidemill.runtime.making import Place, only_maker, read_mark, run_tool, write_durably
 from tidemill.runtime.order import Order
-from tidemill.runtime.support import Support, known_extras, requirements_of_extras, support
+from tidemill.runtime.support import known_extras, requirements_of_extras, support
 from tidemill.types.json import digest
 
 _OWN = re.compile(r"tidemill\s*(?:\[([A-Za-z0-9_.,\s-]*)\])?", re.IGNORECASE)
@@ -94,8 +93,8 @@ class VenvOfNode:
             found["tidemill.environment_seconds"] = self.seconds
         return found
 
-    def starter(self, order: Order, resources: ResourcesIR, folder: str) -> Starter:  # noqa: ARG002 - as containers
-        """Make it if it is not there, and say how to start an executor in it."""
+    def command(self, order: Order, resources: ResourcesIR, folder: str) -> list[str]:  # noqa: ARG002 - as containers
+        """What starts an executor in it; made if it is not there."""
         mark = self.folder / "complete.json"
         if not self._is_whole(mark):
             started = time.perf_counter()
@@ -104,7 +103,13 @@ class VenvOfNode:
                 if not self._is_whole(mark):
                     self._make(uv, mark, held)
             self.seconds = time.perf_counter() - started
-        return VenvStarter(self.folder / "venv", support(self.place))
+        tidemill = support(self.place)
+        # Isolated: nothing that the launcher's environment names gets in, nor the user's own packages.
+        words = [str(_interpreter(self.folder / "venv")), "-I", "-u", "-c", VENV_BOOT]
+        return [*words, str(tidemill.package), str(tidemill.dependencies)]
+
+    def ended(self, *, well: bool) -> None:
+        """Nothing is left of a process."""
 
     def _is_whole(self, mark: Path) -> bool:
         """Whether it was made to its end, and its interpreter was not taken away since."""
@@ -133,36 +138,6 @@ class VenvOfNode:
         seconds = time.perf_counter() - started
         write_durably(mark, {"python": self.python, "packages": self.packages, "seconds": seconds})
         self.place.say(f"environment {self.folder.name[:12]} was made in {seconds:.1f} s")
-
-
-class VenvStarter:
-    """Starts executor processes with the interpreter of an environment."""
-
-    def __init__(self, venv: Path, tidemill: Support) -> None:
-        self.venv = venv
-        self.tidemill = tidemill
-
-    def start(self, order: int, answer: int, log: int) -> Process:
-        """A new executor process with these descriptors."""
-        interpreter = _interpreter(self.venv)
-        env = {name: value for name, value in os.environ.items() if name not in _OTHER_ENVIRONMENT}
-        env |= {
-            "PYTHONPATH": str(self.tidemill.package),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONNOUSERSITE": "1",
-            "VIRTUAL_ENV": str(self.venv),
-            "PATH": os.pathsep.join((str(interpreter.parent), env.get("PATH", os.defpath))),
-        }
-        dependencies = str(self.tidemill.dependencies)
-        return subprocess.Popen(
-            [str(interpreter), "-P", "-m", "tidemill.runtime.entry", "venv", dependencies, str(answer)],
-            stdin=order,
-            stdout=log,
-            stderr=log,
-            pass_fds=(answer,),
-            start_new_session=True,
-            env=env,
-        )
 
 
 def find_uv() -> str:
