@@ -52,6 +52,7 @@ lint: setup  ## ruff, import rules, size rules
 type: setup  ## mypy, strict; each example on its own, as its users see it
 	@$(BIN)/mypy
 	@for example in examples/*/; do \
+	  ls $$example*.py >/dev/null 2>&1 || continue; \
 	  (cd $$example && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml .) || exit 1; \
 	done
 

@@ -51,6 +51,7 @@ def measure(repeats: int) -> dict[str, Figures]:
         "bare subprocess: python -c pass, wall": _wall(lambda: _run("-c", "pass"), repeats),
         f"no-op node in-process, wall per node (chain of {NODES})": _chain("none", repeats),
         f"no-op node isolated, wall per node (chain of {NODES})": _chain("process", repeats),
+        f"no-op node in a fresh interpreter, wall per node (chain of {NODES})": _chain("fresh", repeats),
         "python -c pass, CPU": _cpu(repeats, "-c", "pass"),
         "import tidemill, CPU": _cpu(repeats, "-c", "import tidemill"),
         "tidemill --help, CPU": _cpu(repeats, "-m", "tidemill.cli.main", "--help"),

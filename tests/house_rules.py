@@ -25,7 +25,7 @@ VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base_imp
 EXECUTORS = ("components/*/*",)
 ROOMS_OF: dict[str, tuple[str, ...]] = {
     "polars": ("data/*",),
-    "pyarrow": ("data/*", *EXECUTORS),
+    "pyarrow": ("data/*", "interactive/display*", *EXECUTORS),
     "numpy": ("data/*", *EXECUTORS),
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
@@ -35,6 +35,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "click": ("cli/*", "runners/local/progress*"),
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),
+    "IPython": ("interactive/progress*",),
     "grpc": ("mlmd/grpc_*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*"),
     "sklearn": EXECUTORS,

@@ -15,6 +15,7 @@ _HOMES = {
     "tidemill.dsl.control": (
         "Else", "ElseWhen", "ForEach", "When", "approval", "collect", "importer", "on_exit", "one_of",
     ),
+    "tidemill.dsl.environment": ("Container", "VirtualEnv"),
     "tidemill.dsl.heartbeat": ("heartbeat",),
     "tidemill.dsl.node": ("Node",),
     "tidemill.dsl.options": ("NodeOptions", "Resources"),
@@ -24,8 +25,8 @@ _HOMES = {
     "tidemill.dsl.retry": ("Retry", "Rule"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
-        "DataError", "DefinitionError", "ExecutorError", "PermanentError", "ResolutionError", "RunnerError",
-        "StorageError", "StoreError", "TidemillError", "TransientError", "ValidationFailed",
+        "DataError", "DefinitionError", "ExecutorError", "PermanentError", "ResolutionError", "RunFailed",
+        "RunnerError", "StorageError", "StoreError", "TidemillError", "TransientError", "ValidationFailed",
     ),
     "tidemill.types.artifact": ("Artifact", "Property"),
     "tidemill.types.source": ("FileSet",),
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from tidemill.dsl.control import importer as importer
     from tidemill.dsl.control import on_exit as on_exit
     from tidemill.dsl.control import one_of as one_of
+    from tidemill.dsl.environment import Container as Container
+    from tidemill.dsl.environment import VirtualEnv as VirtualEnv
     from tidemill.dsl.heartbeat import heartbeat as heartbeat
     from tidemill.dsl.node import Node as Node
     from tidemill.dsl.options import NodeOptions as NodeOptions
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
     from tidemill.errors import ExecutorError as ExecutorError
     from tidemill.errors import PermanentError as PermanentError
     from tidemill.errors import ResolutionError as ResolutionError
+    from tidemill.errors import RunFailed as RunFailed
     from tidemill.errors import RunnerError as RunnerError
     from tidemill.errors import StorageError as StorageError
     from tidemill.errors import StoreError as StoreError

@@ -61,6 +61,10 @@ class DefinitionError(TidemillError):
         super().__init__(message, where=where, hint=hint)
         self.problems = tuple(problems) or (Problem(message, where, hint),)
 
+    def _render_traceback_(self, *_: object) -> list[str]:
+        """What notebooks show: the problems have places of their own."""
+        return [f"{type(self).__name__}: {self}"]
+
     @classmethod
     def of(cls, subject: str, problems: Iterable[Problem]) -> DefinitionError:
         """One error out of many problems; `subject` names what was being compiled."""
@@ -114,6 +118,20 @@ class InvalidOutput(ExecutorError):
     """An executor returned or wrote what it may not."""
 
     code = "INVALID_OUTPUT"
+
+
+class RunFailed(ExecutorError):
+    """A run that was started from Python did not complete. `result` holds what came of it."""
+
+    code = "RUN_FAILED"
+
+    def __init__(self, message: str, *, result: object = None, where: str = "", hint: str = "") -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.result = result
+
+    def _render_traceback_(self, *_: object) -> list[str]:
+        """What notebooks show instead of the frames that led here, none of which is the user's."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class StorageError(TidemillError):

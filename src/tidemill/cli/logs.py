@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.runs import places
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
 from tidemill.metadata.model import NodeRecord, NodeState, Run
 from tidemill.metadata.sql import SqlStore
 from tidemill.runtime.launch import LOG, log_uri
+from tidemill.runtime.loops import by_place
 from tidemill.storage.uri import local_path
 
 _REFRESH = 0.2
@@ -45,7 +45,7 @@ def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool, 
     try:
         record = find_run(store, run)
         ir = codec.loads(store.get_pipeline_version(record.version))
-        known = places(ir, store.get_nodes(record.id))
+        known = by_place(ir, store.get_nodes(record.id))
         if node not in known:
             hint = did_you_mean(node, known)
             raise RunnerError(f"run {record.id} has no node {node!r} that was started", hint=hint)

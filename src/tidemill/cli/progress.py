@@ -35,7 +35,7 @@ class Progress:
         self.started: dict[str, float] = {}
         self.ended: dict[str, Outcome] = {}
         self._live: Live | None = None
-        self._tail: _Tail | None = None
+        self._tail: LogTail | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Progress:
         self.order = [step.node_id for step in event.plan.steps]
         self.width = max(map(len, self.order))
         if self.verbose:
-            self._tail = _Tail(Path(run.root) / "logs" / run.id)
+            self._tail = LogTail(Path(run.root) / "logs" / run.id)
         elif sys.stdout.isatty():
             from rich.live import Live
 
@@ -146,7 +146,7 @@ class Progress:
             self._tail = None
 
 
-class _Tail:
+class LogTail:
     """Prints what is appended to any log in a folder, each line with its node's name before it."""
 
     def __init__(self, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -11,6 +12,7 @@ from tidemill.cli.output import json_option
 from tidemill.cli.part import Part, part_options
 from tidemill.cli.workspace import Workspace, load_ir, read_params, run_options, workspace_options
 from tidemill.runners.local.runner import LocalRunner, RunResult
+from tidemill.runtime.call import Isolation
 from tidemill.runtime.plan import run_date
 
 
@@ -22,10 +24,11 @@ from tidemill.runtime.plan import run_date
 @jobs_option
 @click.option(
     "--isolation",
-    type=click.Choice(["process", "none"]),
+    type=click.Choice(get_args(Isolation)),
     default="process",
     show_default=True,
-    help="`process`: each node in a process of its own. `none`: one after another in this one.",
+    help="`process`: each node in a process of its own, forked from a warm one. `fresh`: in a brand-new "
+    "interpreter. `none`: one after another in this process. A node's own option comes before it.",
 )
 @cache_option
 @new_option

@@ -11,13 +11,12 @@ from tidemill.cli.output import duration, first_line, json_option, moment, print
 from tidemill.cli.resources import plain_resources, print_resources
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
-from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.sql import SqlStore
 from tidemill.runners.local.starting import QUEUED, selection_of
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
-from tidemill.runtime.loops import place
+from tidemill.runtime.loops import by_place
 
 
 @click.group()
@@ -69,7 +68,7 @@ def show_run(run: str, workspace: Workspace, resources: bool, as_json: bool) -> 
             print_json(plain_resources(executions)) if as_json else print_resources(executions)
             return
         ir = codec.loads(store.get_pipeline_version(record.version))
-        records = places(ir, store.get_nodes(record.id))
+        records = by_place(ir, store.get_nodes(record.id))
         outputs = store.get_outputs([n.execution_id for n in records.values()])
         reasons = _reasons(store, list(records.values()))
     finally:
@@ -101,13 +100,6 @@ def show_run(run: str, workspace: Workspace, resources: bool, as_json: bool) -> 
     if made:
         click.echo("")
         print_table(["ARTIFACT", "TYPE", "NODE", "URI"], made)
-
-
-def places(ir: PipelineIR, records: list[NodeRecord]) -> dict[str, NodeRecord]:
-    """The nodes of a run by their place (`train`, `train[2]`), in the pipeline's order."""
-    order = {node.id: i for i, node in enumerate(ir.nodes)}
-    ordered = sorted(records, key=lambda n: (order.get(n.node_id, len(order)), n.iteration))
-    return {place(ir, n.node_id, n.iteration): n for n in ordered}
 
 
 def _reasons(store: SqlStore, records: list[NodeRecord]) -> dict[int, str]:

@@ -60,8 +60,13 @@ def _reachable(ref: str) -> Iterator[tuple[str, str]]:
         return
     used = _used_definitions(_parse(path.read_bytes()), qualname.partition(".")[0])
     yield ref, "\n".join(ast.unparse(statement) for statement in used)
-    seen = {module}
-    pending = list(_imports(used, _package(module, path)))
+    yield from modules_from(_imports(used, _package(module, path)), but={module})
+
+
+def modules_from(names: Iterable[str], but: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+    """(name, normalised source) of the project modules among `names`, and of all that they import."""
+    seen = set(but)
+    pending = list(names)
     while pending:
         name = pending.pop()
         if name in seen:
@@ -71,6 +76,11 @@ def _reachable(ref: str) -> Iterator[tuple[str, str]]:
             text, imports = _read_module(path.read_bytes(), _package(name, path))
             yield name, text
             pending.extend(imports)
+
+
+def parsed(source: str) -> ast.Module:
+    """The tree of some source without what never matters, docstrings for one; SyntaxError if it has none."""
+    return _parse(source.encode())
 
 
 # --- within one module ----------------------------------------------------------------------------

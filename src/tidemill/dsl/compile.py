@@ -30,9 +30,12 @@ _NODE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _PIPELINE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
-def compile_pipeline(pipeline: Pipeline) -> model.PipelineIR:
-    """The IR of a pipeline; DefinitionError with every problem found."""
-    return _Compiler(pipeline).compile()
+def compile_pipeline(pipeline: Pipeline, *, live: bool = False) -> model.PipelineIR:
+    """The IR of a pipeline; DefinitionError with every problem found.
+
+    `live`: the run takes place in this very process, so code that no file holds is welcome.
+    """
+    return _Compiler(pipeline, live=live).compile()
 
 
 def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
@@ -43,10 +46,11 @@ def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
 class _Compiler:
     """Compiles one pipeline, collecting problems, artifact types and code digests on the way."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, *, live: bool = False) -> None:
         self.pipeline = pipeline
+        self.live = live
         self.problems: list[Problem] = []
-        self.nodes = NodeCompiler(pipeline, self.problems)
+        self.nodes = NodeCompiler(pipeline, self.problems, live=live)
 
     def compile(self) -> model.PipelineIR:
         nodes = self._collect()

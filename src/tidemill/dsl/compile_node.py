@@ -10,11 +10,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tidemill.dsl import live_code
 from tidemill.dsl import options as node_options
 from tidemill.dsl.channel import Channel, Outputs, channel_parts
 from tidemill.dsl.code import digest_of, module_of
 from tidemill.dsl.component import Component
 from tidemill.dsl.control import Item, LoopChannel, item_parts
+from tidemill.dsl.environment import Container, Environment, VirtualEnv
 from tidemill.dsl.node import Node
 from tidemill.dsl.pipeline import Pipeline, conditions_of, loops_of, options_of
 from tidemill.dsl.placeholder import (
@@ -39,8 +41,10 @@ from tidemill.types.artifact import PROPERTY_TYPES, Artifact
 class NodeCompiler:
     """Compiles the nodes of one pipeline, collecting problems, artifact types and code digests."""
 
-    def __init__(self, pipeline: Pipeline, problems: list[Problem]) -> None:
+    def __init__(self, pipeline: Pipeline, problems: list[Problem], *, live: bool = False) -> None:
         self.pipeline = pipeline
+        self.live = live
+        """Whether the run takes place in this very process, so that code in no file is welcome."""
         self.problems = problems
         self.types: dict[str, type[Artifact]] = {}
         self.code: dict[str, str] = {}
@@ -118,11 +122,15 @@ class NodeCompiler:
             name, why = repr(function), "has no name that a worker can import"
         elif "<" in name:
             why = "is defined inside a function or is a lambda"
+        elif module_of(function) == "__main__" and self.live:
+            self.code[f"__main__:{name}"] = live_code.digest_of(function)
+            if not live_code.is_current(function):
+                why, hint = "was defined anew since this node was made", "make the node again, too"
         elif module_of(function) == "__main__":
             why, hint = "is not defined in a file", "put it into a module: workers import it by name"
         ref = f"{'' if why else module_of(function)}:{name}"
         try:
-            if not why:
+            if not why and ref not in self.code:
                 self._add_code(ref)
         except LookupError as error:
             why = f"cannot be imported from {module_of(function)}: {error.args[0]}"
@@ -162,6 +170,8 @@ class NodeCompiler:
             pool=options.pool,
             slots=options.slots,
             priority=options.priority,
+            environment=_environment(options.environment),
+            isolation=options.isolation,
         )
 
     # --- values -----------------------------------------------------------------------------------
@@ -219,6 +229,8 @@ class NodeCompiler:
                 return model.FirstOf(tuple(self._source(member, node) for member in members))
             case Earlier():
                 return self._earlier(item, node)
+            case Artifact():
+                return model.Stored(item.id, item.uri)
             case LoopChannel():
                 return model.LoopArtifact(_output(item)[0])
         return model.OutputRef(*_output(item))
@@ -301,6 +313,21 @@ class NodeCompiler:
         )
 
 
+def _environment(wanted: Environment | None) -> model.EnvironmentIR | None:
+    match wanted:
+        case VirtualEnv():
+            requirements = tuple(sorted({" ".join(text.split()) for text in wanted.requirements}))
+            return model.EnvironmentIR(requirements=requirements, python=wanted.python)
+        case Container():
+            return model.EnvironmentIR(
+                image=wanted.image,
+                python=wanted.python,
+                env=tuple(sorted(set(wanted.env))),
+                mounts=tuple(sorted(set(wanted.mounts))),
+            )
+    return None
+
+
 def _loop(node: Node[Any]) -> model.LoopIR | None:
     if node.loop is None:
         return None
@@ -344,7 +371,7 @@ def artifact_type(artifact: type[Artifact]) -> model.ArtifactTypeIR:
     declared = artifact.declared_properties()
     return model.ArtifactTypeIR(
         name=artifact.TYPE_NAME,
-        python=f"{artifact.__module__}:{artifact.__qualname__}",
+        python=f"{module_of(artifact)}:{artifact.__qualname__}",
         base_type=artifact.BASE_TYPE,
         properties={n: PROPERTY_TYPES[p.python_type] for n, p in sorted(declared.items()) if not p.custom},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -9,6 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from tidemill.dsl.channel import Outputs
 from tidemill.dsl.node import Node
 from tidemill.dsl.signature import Input, Output, Signature, read
+from tidemill.types.result import NodeView
 
 __all__ = ["Component", "Input", "Output", "Outputs", "component"]
 
@@ -39,6 +41,16 @@ class Component(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Node[R]:
         return Node(cast("Component[..., R]", self), args, kwargs)
+
+    def run(self, **arguments: Any) -> NodeView:
+        """Run the component alone, now and here, with parameters and inputs as arguments.
+
+        An input is an artifact of an earlier result, a path to import, or a plain value where the input
+        holds one. `component(...).run(root=...)` takes settings too.
+        """
+        return cast(
+            "NodeView", importlib.import_module("tidemill.interactive").run_component(self, arguments)
+        )
 
     def __repr__(self) -> str:
         return f"<component {self.name}>"

@@ -7,6 +7,7 @@ user's file, so that `compile` can report all of them together.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
@@ -20,6 +21,7 @@ from tidemill.dsl.resolver import Collected, Earlier, FirstOf, LatestBlessed, Ro
 from tidemill.dsl.signature import InputSpec, ParameterSpec
 from tidemill.errors import Problem, did_you_mean
 from tidemill.types.artifact import Artifact
+from tidemill.types.result import NodeView
 
 if TYPE_CHECKING:
     from tidemill.dsl.component import Component
@@ -87,6 +89,11 @@ class Node(Generic[R]):
             del fields[name]
         self.node_options = dataclasses.replace(options or self.node_options or NodeOptions(), **fields)
         return self
+
+    def run(self, **settings: Any) -> NodeView:
+        """Run this node, and those it takes from, now and here; see `Pipeline.run` for the settings."""
+        runs = importlib.import_module("tidemill.interactive")
+        return cast("NodeView", runs.run_node(self, settings))
 
     def __rshift__(self, other: Any) -> Any:
         """`a >> b`: b runs after a succeeded. `a >> [b, c]` and `[a, b] >> c` work too."""
@@ -193,7 +200,9 @@ class Node(Generic[R]):
 
     def _check_channel(self, name: str, spec: InputSpec, channel: Any) -> None:
         wanted = spec.type.TYPE_NAME
-        if isinstance(channel, Node):
+        if isinstance(channel, Artifact):
+            self._check_artifact(name, spec, channel)
+        elif isinstance(channel, Node):
             self.note(
                 f"input {name!r} takes an output, got the node {channel.id}",
                 f"write {channel.name}.outputs.{_only_output(channel)}",
@@ -207,6 +216,15 @@ class Node(Generic[R]):
                     f"input {name!r} takes {wanted}, but {channel.describe()} is {found.TYPE_NAME}",
                     _suggest_output(channel, spec),
                 )
+
+    def _check_artifact(self, name: str, spec: InputSpec, artifact: Artifact) -> None:
+        """An artifact of an earlier run, as results of runs hand it out."""
+        if not isinstance(artifact, spec.type):
+            self.note(
+                f"input {name!r} takes {spec.type.TYPE_NAME}, got the {artifact.TYPE_NAME} {artifact.id}"
+            )
+        if not artifact.id:
+            self.note(f"input {name!r} takes an artifact of a run, got one that no record has")
 
     def _bind_parameter(self, name: str, spec: ParameterSpec, value: Any) -> None:
         self.bound[name] = value

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tidemill.dsl import environment as environments
 from tidemill.dsl import retry as retries_of
+from tidemill.dsl.environment import Environment
 from tidemill.dsl.retry import Retry
 from tidemill.errors import did_you_mean
 
+ISOLATIONS = ("process", "fresh", "none")
 TRIGGERS = ("all_success", "all_done", "one_success")
 """What must have become of the nodes before one, so that it runs."""
 
@@ -74,6 +77,12 @@ class NodeOptions:
     """How many slots of the pool."""
     priority: int = 0
     """Of two nodes that could start, the one with the higher priority does."""
+    environment: Environment | None = None
+    """What the executor finds installed: `VirtualEnv(...)` or `Container(...)`; None for the environment
+    that runs tidemill."""
+    isolation: str = ""
+    """`process`, `fresh` or `none` for this node, whatever the run says: a forked process, a brand-new
+    interpreter, or no process of its own. Empty: as the run says."""
 
 
 def seconds(value: float | timedelta | None) -> float:
@@ -123,7 +132,18 @@ def problems_of(options: NodeOptions) -> list[str]:
         found.append(f"labels is {labels!r}; write a dict of str to str")
     if not _is_plain_text(options.owner):
         found.append(f"owner is {options.owner!r}; write a str")
-    return found + _pool_problems(options)
+    found += environments.problems_of(options.environment)
+    return found + _isolation_problems(options) + _pool_problems(options)
+
+
+def _isolation_problems(options: NodeOptions) -> list[str]:
+    isolation: object = options.isolation
+    if isolation not in ("", *ISOLATIONS):
+        hint = did_you_mean(str(isolation), ISOLATIONS)
+        return [f"isolation is {isolation!r}; {hint}"]
+    if isolation and options.environment is not None:
+        return [f"isolation is {isolation!r}, but a node with an environment has a process of its own in it"]
+    return []
 
 
 def _pool_problems(options: NodeOptions) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
+import os
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast, overload
 
 from tidemill.dsl.channel import Channel, channel_parts
 from tidemill.dsl.control import ForEach, Item, When, item_parts
@@ -25,6 +27,7 @@ from tidemill.dsl.resolver import Collected, Earlier, FirstOf, LatestBlessed, Ro
 from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError, Problem
 from tidemill.types.parameter import mismatch
+from tidemill.types.result import RunView
 
 _TYPES = {int: "int", float: "float", str: "str", bool: "bool"}
 
@@ -135,6 +138,33 @@ class Pipeline:
                 node.made_in = (self, *node.made_in)
             if (outer := collecting.get()) is not None:
                 outer.extend(nodes)
+
+    def run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        /,
+        *,
+        date: str = "",
+        root: str | os.PathLike[str] = "",
+        metadata: str = "",
+        jobs: int = 0,
+        cache: bool = True,
+        new: bool = False,
+        verbose: bool | None = None,
+        check: bool = True,
+        **named: Any,
+    ) -> RunView:
+        """Run the pipeline now, on this machine: in a notebook, or in a plain script.
+
+        Runtime parameters are given by name, or in `parameters` where a name is also one of a setting.
+        The record is kept in `./.tidemill` unless `root` or TIDEMILL_ROOT say otherwise. `cache=False`
+        runs every node; `new` never resumes an unfinished run; `verbose` prints the nodes' logs as they
+        grow (usual in a notebook). RunFailed when a node failed, unless `check=False`.
+        """
+        settings = {"date": date, "root": root, "metadata": metadata, "jobs": jobs, "cache": cache,
+                    "new": new, "verbose": verbose, "check": check}  # fmt: skip
+        runs = importlib.import_module("tidemill.interactive")  # this room must not know those above it
+        return cast("RunView", runs.run_pipeline(self, {**(parameters or {}), **named}, settings))
 
     def with_id(self, name: str) -> Pipeline:
         """The same pipeline under another name: needed to use one twice as a sub-pipeline."""

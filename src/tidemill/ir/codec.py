@@ -47,6 +47,7 @@ _SOURCES: dict[str, type] = {
     "loop_artifact": model.LoopArtifact,
     "first": model.FirstOf,
     "earlier": model.Earlier,
+    "stored": model.Stored,
 }
 _TAGS: dict[type, str] = {cls: tag for tag, cls in {**_VALUES, **_SOURCES}.items()}
 

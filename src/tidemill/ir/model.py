@@ -36,6 +36,7 @@ from tidemill.ir.values import (
     ParameterRef,
     RunField,
     Source,
+    Stored,
     Value,
     Window,
     nodes_in,
@@ -47,8 +48,8 @@ __all__ = [
     "Compare", "Concat", "Earlier", "Environment", "Files", "FirstOf", "FirstValue", "Function",
     "InputIR", "LatestBlessed", "Literal", "LoopArtifact", "LoopIR", "LoopItem", "NodeIR", "Not",
     "Object", "OptionsIR", "OutputIR", "OutputProperty", "OutputRef", "OutputValue", "ParameterIR",
-    "ParameterRef", "PipelineIR", "ResourcesIR", "RunField", "ScheduleIR", "Source", "Value", "Window",
-    "nodes_in", "nodes_of",
+    "ParameterRef", "PipelineIR", "ResourcesIR", "RunField", "ScheduleIR", "Source", "Stored", "Value",
+    "Window", "nodes_in", "nodes_of",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -134,6 +135,21 @@ class RetryIR:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentIR:
+    """What a node's executor finds installed: a virtual environment, or with `image` a container."""
+
+    requirements: tuple[str, ...] = ()
+    """Packages, sorted, as pip spells them."""
+    python: str = ""
+    """Python version of a virtual environment; interpreter inside a container."""
+    image: str = ""
+    env: tuple[str, ...] = ()
+    """Names of the environment variables that a container gets."""
+    mounts: tuple[str, ...] = ()
+    """Folders that a container sees, besides those of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptionsIR:
     """How a node is run; the same on every runner."""
 
@@ -166,6 +182,9 @@ class OptionsIR:
     """How many of them."""
     priority: int = 0
     """Of two nodes that could start, the one with the higher priority does."""
+    environment: EnvironmentIR | None = None
+    isolation: str = ""
+    """process, fresh or none; empty means: as the run says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

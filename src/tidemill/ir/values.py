@@ -232,7 +232,16 @@ class Earlier:
     """`module:qualname` of a function that chooses among what was found."""
 
 
-Source = OutputRef | LatestBlessed | Window | Collected | LoopArtifact | FirstOf | Earlier
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An artifact that is on record already, whatever made it."""
+
+    id: int
+    uri: str
+    """Where it lies; an id of another record would point elsewhere."""
+
+
+Source = OutputRef | LatestBlessed | Window | Collected | LoopArtifact | FirstOf | Earlier | Stored
 
 
 # --- what they wait for ---------------------------------------------------------------------------
@@ -249,7 +258,7 @@ def nodes_of(source: Source) -> set[str]:
             return set().union(*map(nodes_of, sources))
         case Earlier(properties=properties, spans=spans):
             return set().union(*map(nodes_in, (*properties.values(), *spans)))
-        case LatestBlessed():
+        case LatestBlessed() | Stored():
             return set()
 
 

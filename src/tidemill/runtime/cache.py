@@ -39,12 +39,17 @@ class Decision:
 
 
 def decide(
-    node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *, reuse: bool = True
-) -> Decision:
+    node: ir.NodeIR, pipeline: ir.PipelineIR, resolved: Resolved, store: MetadataStore, *,
+    reuse: bool = True, environment: str = "",
+) -> Decision:  # fmt: skip
     """Look for an execution to reuse; what cannot be reused is run.
 
-    ResolutionError when an importer has nothing to import."""
+    `environment` identifies the node's own environment, if it has one. ResolutionError when an importer
+    has nothing to import.
+    """
     parts = key_parts(node, pipeline, resolved)
+    if environment:
+        parts["environment"] = environment
     key = digest(parts)
     if node.on_exit:  # it tells somebody of this run, and they shall hear of each
         return Decision(key=key, parts=parts, reason="an exit node always runs", outputs={})

@@ -12,7 +12,7 @@ from typing import Literal, Self, get_args
 
 from tidemill.errors import RunnerError, did_you_mean
 
-Isolation = Literal["process", "none"]
+Isolation = Literal["process", "fresh", "none"]
 Reuse = Literal["allowed", "never"]
 _CHOICES = {"isolation": get_args(Isolation), "reuse": get_args(Reuse)}
 
@@ -35,7 +35,8 @@ class NodeCall:
     workdir: str = ""
     """Working directory of the executor; relative file patterns start here. Empty: the present one."""
     isolation: Isolation = "process"
-    """`process`: the executor runs in a child process. `none`: in this one."""
+    """`process`: the executor runs in a child process, forked where a helper is warm. `fresh`: in a
+    brand-new interpreter. `none`: in this process. A node's own option comes before it."""
     reuse: Reuse = "allowed"
     """`never`: run the node even if an equal execution could be reused."""
     run_state: str = ""

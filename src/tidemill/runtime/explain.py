@@ -1,10 +1,12 @@
 """Foretelling a run: for each node, whether it would be reused, and if not, what changed.
 
-It asks the same questions as `launch`, with the same code, and changes nothing.
+It asks the same questions as `launch`, with the same code, and changes nothing of the record. To know a
+node's own environment it may have to resolve its requirements, as the run would.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +18,12 @@ from tidemill.metadata.model import Artifact, NodeState, Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import cache
 from tidemill.runtime.decide import Skip
+from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.items import loop_items
+from tidemill.runtime.making import MakingFailed, Place
 from tidemill.runtime.resolve import Resolver
 from tidemill.runtime.select import Selection
+from tidemill.storage.uri import local_path
 
 
 class Verdict(StrEnum):
@@ -96,10 +101,11 @@ def _forecast(
         resolved = resolver.resolve(node)
         if node.kind == "loop":
             return depends(f"{len(loop_items(node, resolved))} iterations")
-        decision = cache.decide(node, pipeline, resolved, store)
+        own = _environment(node, resolver.run, resolver.workdir)
+        decision = cache.decide(node, pipeline, resolved, store, environment=own)
     except Skip as skip:
         return Forecast(node_id=node.id, verdict=Verdict.SKIP, reason=str(skip), parts={})
-    except ResolutionError as error:
+    except (ResolutionError, MakingFailed) as error:
         return Forecast(node_id=node.id, verdict=Verdict.FAIL, reason=str(error), parts={})
     if decision.execution_id:
         foretold.known[node.id] = decision.outputs
@@ -110,6 +116,17 @@ def _forecast(
         key=decision.key,
         parts=decision.parts,
     )
+
+
+def _environment(node: NodeIR, run: Run, workdir: Path) -> str:
+    """What identifies the node's own environment; empty when it has none."""
+    wanted = node.options.environment
+    if wanted is None:
+        return ""
+    from tidemill.runtime import environment
+
+    place = Place(local_path(run.root), Path(os.devnull), CancelToken(), str(workdir))
+    return environment.identify(wanted, place).digest
 
 
 class _Foretold:

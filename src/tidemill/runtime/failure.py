@@ -35,6 +35,8 @@ class FailureKind(StrEnum):
     """The process died without an answer, by a signal that nobody of ours sent."""
     LOST = "LOST"
     """Whoever ran the attempt vanished; noticed when a later attempt takes over."""
+    ENVIRONMENT = "ENVIRONMENT"
+    """The node's own environment could not be made, or no container started from it."""
     STORAGE = "STORAGE"
     """Files could not be read or written."""
     CANCELED = "CANCELED"
@@ -55,6 +57,7 @@ _GROUPS = {
     FailureKind.KILLED: "infrastructure",
     FailureKind.LOST: "infrastructure",
     FailureKind.STORAGE: "infrastructure",
+    FailureKind.ENVIRONMENT: "infrastructure",
 }
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError, TidemillError
 from tidemill.ir import codec
@@ -32,12 +32,13 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import approval, cache, crashpoint, importing, owner, pools
+from tidemill.runtime import approval, cache, crashpoint, importing, isolation, owner, pools
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.decide import Skip, check_trigger, exit_facts
-from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
+from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.items import loop_items
+from tidemill.runtime.making import MakingCanceled, MakingFailed, Place
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
 from tidemill.runtime.spawner import Spawner
@@ -47,6 +48,9 @@ from tidemill.runtime.values import read_value
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
 from tidemill.types.source import FileSet
+
+if TYPE_CHECKING:
+    from tidemill.runtime.environment import Identified
 
 LOG, REASON = "tidemill.log", "tidemill.cache"
 """Custom properties of an execution: its log, reason of reuse or not."""
@@ -188,14 +192,15 @@ class _Attempt:
                 return self._found_items(resolved)
             if self.node.kind == "approval":
                 return self._approved()
-            decision = self._decide(resolved)
+            identified = self._environment()
+            decision = self._decide(resolved, identified.digest if identified else "")
             if decision.execution_id:
                 return self._publication(NodeState.CACHED, decision.outputs, decision.reason), None
             if self.node.kind == "importer":
                 outputs = importing.outputs(self.node, resolved, self._declared())
                 return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
             crashpoint.reach("execute.before")
-            answer = self._execute(resolved)
+            answer = self._execute(resolved, identified)
             crashpoint.reach("execute.after")
         except Skip as skip:
             return self._publication(NodeState.SKIPPED, {}, str(skip)), None
@@ -203,6 +208,10 @@ class _Attempt:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
             return self._failed(Failure(kind=FailureKind.STORAGE, message=str(error)))
+        except MakingFailed as error:
+            return self._failed(Failure(kind=FailureKind.ENVIRONMENT, message=str(error)))
+        except MakingCanceled:
+            return self._failed(Failure(kind=FailureKind.CANCELED, message="canceled"))
         except ExecutorError as error:
             return self._failed(Failure(kind=FailureKind.LOST, message=str(error)))
         if isinstance(answer, Failure):
@@ -218,9 +227,11 @@ class _Attempt:
         workdir = Path(self.call.workdir or ".").absolute()
         return Resolver(self.store, self.run_record, workdir, upstream, facts=facts, chooser=self._choose)
 
-    def _decide(self, resolved: Resolved) -> cache.Decision:
+    def _decide(self, resolved: Resolved, environment: str) -> cache.Decision:
         reuse = self.call.reuse == "allowed"
-        decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
+        decision = cache.decide(
+            self.node, self.pipeline, resolved, self.store, reuse=reuse, environment=environment
+        )
         self.key = decision.key
         self.properties[REASON] = decision.reason
         self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
@@ -250,7 +261,18 @@ class _Attempt:
             plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
             self.properties[name] = plain
 
-    def _execute(self, resolved: Resolved) -> Answer | Failure:
+    def _environment(self) -> Identified | None:
+        """The node's own environment, known exactly but not made yet."""
+        wanted = self.node.options.environment
+        if wanted is None:
+            return None
+        from tidemill.runtime import environment  # most nodes have none, and every launcher pays for imports
+
+        log = local_path(self._log_uri())
+        root = local_path(self.run_record.root)
+        return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
+
+    def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
         order = Order(
             executor=self.node.executor,
             inputs={
@@ -268,20 +290,20 @@ class _Attempt:
             workdir=self.call.workdir,
             **self.terms.rules(),
         )
-        return self._perform(order)
+        return self._perform(order, identified)
 
-    def _perform(self, order: Order) -> Answer | Failure:
+    def _perform(self, order: Order, identified: Identified | None = None) -> Answer | Failure:
         log = self._log()
-        if self.call.isolation == "none":
-            try:
-                return execute_here(order, log, self.terms.usage)
-            except KeyboardInterrupt:
-                self.cancel.cancel()
-                return Failure(kind=FailureKind.CANCELED, message="canceled")
-        return execute_in_child(
-            order, log, limits=self.terms.limits(), cancel=self.cancel, spawner=self.spawner,
-            usage=self.terms.usage,
-        )  # fmt: skip
+        terms = self.terms
+        how = isolation.How(
+            self.node, self.call, self.cancel, self.spawner, limits=terms.limits(), usage=terms.usage
+        )
+        if identified is None:
+            return isolation.execute(order, log, how)
+        try:
+            return isolation.execute_in(identified, order, log, how, self.folder)
+        finally:
+            self.properties.update(identified.facts())
 
     def _choose(self, function: str, candidates: list[Artifact]) -> list[int]:
         """Ask a user's function to choose among artifacts; it runs where executors run."""
@@ -302,8 +324,11 @@ class _Attempt:
         shutil.rmtree(local_path(folder), ignore_errors=True)
         return list(chosen)
 
+    def _log_uri(self) -> str:
+        return log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
+
     def _log(self) -> Path:
-        uri = log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
+        uri = self._log_uri()
         self.properties[LOG] = uri
         path = local_path(uri)
         try:

@@ -8,10 +8,11 @@ fits every database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tidemill.errors import RunnerError
 from tidemill.ir.model import NodeIR, PipelineIR
+from tidemill.metadata.model import NodeRecord
 
 MOST = 2**31 - 1
 """The largest number the record takes."""
@@ -63,3 +64,10 @@ def place(pipeline: PipelineIR, node_id: str, iteration: int) -> str:
     if not loops:
         return node_id
     return f"{node_id}[{','.join(map(str, path(iteration, limits(pipeline, loops))))}]"
+
+
+def by_place(ir: PipelineIR, records: Iterable[NodeRecord]) -> dict[str, NodeRecord]:
+    """The nodes of a run by their place (`train`, `train[2]`), in the pipeline's order."""
+    order = {node.id: i for i, node in enumerate(ir.nodes)}
+    ordered = sorted(records, key=lambda n: (order.get(n.node_id, len(order)), n.iteration))
+    return {place(ir, n.node_id, n.iteration): n for n in ordered}

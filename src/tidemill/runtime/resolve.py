@@ -111,6 +111,17 @@ class Resolver:
                 return self._window(source)
             case ir.Earlier():
                 return self._earlier(source)
+            case ir.Stored():
+                return [self._stored(source)]
+
+    def _stored(self, source: ir.Stored) -> Artifact:
+        found = self.store.get_artifacts_by_id([source.id])
+        if not found or found[0].uri != source.uri:
+            raise ResolutionError(
+                f"artifact {source.id} at {source.uri} is not in this record",
+                hint="use the metadata store of the run that it comes from",
+            )
+        return found[0]
 
     def _window(self, source: ir.Window) -> list[Artifact]:
         present = list(self.before.outputs(source.node).get(source.output, []))

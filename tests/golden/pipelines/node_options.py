@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tidemill import NodeOptions, Pipeline, Resources, component
+from tidemill import Container, NodeOptions, Pipeline, Resources, VirtualEnv, component
 
 
 @component
@@ -21,11 +21,17 @@ patient = work().with_id("patient")
 patient.with_options(
     timeout=timedelta(hours=2), cache_max_age=timedelta(days=7), backoff=timedelta(minutes=1)
 )
+apart = (
+    work().with_id("apart").with_options(environment=VirtualEnv(requirements=("b==2", "a==1"), python="3.12"))
+)
+contained = work().with_id("contained")
+contained.with_options(environment=Container(image="trainer:1", env=("TOKEN",), mounts=("/srv/models",)))
+near = work().with_id("near").with_options(isolation="none")
 inner = Pipeline("inner", nodes=[work().with_id("inherits")], options=NodeOptions(retries=5))
 bare = Pipeline("bare", nodes=[work().with_id("looks_further_out")])
 
 pipeline = Pipeline(
     "node_options",
-    nodes=[plain, quick, large, patient, inner, bare],
+    nodes=[plain, quick, large, patient, apart, contained, near, inner, bare],
     options=NodeOptions(retries=1, resources=Resources(memory="512M")),
 )

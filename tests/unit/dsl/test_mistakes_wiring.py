@@ -217,6 +217,65 @@ OPTIONS = {
     "cache": ("cache='no'", "cache is 'no'; write True or False", ""),
     "owner": ("owner=None", "owner is None; write a str", ""),
     "labels": ("labels={'a': 1}", "labels is {'a': 1}; write a dict of str to str", ""),
+    "isolation": ("isolation='proces'", "isolation is 'proces'; did you mean 'process'?", ""),
+    "isolation in an environment": (
+        "isolation='none', environment=VirtualEnv()",
+        "isolation is 'none', but a node with an environment has a process of its own in it",
+        "",
+    ),
+    "environment": (
+        "environment='numpy'",
+        "environment is 'numpy'; write VirtualEnv(...) or Container(...)",
+        "",
+    ),
+    "one requirement": (
+        "environment=VirtualEnv(requirements='numpy')",
+        "environment.requirements is 'numpy'; write a tuple of str",
+        "",
+    ),
+    "an option of pip": (
+        "environment=VirtualEnv(requirements=('-r x.txt',))",
+        "environment.requirements holds '-r x.txt', which is not a requirement",
+        "",
+    ),
+    "another tidemill": (
+        "environment=VirtualEnv(requirements=('tidemill==0.0.1',))",
+        (
+            "environment.requirements holds 'tidemill==0.0.1', but tidemill is always the running one; "
+            "leave its version out"
+        ),
+        "",
+    ),
+    "old python": (
+        "environment=VirtualEnv(python='3.10')",
+        "environment.python is '3.10'; tidemill needs 3.11 or newer",
+        "",
+    ),
+    "no python": (
+        "environment=VirtualEnv(python='pypy')",
+        "environment.python is 'pypy'; write a version such as 3.12",
+        "",
+    ),
+    "no image": (
+        "environment=Container(image='')",
+        "environment.image is ''; write the name of an image",
+        "",
+    ),
+    "an option for the engine": (
+        "environment=Container(image='--privileged')",
+        "environment.image is '--privileged'; write the name of an image",
+        "",
+    ),
+    "a secret": (
+        "environment=Container(image='a', env=('TOKEN=x',))",
+        "environment.env holds 'TOKEN=x'; write names of variables, never their values",
+        "",
+    ),
+    "a relative folder": (
+        "environment=Container(image='a', mounts=('data',))",
+        "environment.mounts holds 'data'; write absolute folders",
+        "",
+    ),
 }
 
 

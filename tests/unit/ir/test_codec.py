@@ -57,6 +57,7 @@ sources: st.SearchStrategy[Any] = st.recursive(
         st.builds(model.Window, names, names, st.integers(1, 99), names),
         st.builds(model.Collected, names, names),
         st.builds(model.LoopArtifact, names),
+        st.builds(model.Stored, st.integers(1, 99), names),
         st.builds(
             model.Earlier,
             node=names, output=names, pipeline=names, limit=st.integers(0, 9),
@@ -84,12 +85,18 @@ retries = st.builds(
     backoff=numbers, factor=numbers, cap=numbers,
     rules=st.lists(rules, max_size=2).map(tuple), no_retry_on=st.lists(names, max_size=2).map(tuple),
 )  # fmt: skip
+environments = st.builds(
+    model.EnvironmentIR,
+    requirements=st.lists(names, max_size=2).map(tuple), python=names, image=names,
+    env=st.lists(names, max_size=2).map(tuple), mounts=st.lists(names, max_size=2).map(tuple),
+)  # fmt: skip
 options = st.builds(
     model.OptionsIR,
     retries=budgets, backoff=numbers, retry=st.none() | retries, timeout=numbers, queue_timeout=numbers,
     start_timeout=numbers, total_timeout=numbers, heartbeat=numbers, log_limit=sizes,
     resources=resources, cache=st.booleans(),
     cache_max_age=numbers, owner=names, labels=st.dictionaries(keys, names, max_size=2),
+    environment=st.none() | environments, isolation=names,
 )  # fmt: skip
 nodes = st.builds(
     model.NodeIR,
@@ -279,6 +286,7 @@ CONTROLLED = dataclasses.replace(
                     sources=(
                         model.Collected("group.train", "model"),
                         model.LoopArtifact("each"),
+                        model.Stored(7, "/m"),
                         model.FirstOf((model.OutputRef("a", "model"), model.OutputRef("b", "model"))),
                         model.Earlier(
                             node="a", output="model", pipeline="other", limit=3,
@@ -301,6 +309,13 @@ CONTROLLED = dataclasses.replace(
                 )
             ),
             trigger="all_done",
+            options=model.OptionsIR(
+                isolation="fresh",
+                environment=model.EnvironmentIR(
+                    requirements=("numpy==2",), python="3.12", image="trainer:1", env=("TOKEN",),
+                    mounts=("/srv",),
+                ),
+            ),
             loops=("each",),
             on_exit=True,
         ),

@@ -1,0 +1,73 @@
+"""Between the launcher and one container: runs the engine's client, and brings the container's answer.
+
+    python -m tidemill.runtime.client FOLDER COMMAND... ANSWER_FD
+
+To the launcher this is an executor process like any other: the order comes on stdin, which is the client's
+too, and the answer goes to the descriptor. The container put it into a file of FOLDER.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tidemill.runtime import entry
+from tidemill.runtime.failure import FailureKind
+from tidemill.runtime.order import Answer
+
+_KEPT = 2000
+"""Bytes of the client's last words that its error shows."""
+_LINES = 3
+
+
+def main(words: list[str]) -> int:
+    """Run the client to its end; its exit status, or the signal's negative that ended it inside."""
+    folder, command, descriptor = Path(words[0]), words[1:-1], int(words[-1])
+    # The client gets the signal as well and hands it to the container. Its end is what is waited for.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    client = subprocess.Popen(command, stderr=subprocess.PIPE)
+    last = _pass_on(client)
+    status = client.wait()
+    answer = b""
+    if (folder / entry.ANSWER).exists():
+        answer = (folder / entry.ANSWER).read_bytes()
+    if 0 < status < 128 and not (folder / entry.PYTHON).exists():
+        answer = json.dumps(_not_started(command[0], status, last).to_json()).encode()
+    with os.fdopen(descriptor, "wb") as pipe:
+        pipe.write(answer)
+    number = -status if status < 0 else status - 128 if status > 128 else 0
+    if (
+        number
+    ):  # died of a signal, inside or here: so that the launcher sees what it would see of its own child
+        signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
+        os.kill(os.getpid(), number)
+    return status
+
+
+def _pass_on(client: subprocess.Popen[bytes]) -> str:
+    """Hand on what the client says, until it says no more; its last words."""
+    last = b""
+    assert client.stderr is not None
+    while piece := os.read(client.stderr.fileno(), 1 << 16):
+        sys.stderr.buffer.write(piece)
+        sys.stderr.flush()
+        last = (last + piece)[-_KEPT:]
+    return last.decode("utf-8", "replace")
+
+
+def _not_started(engine: str, status: int, last: str) -> Answer:
+    """What to answer when tidemill never ran inside: what engine or image said."""
+    text = "\n".join([line for line in last.splitlines() if line.strip()][-_LINES:])
+    name = Path(engine).name
+    return Answer(
+        failure_kind=FailureKind.ENVIRONMENT.value,
+        message=f"{name} could not start the node in its container (status {status}): {text}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
