@@ -75,7 +75,7 @@ ALLOWED = [
     ("interactive.running", "runners.local.pool"),
     ("interactive.running", "runtime.launch"),
     ("interactive.running", "storage.local"),
-    ("dsl.compile", "dsl.live_code"),
+    ("dsl.compile_node", "dsl.live_code"),
     ("dsl.live_code", "dsl.code"),
     ("cli.main", "metadata.sql.store"),
     ("mlmd.store", "metadata.sql.store"),
