@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -122,15 +121,18 @@ def test_equal_commands_at_once_are_one_run(mill, sound) -> None:
     project.tidemill("worker", "--once")
     words = ("run", "pipeline.py", "-p", "wait=go", "-p", "name=once")
     started = [project.start(*words, *(["--wait"] if i % 2 else [])) for i in range(20)]
-    with ThreadPoolExecutor(20) as pool:
-        ends = [pool.submit(process.communicate) for process in started]
-        until(lambda: sum(p.poll() is not None for p in started) >= 9)
-        (project.folder / "go").touch()
-        said = [end.result(120) for end in ends]
+    # Each has said something before the run may end: it runs, it waits, or (nothing more to come) it gave up.
+    said = [process.stdout.readline() for process in started]
+    (project.folder / "go").touch()
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert all(
+        line.startswith("run ") or (line.startswith("waiting ") if i % 2 else line == "")
+        for i, line in enumerate(said)
+    )
     codes = [process.returncode for process in started]
     assert project.journal().count("begin:once") == 1
     assert len(project.query("SELECT id FROM tidemill_run")) == 2
-    refused = [err for (_, err), code in zip(said, codes, strict=True) if code == 4]
+    refused = [error for error, code in zip(errors, codes, strict=True) if code == 4]
     assert 9 <= len(refused) <= 10
     assert all("does the same work right now" in err for err in refused)
     assert Counter(codes) == {0: 20 - len(refused), 4: len(refused)}
@@ -143,6 +145,7 @@ def test_equal_submissions_are_one_run(mill) -> None:
     again = project.tidemill("submit", "pipeline.py", "-p", "name=x", "-p", "wait=", expect=4)
     assert f"run {run} does the same work right now (it is queued)" in again.stderr
     waiting = project.start("submit", "pipeline.py", "-p", "name=x", "-p", "wait=", "--wait")
+    assert f"waiting for run {run}" in waiting.stdout.readline()
     project.tidemill("worker", "--once")
     out, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0
