@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections import Counter
 
 import pytest
@@ -40,14 +39,6 @@ def mill(project):
         return project
 
     return write
-
-
-def until(holds) -> None:
-    """Wait for something that happens for sure, or fail after a long time."""
-    end = time.monotonic() + 90
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def submit(project, name: str, *words: str, wait: str = "") -> str:
@@ -167,7 +158,7 @@ def test_a_pipeline_runs_as_often_as_it_allows(mill, sound) -> None:
     for name in ("one", "two"):
         submit(project, name, wait="never")
     worker = project.start("worker")
-    until(lambda: states(project)["RUNNING"] == 2)
+    project.until(lambda: states(project)["RUNNING"] == 2)
     assert "and allows 2" in project.tidemill("run", "pipeline.py", expect=4).stderr
     for (run,) in project.query("SELECT id FROM tidemill_run WHERE state = 'RUNNING'"):
         project.tidemill("cancel", run, "--wait")
@@ -230,7 +221,7 @@ def test_workers_that_are_killed_again_and_again(mill, sound) -> None:
     for i in range(3):
         worker = project.start("worker", "--once", "--jobs", "2")
         begun = len(project.journal())
-        until(lambda before=begun + i: len(project.journal()) > before)
+        project.until(lambda before=begun + i: len(project.journal()) > before)
         os.kill(worker.pid, signal.SIGKILL)
         worker.communicate()
         sound(project)
@@ -249,7 +240,7 @@ def test_a_worker_stops_gently_and_then_at_once(mill, sound) -> None:
     project = mill()
     submit(project, "a", wait="go")
     worker = project.start("worker")
-    until(lambda: project.journal() == ["begin:a"])
+    project.until(lambda: project.journal() == ["begin:a"])
     worker.send_signal(signal.SIGTERM)
     submit(project, "b")
     (project.folder / "go").touch()
@@ -259,7 +250,7 @@ def test_a_worker_stops_gently_and_then_at_once(mill, sound) -> None:
     (project.folder / "go").unlink()
     submit(project, "c", "--priority", "3", wait="go")
     worker = project.start("worker", "--jobs", "1", "--runs", "1")
-    until(lambda: "begin:c" in project.journal())
+    project.until(lambda: "begin:c" in project.journal())
     worker.send_signal(signal.SIGTERM)
     assert "taking no more runs" in worker.stderr.readline()
     worker.send_signal(signal.SIGTERM)
