@@ -7,6 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,13 @@ class Project:
 
     def states(self, answer: dict[str, Any]) -> dict[str, str]:
         return {name: node["state"] for name, node in answer["nodes"].items()}
+
+    def until(self, holds: Callable[[], Any], seconds: float = 120.0) -> None:
+        """Wait for what must come true, however slow the machine is."""
+        pause, end = threading.Event(), time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never came true"
+            pause.wait(0.02)
 
     def journal(self) -> list[str]:
         """What executors noted in `journal.txt`, one line per call."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -36,14 +35,15 @@ def mill(project):
 
 def waiting(mill) -> list[dict[str, object]]:
     """What waits for approval, once something does."""
-    end = time.monotonic() + 60
-    while True:
+    found: list[dict[str, object]] = []
+
+    def look() -> bool:
         done = mill.tidemill("approvals", "list", "--json", expect=None)
-        found = json.loads(done.stdout) if done.returncode == 0 else []
-        if found:
-            return list(found)
-        assert time.monotonic() < end
-        time.sleep(0.1)
+        found[:] = json.loads(done.stdout) if done.returncode == 0 else []
+        return bool(found)
+
+    mill.until(look)
+    return found
 
 
 def test_a_run_waits_until_it_is_approved(mill, sound) -> None:

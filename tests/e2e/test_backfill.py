@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +89,7 @@ def test_only_days_on_which_an_interval_starts(mill) -> None:
 
 
 def begun(mill, count: int) -> None:
-    end = time.monotonic() + 60
-    while len(mill.journal()) < count:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    mill.until(lambda: len(mill.journal()) >= count)
 
 
 def test_a_killed_backfill_goes_on(mill, sound) -> None:

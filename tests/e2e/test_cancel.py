@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -55,14 +56,6 @@ QUICK = """
 """
 
 
-def until(holds) -> None:
-    """Wait for something that happens for sure, or fail after a long time."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def pids(project) -> list[int]:
     return [int(path.name[3:]) for path in project.folder.glob("pid*")]
 
@@ -83,7 +76,7 @@ def test_a_run_and_all_its_processes_end_soon(project, sound) -> None:
     """The executor and what it started ignore SIGTERM; nothing of them is left after 5 seconds."""
     project.write("pipeline.py", PIPELINE)
     runner = project.start("run", "pipeline.py")
-    until(lambda: len(pids(project)) == 2)
+    project.until(lambda: len(pids(project)) == 2)
     began = time.monotonic()
     done = project.tidemill("cancel", "latest", "--wait", "--json")
     took = time.monotonic() - began
@@ -143,11 +136,11 @@ def test_a_request_outlives_a_runner_that_dies_of_it(project, sound) -> None:
     """The runner is killed while it ends the run; the waiting command ends it instead."""
     project.write("pipeline.py", PIPELINE)
     runner = project.start("run", "pipeline.py", TIDEMILL_CRASHPOINT="run.end.before")
-    until(lambda: len(pids(project)) == 2)
+    project.until(lambda: len(pids(project)) == 2)
     project.tidemill("cancel", "latest", "--wait")
     assert runner.wait(60) == -signal.SIGKILL
     runner.communicate()
-    until(lambda: not any(alive(pid) for pid in pids(project)))
+    project.until(lambda: not any(alive(pid) for pid in pids(project)))
     assert states(project)[0] == ["CANCELED"]
     sound(project)
 
@@ -159,9 +152,9 @@ def test_cancel_and_the_end_at_once(project, sound) -> None:
         for name in ("go", "begun"):
             (project.folder / name).unlink(missing_ok=True)
         runner = project.start("run", "pipeline.py", "--no-cache", "--json")
-        until(lambda: (project.folder / "begun").exists())
+        project.until(lambda: (project.folder / "begun").exists())
         canceler = project.start("cancel", "latest", "--wait", "--json")
-        time.sleep(0.1 * i)
+        threading.Event().wait(0.1 * i)  # another moment each time
         (project.folder / "go").touch()
         _, err = canceler.communicate(timeout=60)
         answer, _ = runner.communicate(timeout=60)
@@ -200,7 +193,7 @@ def test_interrupting_still_works(project, sound) -> None:
     """Ctrl-C, after another process has asked already."""
     project.write("pipeline.py", PIPELINE)
     runner = project.start("run", "pipeline.py")
-    until(lambda: len(pids(project)) == 2)
+    project.until(lambda: len(pids(project)) == 2)
     os.kill(runner.pid, signal.SIGINT)
     out, err = runner.communicate(timeout=60)
     assert runner.returncode == 130, out + err

@@ -23,18 +23,19 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import crashpoint, importing, measure, owner
-from tidemill.runtime.launch import LOG, REASON
+from tidemill.runtime import crashpoint, importing, owner
+from tidemill.runtime.cache import PARTS
+from tidemill.runtime.launch import REASON
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.select import Selection, required
-from tidemill.runtime.upstream import items_of
+from tidemill.runtime.upstream import ITEMS, items_of
 from tidemill.storage.manifest import damage
 from tidemill.storage.uri import is_local, local_path
 
 BASE = "tidemill.base_execution"
 """Custom property of an execution that stands for one of the base run: the id of that one."""
-_OWN = (LOG, REASON, *measure.NAMES)
-"""What an execution says of itself alone."""
+_KEPT = (ITEMS, PARTS)
+"""What of tidemill's own properties is about the result, not about how the attempt went."""
 
 
 def find_base(store: MetadataStore, pipeline: PipelineIR, selection: Selection, name: str, date: str) -> Run:
@@ -142,7 +143,11 @@ def _take(
     if not claim.granted:
         return  # as the one who drives the run we are alone: it is there already
     skipped = record.state is NodeState.SKIPPED
-    kept = {name: value for name, value in execution.custom_properties.items() if name not in _OWN}
+    kept = {
+        name: value
+        for name, value in execution.custom_properties.items()
+        if name in _KEPT or not name.startswith("tidemill.")
+    }
     reason = f"taken from run {base.id} (execution {record.execution_id})"
     publication = Publication(
         state=NodeState.SKIPPED if skipped else NodeState.CACHED,

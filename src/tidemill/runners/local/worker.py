@@ -7,10 +7,11 @@ runs of a worker share its slots. It keeps no state: killed at any moment, the n
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from tidemill.errors import TidemillError
+from tidemill.errors import StoreError, TidemillError
 from tidemill.ir import codec
 from tidemill.metadata.model import CANCEL, Run, RunState
 from tidemill.runners.local.driver import Driver, Ended
@@ -22,6 +23,8 @@ IDLE_SECONDS = 0.3
 """How long an idle worker sleeps between two looks at the queue."""
 RESCUE_SECONDS = 3.0
 """How often a worker looks for runs whose worker died."""
+MOST_TROUBLES = 3
+"""How often a run may meet a store that fails before it is FAILED."""
 _MANY = 10_000
 
 
@@ -47,6 +50,8 @@ class Worker:
         self.failed = 0
         """Runs that ended here and are not COMPLETE."""
         self._most = most_runs
+        self._driven: set[str] = set()
+        self._troubles: Counter[str] = Counter()
         self._look_at = 0.0
         self._rescue_at = 0.0
 
@@ -92,9 +97,17 @@ class Worker:
         self._look_at = time.monotonic() + IDLE_SECONDS
 
     def _left_behind(self) -> list[Run]:
-        """Runs from the queue whose worker is dead, oldest first."""
+        """Runs from the queue that nobody drives, oldest first: their worker is dead, or had trouble here."""
         running = self.store.get_runs(state=RunState.RUNNING, limit=_MANY)
-        return [r for r in reversed(running) if r.settings.get(QUEUED) and owner.is_alive(r.owner) is False]
+        return [
+            run
+            for run in reversed(running)
+            if run.settings.get(QUEUED)
+            and (
+                owner.is_alive(run.owner) is False
+                or (run.owner == owner.myself() and run.id not in self._driven)
+            )
+        ]
 
     def _rescue(self, run: Run) -> bool:
         """Whether the run is ours now, and to be gone on with. One that was to end is ended."""
@@ -108,16 +121,22 @@ class Worker:
     def _begin(self, driver: Driver, run: Run, resumed: bool) -> None:
         """What is wrong with one run must not stop the others."""
         self.tell(Took(run=run, resumed=resumed))
+        self._driven.add(run.id)
         try:
             ir = codec.loads(self.store.get_pipeline_version(run.version))
             driver.begin(ir, run, resumed=resumed)
         except TidemillError as error:
-            self.store.end_run(run.id, RunState.FAILED, owner=owner.myself(), close_nodes=True)
             self._end(Ended(run, error))
 
     def _end(self, ended: Ended) -> None:
-        self.failed += not (
-            not isinstance(ended.value, BaseException) and ended.value.state is RunState.COMPLETE
-        )
+        self._driven.discard(ended.run.id)
         self._look_at = 0.0  # there is room now
         self.tell(ended)
+        if not isinstance(ended.value, BaseException):
+            self.failed += ended.value.state is not RunState.COMPLETE
+            return
+        self.failed += 1
+        self._troubles[ended.run.id] += 1
+        passing = isinstance(ended.value, StoreError) and self._troubles[ended.run.id] < MOST_TROUBLES
+        if not passing:  # else it is ours still, and is gone on with like those of the dead
+            self.store.end_run(ended.run.id, RunState.FAILED, owner=owner.myself(), close_nodes=True)
