@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from tidemill.cli.output import harmless
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
@@ -22,9 +23,6 @@ from tidemill.storage.uri import local_path
 _REFRESH = 0.2
 """Seconds between two looks at a growing log."""
 _PIECE = 1 << 16
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""Colours, and all other characters that could make a terminal do things."""
 
 
 @click.command()
@@ -91,12 +89,7 @@ class _Printer:
         split = cut >= 0 and len(text) - cut < 20 and re.fullmatch(r"\x1b(\[[0-9;]*)?", text[cut:])
         self.held = text[cut:] if split else ""
         text = text[:cut] if split else text
-        return _CONTROL.sub(lambda match: self._shown(match[0]), text)
-
-    def _shown(self, found: str) -> str:
-        if _COLOR.fullmatch(found):
-            return found if self.colors else ""
-        return f"\\x{ord(found[0]):02x}"
+        return harmless(text, colors=self.colors)
 
 
 def _explain_cached(store: SqlStore, run: Run, node: NodeRecord, printer: _Printer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,10 @@ COLORS = {
     "COMPLETE": "green", "CACHED": "cyan", "SKIPPED": "yellow", "FAILED": "red", "CANCELED": "yellow",
     "RUNNING": "blue", "QUEUED": "blue", "BASE": "cyan", "RUN": "yellow", "DEPENDS": "blue", "FAIL": "red",
 }  # fmt: skip
+
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Colours, and all other characters that could make a terminal do things."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -38,6 +43,17 @@ def colored(text: str) -> str:
     return click.style(text, fg=color) if color else text
 
 
+def harmless(text: str, *, colors: bool) -> str:
+    """What others wrote, with everything that steers a terminal shown as `\\x1b`; colours stay or go."""
+
+    def shown(match: re.Match[str]) -> str:
+        if COLOR.fullmatch(match[0]):
+            return match[0] if colors else ""
+        return f"\\x{ord(match[0][0]):02x}"
+
+    return _CONTROL.sub(shown, text)
+
+
 def moment(milliseconds: int) -> str:
     """Local date and time; empty for 0."""
     if not milliseconds:
@@ -58,5 +74,5 @@ def duration(seconds: float) -> str:
 
 def first_line(text: str, most: int = 100) -> str:
     """The first line, cut to `most` characters."""
-    line = text.splitlines()[0] if text else ""
+    line = harmless(text.splitlines()[0], colors=False) if text else ""
     return line if len(line) <= most else line[: most - 3] + "..."

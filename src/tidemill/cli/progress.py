@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from tidemill.cli.output import colored, duration, first_line
+from tidemill.cli.output import colored, duration, first_line, harmless
 from tidemill.metadata.model import NodeState, RunState
 from tidemill.runners.local.events import Event, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runtime.launch import Outcome
@@ -123,6 +123,7 @@ class Progress:
         text = outcome.failure.message if outcome.failure else outcome.message
         if outcome.failure and outcome.failure.exception:
             text = f"{outcome.failure.exception}: {text}"
+        text = harmless(text, colors=False)
         click.echo("\n".join(f"  {line}" for line in text.splitlines()))
         click.echo(f"  log  tidemill logs {event.run.id} {outcome.node_id}")
 
@@ -175,4 +176,4 @@ class LogTail:
             self.read[path] = self.read.get(path, 0) + len(whole)
             node_id = path.name.rsplit(".", 3)[0]
             for line in whole.decode("utf-8", "replace").splitlines():
-                click.echo(f"{click.style(node_id, fg='blue')} | {line}")
+                click.echo(f"{click.style(node_id, fg='blue')} | {harmless(line, colors=True)}")

@@ -8,7 +8,7 @@ from typing import Any
 from tidemill.cli.output import duration, print_table
 from tidemill.metadata.model import FAILURE, MEMORY_LIMIT, Execution, ExecutionState
 from tidemill.runtime import measure
-from tidemill.runtime.report import amount
+from tidemill.runtime.judge import amount
 
 _TIMES = (measure.QUEUE, measure.START, measure.RUN, measure.SEAL, measure.CPU)
 _SIZES = (measure.RSS_PEAK, measure.BYTES_IN, measure.BYTES_OUT)

@@ -12,8 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidemill.errors import (
     DataError,
@@ -46,8 +45,7 @@ _NETWORK = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Class of an exception (the name of a FailureKind); seconds of backoff a rule asks for, or -1."""
 
     kind: str

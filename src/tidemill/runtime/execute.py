@@ -23,10 +23,11 @@ from typing import Protocol
 from tidemill.errors import ExecutorError
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
+from tidemill.runtime.judge import failure_of, judge
 from tidemill.runtime.limits import Limits
 from tidemill.runtime.measure import Usage, of_this_process
 from tidemill.runtime.order import Answer, Order
-from tidemill.runtime.report import Report, failure_of, judge
+from tidemill.runtime.report import Report
 from tidemill.runtime.spawner import Spawner
 
 GRACE = 3.0

@@ -16,9 +16,10 @@ from types import TracebackType
 FRAMES = 5
 _NOT_OWN = (str(Path(os.__file__).parent), "/site-packages/", "/dist-packages/", "<frozen")
 """Parts of the paths of the standard library and of what is installed."""
-_INNER = re.compile(r"<(listcomp|genexpr|dictcomp|setcomp)>$")
+_INNER = ("<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>")
 """Frames of comprehensions exist in some versions of Python only."""
-_CHANGING = re.compile(
+# Compiled when it is first needed: every executor process would pay for it.
+_CHANGING = (
     r"(?P<path>(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;)]+){2,})"
     r"|(?P<id>\b(?:0x)?(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{4,}(?:-[0-9a-fA-F]{2,})*\b)"
     r"|(?P<number>\d+(?:[.,:]\d+)*)"
@@ -59,14 +60,14 @@ def own_frames(trace: TracebackType | None, root: str) -> list[str]:
         if any(part in path for part in _NOT_OWN):
             continue
         frame = f"{module}:{function}"
-        if not _is_tidemill(module) and not _INNER.search(function) and found[-1:] != [frame]:
+        if not _is_tidemill(module) and not function.endswith(_INNER) and found[-1:] != [frame]:
             found.append(frame)
     return found[-FRAMES:]
 
 
 def normalised(text: str) -> str:
     """The text with paths, ids and numbers replaced by what they are."""
-    return _CHANGING.sub(lambda match: f"<{match.lastgroup}>", text).strip()[:200]
+    return re.sub(_CHANGING, lambda match: f"<{match.lastgroup}>", text).strip()[:200]
 
 
 def _walk(trace: TracebackType | None) -> list[tuple[str, str, str]]:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.runtime import limits as limits_module
+from tidemill.runtime.judge import amount
 from tidemill.runtime.limits import Groups, Limits, enforcement
 from tidemill.runtime.logfile import LogFile
-from tidemill.runtime.report import Report, amount
+from tidemill.runtime.report import Report
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30), st.integers(0, 60), st.binary(max_size=5))
