@@ -248,6 +248,7 @@ def describe(path: Path) -> dict[str, Any]:
                         condition(db, name),
                     )
                     for _, name, unique, origin, partial in indexes
+                    if not name.startswith("tidemill_")
                 ),
             }
         found["system types"] = db.execute(
