@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidemill.cli.transfer import export_command, import_command
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import StoreError
 
@@ -33,7 +34,11 @@ def _certificate(name: str, what: str) -> Callable[[Callable[..., Any]], Callabl
 
 @click.group()
 def metadata() -> None:
-    """The metadata store as a service."""
+    """The metadata store as a service, and parts of it as files."""
+
+
+metadata.add_command(export_command)
+metadata.add_command(import_command)
 
 
 @metadata.command()

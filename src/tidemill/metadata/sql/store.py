@@ -6,9 +6,11 @@ What happens inside is told elsewhere: claim.py, publish.py, runs.py, reading.py
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tidemill.errors import StoreError
+from tidemill.metadata import lineage
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -23,13 +25,27 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy
-from tidemill.metadata.sql import invariants, reading, resolving, retention, runs, schema, sqlite
+from tidemill.metadata.sql import (
+    exporting,
+    importing,
+    invariants,
+    names,
+    reading,
+    resolving,
+    retention,
+    runs,
+    schema,
+    selecting,
+    sqlite,
+)
 from tidemill.metadata.sql.address import masked
 from tidemill.metadata.sql.claim import claim, landed
 from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Dialect
 from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.publish import publish
+from tidemill.metadata.transfer import Imported, Selection
+from tidemill.metadata.transfer.reader import check
 
 
 def open_store(url: str, *, read_only: bool = False) -> SqlStore:
@@ -222,6 +238,41 @@ class SqlStore:
     def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
         """Record that the files of marked artifacts are gone."""
         self._database.write(lambda tx: retention.mark_deleted(tx, artifact_ids))
+
+    # --- moving a part of the record -------------------------------------------------------------
+
+    def export_record(self, selection: Selection) -> Iterator[bytes]:
+        """The lines of a file with a part of the record; see metadata.transfer.form.
+
+        All of one state of the store, which stays open until the last line was taken. StoreError when there
+        is no such run, artifact or pipeline.
+        """
+        traced = selecting.Part()
+        if selection.artifact:
+            graph = lineage.trace(
+                self, artifact_id=selection.artifact, direction=selection.direction, max_nodes=2**62
+            )
+            traced.artifacts = {a.id for a in graph.artifacts}
+            traced.executions = {e.id for e in graph.executions}
+        with self._database.reading() as tx:
+            if selection.artifact:
+                part = selecting.completed(tx, traced)
+            elif selection.run:
+                part = selecting.of_context(tx, names.RUN, selection.run)
+            elif selection.pipeline:
+                part = selecting.of_context(tx, names.PIPELINE, selection.pipeline)
+            else:
+                part = selecting.everything(tx)
+            yield from exporting.lines(tx, part)
+
+    def import_record(self, path: Path) -> Imported:
+        """Take a file of `export_record` in: what is new is added, under ids of this store.
+
+        Doing it again is a no-op. StoreError for a file that is wrong anywhere, or that contradicts what is
+        stored; nothing is written then.
+        """
+        check(path)
+        return self._database.write(lambda tx: importing.take(tx, path))
 
     def findings(self) -> list[Finding]:
         """Everything in the record that breaks an invariant; see invariants.py."""
