@@ -61,7 +61,8 @@ def to_json(value: Value) -> Any:
     if whole is not None:
         return whole
     if real is not None:
-        return {"double": real if math.isfinite(real) else str(real)}
+        # SQLite keeps no sign of zero, so files have none: -0.0 + 0.0 is 0.0.
+        return {"double": real + 0.0 if math.isfinite(real) else str(real)}
     if text is not None:
         return text
     if raw is not None:
