@@ -21,6 +21,7 @@ _COMMANDS = {
     "runs": ("tidemill.cli.runs", "runs", "List, show and compare runs."),
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
+    "search": ("tidemill.cli.search", "search", "Find artifacts, executions, runs and contexts by words."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),

@@ -27,6 +27,7 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
+from tidemill.metadata.search import Hit, SearchKind
 
 
 class MetadataStore(Protocol):
@@ -116,6 +117,15 @@ class MetadataStore(Protocol):
 
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""
+
+    def search(
+        self, text: str, *, kinds: Sequence[SearchKind] = (), type: str = "", pipeline: str = "",
+        limit: int = 20,
+    ) -> list[Hit]:  # fmt: skip
+        """What all terms of `text` are found in (metadata.search has the language), best first.
+
+        `kinds` none: all. `type` is an MLMD type; runs have none. `pipeline` keeps what belongs to the
+        context of that pipeline. StoreError says what is wrong with a search."""
 
     # --- queries of the launcher -----------------------------------------------------------------
 

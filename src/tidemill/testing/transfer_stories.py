@@ -115,10 +115,10 @@ def write_record(store: SqlStore, record: dict[str, Any]) -> None:
             for index, (of, named, known, number, properties) in enumerate(nodes):
                 name = f"n{index}" if named or kind is TypeKind.CONTEXT else None
                 values = [number or None, f"u{number}" if number else None][: len(own)]
-                columns = ["type_id", "name", "external_id", "create_time_since_epoch",
+                fields = ["type_id", "name", "external_id", "create_time_since_epoch",
                            "last_update_time_since_epoch", *own]  # fmt: skip
                 row = (types[of], name, f"x{index}" if known else None, number, number + 1, *values)
-                ids[kind].append(tx.insert(table, ", ".join(columns), row))
+                ids[kind].append(tx.insert(table, ", ".join(fields), row))
                 tx.insert_rows(
                     f"{table}Property",
                     f"{table.lower()}_id, name, is_custom_property, int_value, double_value, string_value, "

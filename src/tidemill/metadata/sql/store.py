@@ -25,6 +25,7 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.search import Hit, SearchKind
 from tidemill.metadata.sql import (
     exporting,
     importing,
@@ -44,6 +45,7 @@ from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Dialect
 from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.publish import publish
+from tidemill.metadata.sql.search import search
 from tidemill.metadata.transfer import Imported, Selection
 from tidemill.metadata.transfer.reader import check
 
@@ -196,6 +198,13 @@ class SqlStore:
     def get_contexts_by_execution(self, execution_id: int) -> list[Context]:
         """Contexts an execution belongs to."""
         return self._database.read(reading.contexts_by_execution, execution_id)
+
+    def search(
+        self, text: str, *, kinds: Sequence[SearchKind] = (), type: str = "", pipeline: str = "",
+        limit: int = 20,
+    ) -> list[Hit]:  # fmt: skip
+        """What all terms of `text` are found in, best first."""
+        return self._database.read(search, text, kinds=kinds, type=type, pipeline=pipeline, limit=limit)
 
     # --- queries of the launcher -----------------------------------------------------------------
 
