@@ -43,7 +43,8 @@ def write_history(store: SqlStore) -> None:
     end_node(store, "r1", "failed")
     store.end_run("r1", RunState.COMPLETE, owner="driver")
     start_run(store, "r2", date="2024-01-06")
-    end_node(store, "r2", "gen", state=NodeState.CACHED, outputs={"examples": made.outputs["examples"]})
+    reused = {"examples": made.outputs["examples"]}
+    end_node(store, "r2", "gen", state=NodeState.CACHED, outputs=reused, cache_key="k")
     end_node(store, "r2", "other", inputs={"examples": made.outputs["examples"]})
     store.end_run("r2", RunState.FAILED, owner="driver")
     train_and_judge(store, "r3", blessed=1, pipeline="other")

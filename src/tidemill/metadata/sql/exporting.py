@@ -206,19 +206,16 @@ def _links(
 
 
 def _events(tx: Transaction, artifacts: dict[int, int], executions: dict[int, int]) -> Iterator[bytes]:
-    """Events whose two ends are there, by execution, as they were recorded."""
-    for ids in _portions(list(executions)):
-        rows = [
-            row
-            for row in tx.rows_in(
-                "SELECT id, execution_id, type, artifact_id, milliseconds_since_epoch FROM Event "
-                "WHERE execution_id IN ({ids})",
-                ids,
-            )
-            if row[3] in artifacts
-        ]
-        paths = read_paths(tx, [row[0] for row in rows])
-        for id, execution, kind, artifact, time in sorted(rows, key=lambda r: (r[1], r[0])):
+    """Events whose two ends are there, in the order in which they were recorded."""
+    known = ids_in(tx, "SELECT id FROM Event WHERE execution_id IN ({ids})", executions)
+    for ids in _portions(sorted(known)):
+        rows = tx.rows_in(
+            "SELECT id, execution_id, type, artifact_id, milliseconds_since_epoch FROM Event WHERE id IN ({ids})",
+            ids,
+        )
+        inside = sorted(row for row in rows if row[3] in artifacts)
+        paths = read_paths(tx, [row[0] for row in inside])
+        for id, execution, kind, artifact, time in inside:
             yield line("event", {
                 "artifact": artifacts[artifact], "execution": executions[execution],
                 "type": EventType(kind).name, "time": time, "path": list(paths[id]),
