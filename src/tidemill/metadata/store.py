@@ -12,7 +12,7 @@ MLMD's own calls (`put_artifacts`, `get_executions`, ...) stand on the same tabl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tidemill.metadata.model import (
     Artifact,
@@ -27,7 +27,9 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-from tidemill.metadata.search import Hit, SearchKind
+
+if TYPE_CHECKING:
+    from tidemill.metadata.search import Hit, SearchKind
 
 
 class MetadataStore(Protocol):

@@ -210,7 +210,8 @@ def _events(tx: Transaction, artifacts: dict[int, int], executions: dict[int, in
     known = ids_in(tx, "SELECT id FROM Event WHERE execution_id IN ({ids})", executions)
     for ids in _portions(sorted(known)):
         rows = tx.rows_in(
-            "SELECT id, execution_id, type, artifact_id, milliseconds_since_epoch FROM Event WHERE id IN ({ids})",
+            "SELECT id, execution_id, type, artifact_id, milliseconds_since_epoch FROM Event "
+            "WHERE id IN ({ids})",
             ids,
         )
         inside = sorted(row for row in rows if row[3] in artifacts)

@@ -123,7 +123,8 @@ _INVARIANTS = (
         "an-input-was-made-before",
         "execution {0} used artifact {1}, which execution {2} had not put out yet",
         "SELECT v.execution_id, v.artifact_id, o.execution_id FROM Event v "
-        "JOIN tidemill_node n ON n.execution_id = v.execution_id JOIN Event o ON o.artifact_id = v.artifact_id "
+        "JOIN tidemill_node n ON n.execution_id = v.execution_id "
+        "JOIN Event o ON o.artifact_id = v.artifact_id "
         "JOIN tidemill_node m ON m.execution_id = o.execution_id "
         f"WHERE v.type = {EventType.INPUT.value} AND o.type = {EventType.OUTPUT.value} "
         f"AND m.state = '{NodeState.COMPLETE}' AND o.id > v.id",
@@ -210,7 +211,8 @@ def _wrong_fences(tx: Transaction) -> Iterator[Finding]:
         node, _, _ = str(name).rpartition("/")
         attempts[node if node.startswith(f"{run_id}/") else ""] += 1
     for run_id, node_id, iteration, fence in tx.rows(
-        "SELECT run_id, node_id, iteration, fence FROM tidemill_node"
+        "SELECT n.run_id, n.node_id, n.iteration, n.fence FROM tidemill_node n "
+        "JOIN tidemill_run r ON r.id = n.run_id"
     ):
         found = attempts[f"{run_id}/{node_id}/{iteration}"]
         if found != fence:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.errors import StoreError
-from tidemill.metadata import lineage
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -25,18 +25,13 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy
-from tidemill.metadata.search import Hit, SearchKind
 from tidemill.metadata.sql import (
-    exporting,
-    importing,
     invariants,
-    names,
     reading,
     resolving,
     retention,
     runs,
     schema,
-    selecting,
     sqlite,
 )
 from tidemill.metadata.sql.address import masked
@@ -45,9 +40,10 @@ from tidemill.metadata.sql.database import Database
 from tidemill.metadata.sql.dialect import Dialect
 from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.publish import publish
-from tidemill.metadata.sql.search import search
-from tidemill.metadata.transfer import Imported, Selection
-from tidemill.metadata.transfer.reader import check
+
+if TYPE_CHECKING:  # what few processes need is imported where it is needed: opening a store is cheap
+    from tidemill.metadata.search import Hit, SearchKind
+    from tidemill.metadata.transfer import Imported, Selection
 
 
 def open_store(url: str, *, read_only: bool = False) -> SqlStore:
@@ -204,6 +200,8 @@ class SqlStore:
         limit: int = 20,
     ) -> list[Hit]:  # fmt: skip
         """What all terms of `text` are found in, best first."""
+        from tidemill.metadata.sql.search import search
+
         return self._database.read(search, text, kinds=kinds, type=type, pipeline=pipeline, limit=limit)
 
     # --- queries of the launcher -----------------------------------------------------------------
@@ -256,6 +254,9 @@ class SqlStore:
         All of one state of the store, which stays open until the last line was taken. StoreError when there
         is no such run, artifact or pipeline.
         """
+        from tidemill.metadata import lineage
+        from tidemill.metadata.sql import exporting, names, selecting
+
         traced = selecting.Part()
         if selection.artifact:
             graph = lineage.trace(
@@ -280,6 +281,9 @@ class SqlStore:
         Doing it again is a no-op. StoreError for a file that is wrong anywhere, or that contradicts what is
         stored; nothing is written then.
         """
+        from tidemill.metadata.sql import importing
+        from tidemill.metadata.transfer.reader import check
+
         check(path)
         return self._database.write(lambda tx: importing.take(tx, path))
 
