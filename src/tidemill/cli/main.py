@@ -12,6 +12,7 @@ from tidemill.errors import DefinitionError, TidemillError, did_you_mean
 
 _COMMANDS = {
     "run": ("tidemill.cli.run", "run", "Run a pipeline on this machine."),
+    "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
     "explain": (
         "tidemill.cli.explain",

@@ -69,7 +69,7 @@ def run(
             listener=progress,
             cancel=cancel,
         )
-        with progress, _canceled_by_signals(cancel):
+        with progress, canceled_by_signals(cancel):
             result = runner.run(
                 ir, read_params(params), date=run_date(ir, date), code_root=code_root,
                 workdir=str(Path.cwd()), new=new,
@@ -82,7 +82,7 @@ def run(
 
 
 @contextmanager
-def _canceled_by_signals(cancel: CancelToken) -> Iterator[None]:
+def canceled_by_signals(cancel: CancelToken) -> Iterator[None]:
     """SIGINT and SIGTERM cancel the run; a second one ends the program at once."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:

@@ -10,14 +10,16 @@ import heapq
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
 from tidemill.dsl.channel import Channel, Outputs, channel_parts
-from tidemill.dsl.code import digest_of, module_of
+from tidemill.dsl.code import digest_of, files_of, module_of
 from tidemill.dsl.component import Component
 from tidemill.dsl.node import Node
 from tidemill.dsl.options import NodeOptions
@@ -49,6 +51,23 @@ def compile_pipeline(pipeline: Pipeline) -> model.PipelineIR:
 def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
     """The IR of a pipeline as plain JSON data, to hand to another process."""
     return codec.encode(compile_pipeline(pipeline))
+
+
+def code_digests(refs: Iterable[str]) -> dict[str, str]:
+    """Digest of the code behind each `module:qualname` as it is now, without those that are not found."""
+    found = {}
+    for ref in refs:
+        with suppress(LookupError, SyntaxError, ValueError):
+            found[ref] = digest_of(ref)
+    return found
+
+
+def code_files(ref: str) -> dict[str, Path]:
+    """The source files of that code, by module; none when it is not found."""
+    try:
+        return files_of(ref)
+    except (LookupError, SyntaxError, ValueError):
+        return {}
 
 
 class _Compiler:
@@ -171,6 +190,7 @@ class _Compiler:
             outputs=outputs,
             parameters=parameters,
             options=self._options(node),
+            effects=node.component.effects,
         )
         after = sorted({u.id for u in node.order_after} - set(ir.upstream()))
         return dataclasses.replace(ir, after=tuple(after))

@@ -218,6 +218,8 @@ class NodeIR:
     after: tuple[str, ...] = ()
     """Nodes that must succeed first although no artifact comes from them."""
     options: OptionsIR = OptionsIR()
+    effects: bool = False
+    """Whether it changes the world outside of its outputs; a reproduction then leaves it out."""
 
     def upstream(self) -> tuple[str, ...]:
         """Ids of all nodes that must succeed first, sorted."""

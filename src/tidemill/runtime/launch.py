@@ -15,9 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tidemill.errors import ResolutionError, RunnerError, StorageError, TidemillError
+from tidemill.errors import ResolutionError, RunnerError, StorageError
 from tidemill.ir import codec
 from tidemill.ir import model as ir
 from tidemill.metadata.model import (
@@ -36,11 +35,11 @@ from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken, execute_here, execute_in_child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
-from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
+from tidemill.runtime.reproduce import REPRODUCES, NotReproduced, resolver_for
+from tidemill.runtime.resolve import DIGEST, Resolved, noted, spelled
 from tidemill.runtime.spawner import Spawner
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
-from tidemill.types.source import FileSet
 
 LOG, FAILURE, REASON, SECONDS = "tidemill.log", "tidemill.failure", "tidemill.cache", "tidemill.seconds"
 """Custom properties of an execution: its log, class of failure, reason of reuse or not, own time."""
@@ -146,12 +145,13 @@ class _Attempt:
         """Resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
         try:
             workdir = Path(self.call.workdir or ".").absolute()
-            resolved = Resolver(self.store, self.run_record, workdir).resolve(self.node)
+            resolved = resolver_for(self.store, self.run_record, workdir).resolve(self.node)
             self._note(resolved)
             crashpoint.reach("resolve.after")
-            reuse = self.call.reuse == "allowed"
+            reuse = self.call.reuse == "allowed" and REPRODUCES not in self.run_record.parameters
             decision = cache.decide(self.node, self.pipeline, resolved, self.store, reuse=reuse)
-            self.key = decision.key
+            # What a reproduction makes is never reused, so it is not found under a key.
+            self.key = "" if REPRODUCES in self.run_record.parameters else decision.key
             self.properties[REASON] = decision.reason
             self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
             if decision.execution_id:
@@ -159,6 +159,9 @@ class _Attempt:
             crashpoint.reach("execute.before")
             answer = self._execute(resolved)
             crashpoint.reach("execute.after")
+        except NotReproduced as error:
+            self.inputs = {}
+            return self._publication(NodeState.SKIPPED, {}, error.message), None
         except ResolutionError as error:
             return self._failed(Failure(kind=FailureKind.RESOLUTION, message=str(error)))
         except StorageError as error:
@@ -173,8 +176,7 @@ class _Attempt:
         """Record what the node got: input artifacts as events, parameters as properties."""
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
         for name, value in resolved.parameters.items():
-            plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
-            self.properties[name] = plain
+            self.properties[name] = noted(value)
 
     def _execute(self, resolved: Resolved) -> Answer | Failure:
         order = Order(
@@ -189,7 +191,7 @@ class _Attempt:
                 o.name: OrderedOutput(artifact=self._planned(o), returned=o.returned)
                 for o in self.node.outputs
             },
-            parameters={name: _as_json(value) for name, value in resolved.parameters.items()},
+            parameters={name: spelled(value) for name, value in resolved.parameters.items()},
             code_root=self.call.code_root,
             workdir=self.call.workdir,
         )
@@ -269,21 +271,3 @@ def _published(ordered: OrderedArtifact) -> Artifact:
         properties=ordered.properties,
         custom_properties={**ordered.custom_properties, DIGEST: ordered.digest},
     )
-
-
-def _as_json(value: Any) -> Any:
-    """A resolved parameter as the order spells it; see `Order.parameters`."""
-    match value:
-        case FunctionRef():
-            return {"$function": value.ref}
-        case FileSet():
-            return {"$files": value.to_json()}
-        case list():
-            return [_as_json(item) for item in value]
-        case dict() if any(key.startswith("$") for key in value):
-            return {"$plain": value}
-        case dict():
-            return {key: _as_json(item) for key, item in value.items()}
-        case bytes():
-            raise TidemillError("bytes cannot be passed as a parameter; take the Bytes artifact as an input")
-    return value

@@ -78,6 +78,13 @@ class LocalRunner:
         unless `new`. RunnerError when a living runner does that work already, or a parameter is wrong.
         """
         plan = make_plan(ir, parameters or {}, date)
+        return self.follow(ir, plan, code_root=code_root, workdir=workdir, new=new, run_id=run_id)
+
+    def follow(
+        self, ir: PipelineIR, plan: Plan, *, code_root: str = "", workdir: str = "", new: bool = False,
+        run_id: str = "",
+    ) -> RunResult:  # fmt: skip
+        """Run a plan of a pipeline to its end, as `run` does."""
         self.store.put_pipeline_version(plan.version, ir.name, codec.dumps(ir))
         run, resumed = self._start(ir, plan, new, run_id)
         crashpoint.reach("run.created")
