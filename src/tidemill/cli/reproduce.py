@@ -57,9 +57,9 @@ def reproduce(
     """Run a run again, with the code, parameters and inputs of then, and say what came out differently.
 
     RUN is a run's id, a unique beginning of it, or `latest`; FILE is its pipeline's file, which says where
-    its modules are [default: this folder]. Each node gets the very artifacts and files that it got then, nothing
-    is reused, and the new run is kept apart: it is nobody's champion, window or cache. Nodes with effects
-    outside of their outputs are left out.
+    its modules are [default: this folder]. Each node gets the very artifacts and files that it got then,
+    nothing is reused, and the new run is kept apart: it is nobody's champion, window or cache. Nodes with
+    effects outside of their outputs are left out.
 
     The exit code is 0 when every node that ran put out the same bytes and properties, 1 when one did not,
     failed, or could not be run because what it got is gone.
