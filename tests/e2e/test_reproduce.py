@@ -132,7 +132,8 @@ def test_nobody_uses_a_reproduction(mill, sound) -> None:
     assert not used & set(range(before + 1, after + 1))
     ((champion,),) = mill.query(
         "SELECT v.artifact_id FROM Event v JOIN tidemill_node n ON n.execution_id = v.execution_id"
-        " JOIN EventPath p ON p.event_id = v.id AND p.step_key = 'champion' WHERE n.run_id = ? AND v.type = 3",
+        " JOIN EventPath p ON p.event_id = v.id AND p.step_key = 'champion'"
+        " WHERE n.run_id = ? AND v.type = 3",
         later,
     )  # fmt: skip
     first = mill.query("SELECT id FROM tidemill_run ORDER BY context_id")[0][0]

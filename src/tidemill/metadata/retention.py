@@ -37,3 +37,13 @@ class Retention:
     """Artifacts of these runs that nothing kept refers to."""
     kept: tuple[Artifact, ...]
     """Artifacts of these runs that stay, because a kept run made, used or reused them too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRetention:
+    """Which of the runs that a policy lets go can be removed from the record."""
+
+    batches: tuple[tuple[Run, ...], ...]
+    """Runs to be removed, each batch in one transaction, one after the other."""
+    kept: tuple[tuple[Run, str], ...]
+    """Runs whose rows stay, and why."""

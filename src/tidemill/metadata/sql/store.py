@@ -24,7 +24,7 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
 from tidemill.metadata.sql import (
     invariants,
     reading,
@@ -245,6 +245,24 @@ class SqlStore:
     def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
         """Record that the files of marked artifacts are gone."""
         self._database.write(lambda tx: retention.mark_deleted(tx, artifact_ids))
+
+    def plan_row_retention(self, policy: RetentionPolicy) -> RowRetention:
+        """Which runs that a policy lets go can be removed from the record. Changes nothing."""
+        from tidemill.metadata.sql import pruning
+
+        return self._database.read(pruning.choose_rows, policy)
+
+    def remove_runs(self, run_ids: Sequence[str]) -> int:
+        """Remove runs with all their rows, in one transaction; how many.
+
+        Left out is what is gone already, or referred to by now. StoreError while any run is RUNNING. Other
+        processes that have the store open may remember contexts that end with the last run of a node.
+        """
+        from tidemill.metadata.sql import pruning
+
+        removed = self._database.write(lambda tx: pruning.remove_runs(tx, run_ids))
+        self._database.known.contexts.clear()
+        return removed
 
     # --- moving a part of the record -------------------------------------------------------------
 
