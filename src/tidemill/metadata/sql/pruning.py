@@ -112,11 +112,6 @@ def _settle(tx: Transaction, parts: dict[int, _Part], going: set[int]) -> dict[i
     maker = {artifact: of[execution] for execution, artifact in made}
     for artifact, context in maker.items():
         parts[context].made.add(artifact)
-    for artifact, uri, state in tx.rows_in("SELECT id, uri, state FROM Artifact WHERE id IN ({ids})", maker):
-        part = parts[maker[artifact]]
-        inside = str(uri).startswith(part.run.root.rstrip("/") + "/")
-        if inside and artifact not in going and state in [s.value for s in _STILL_THERE]:
-            part.why = part.why or f"the files of artifact {artifact} are still there"
     for artifact, type, name in tx.rows_in(
         "SELECT a.artifact_id, t.name, c.name FROM Attribution a JOIN Context c ON c.id = a.context_id "
         "JOIN Type t ON t.id = c.type_id WHERE a.artifact_id IN ({ids})",
@@ -135,6 +130,11 @@ def _settle(tx: Transaction, parts: dict[int, _Part], going: set[int]) -> dict[i
             part.why = part.why or f"execution {execution} of a run that stays uses artifact {artifact}"
         else:
             users[maker[artifact]].add(user)
+    for artifact, uri, state in tx.rows_in("SELECT id, uri, state FROM Artifact WHERE id IN ({ids})", maker):
+        part = parts[maker[artifact]]
+        inside = str(uri).startswith(part.run.root.rstrip("/") + "/")
+        if inside and artifact not in going and state in [s.value for s in _STILL_THERE]:
+            part.why = part.why or f"the files of artifact {artifact} are still there"
     _keep_makers(parts, users)
     return users
 
