@@ -12,10 +12,12 @@ the database can; comparisons are exact. This room knows no database.
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tidemill.errors import StoreError
 
@@ -28,6 +30,7 @@ EXACT, SCORES = 2, {"name": 4, "type": 3, "state": 3, "pipeline": 3, "property":
 """A term counts by the best place in which it is found, 1 where none is named here; EXACT times as much when
 it is all that stands there. What is found counts the sum of its terms; of equals, the newest comes first."""
 
+_INT64 = 2**63
 _SIGNS = re.compile(r"!=|<=|>=|=|<|>")
 
 
@@ -113,3 +116,57 @@ def _term(word: str, quoted: list[bool]) -> Term:
     if not sign.start():
         raise StoreError(f"{word[:80]!r} compares nothing", hint="write NAME=VALUE, or quote it")
     return Term(word[sign.end() :], word[: sign.start()], sign[0])
+
+
+# --- whether a term holds ---------------------------------------------------------------------------
+
+
+def number_of(text: str) -> int | float | None:
+    """The number that a text spells, if it is one that a store keeps."""
+    try:
+        whole = int(text)
+        return whole if -_INT64 <= whole < _INT64 else float(whole)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        real = float(text)
+    except ValueError:
+        return None
+    return real if math.isfinite(real) else None
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
+}  # fmt: skip
+
+
+def holds(term: Term, value: object) -> bool:
+    """Whether a comparison holds of a value."""
+    number = number_of(term.value)
+    compare = _COMPARE[term.sign]
+    if isinstance(value, bool):
+        return term.value in ("true", "false") and term.sign in ("=", "!=") and compare(
+            value, term.value == "true")  # fmt: skip
+    if isinstance(value, (int, float)):
+        return number is not None and compare(value, number)
+    if number is not None and term.sign not in ("=", "!="):
+        return False
+    return isinstance(value, str) and compare(value, term.value)
+
+
+def matches(terms: Sequence[Term], facts: Mapping[str, object]) -> tuple[Match, ...]:
+    """Where each term holds, once per place."""
+    found: dict[str, str] = {}
+    for term in terms:
+        for where, value in facts.items():
+            name = where.partition(" ")[2] or where
+            if term.sign:
+                same = name == term.name and (holds(term, value) or where in ("state", "id"))
+            else:
+                text = value if isinstance(value, str) else json.dumps(value)
+                word = term.value.lower()
+                same = where != "id" and (word in text.lower() or (" " in where and word in name.lower()))
+            if same:
+                found.setdefault(where, str(value))
+    return tuple(Match(where=where, value=value) for where, value in found.items())

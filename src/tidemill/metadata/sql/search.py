@@ -9,8 +9,7 @@ comparisons use MLMD's indexes of property values. Every function works inside t
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ from tidemill.metadata.model import (
     RunState,
     TypeKind,
 )
-from tidemill.metadata.search import EXACT, KINDS, SCORES, Hit, Match, SearchKind, Term, parse
+from tidemill.metadata.search import EXACT, KINDS, SCORES, Hit, SearchKind, Term, matches, number_of, parse
 from tidemill.metadata.sql import names, reading
 from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.properties import read_properties
@@ -33,7 +32,6 @@ MOST_FOUND = 200_000
 """Of more rows in which a term is found in one place, the newest count."""
 _FEW = 2000
 """Up to so many candidates, the next terms are looked for among them only."""
-_INT64 = 2**63
 _OTHERS = 1
 
 Scores = dict[int, int]
@@ -139,8 +137,9 @@ def _found(tx: Transaction, kind: SearchKind, term: Term, among: Scores | None) 
         for id, score in rows:
             if score > best.get(id, 0):
                 best[id] = score
-    if kind == "run" and term.sign:
-        best |= _by_parameter(tx, term, among)
+    if kind == "run":
+        for id in _by_parameter(tx, term, among):
+            best.setdefault(id, SCORES["property"] if term.sign else _OTHERS)
     return best
 
 
@@ -207,7 +206,6 @@ def _words_of_nodes(tx: Transaction, node: _Node, term: Term) -> Iterator[Place]
 def _words_of_runs(tx: Transaction, term: Term) -> Iterator[Place]:
     for column, called in _RUN_COLUMNS.items():
         yield _holding(tx, "context_id", column, "tidemill_run", term.value, SCORES.get(called, _OTHERS))
-    yield _holding(tx, "context_id", "parameters", "tidemill_run", json.dumps(term.value)[1:-1], _OTHERS)
     for column in ("message", "node_id"):
         yield _holding(
             tx, "r.context_id", f"n.{column}", "tidemill_node n JOIN tidemill_run r ON r.id = n.run_id",
@@ -216,19 +214,6 @@ def _words_of_runs(tx: Transaction, term: Term) -> Iterator[Place]:
 
 
 # --- comparisons ------------------------------------------------------------------------------------
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        whole = int(text)
-        return whole if -_INT64 <= whole < _INT64 else float(whole)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        real = float(text)
-    except ValueError:
-        return None
-    return real if math.isfinite(real) else None
 
 
 def _compared(tx: Transaction, node: _Node, term: Term) -> Iterator[Place]:
@@ -245,7 +230,7 @@ def _compared(tx: Transaction, node: _Node, term: Term) -> Iterator[Place]:
             yield f"SELECT id, {score} FROM {node.table} WHERE {where} {{among}}", [member.value]
     if term.name in node.columns:
         yield f"SELECT id, {score} FROM {node.table} WHERE {term.name} {sign} ? {{among}}", [term.value]
-    number = _number(term.value)
+    number = number_of(term.value)
     if term.name == "id" and isinstance(number, int):
         yield f"SELECT id, {score} FROM {node.table} WHERE id {sign} ? {{among}}", [number]
     yield from _compared_properties(f"{node.table}Property", f"{node.table.lower()}_id", term, number)
@@ -279,39 +264,20 @@ def _compared_run(term: Term) -> Iterator[Place]:
         yield f"SELECT context_id, {score} FROM tidemill_run WHERE {column} {term.sign} ? {{among}}", [value]
 
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
-}  # fmt: skip
-
-
-def holds(term: Term, value: object) -> bool:
-    """Whether a comparison holds of a value."""
-    number = _number(term.value)
-    compare = _COMPARE[term.sign]
-    if isinstance(value, bool):
-        return term.value in ("true", "false") and term.sign in ("=", "!=") and compare(
-            value, term.value == "true")  # fmt: skip
-    if isinstance(value, (int, float)):
-        return number is not None and compare(value, number)
-    if number is not None and term.sign not in ("=", "!="):
-        return False
-    return isinstance(value, str) and compare(value, term.value)
-
-
-def _by_parameter(tx: Transaction, term: Term, among: Scores | None) -> Scores:
-    """Runs by a parameter. They are JSON in the store: those that mention the name are read."""
-    sql = "SELECT context_id, parameters FROM tidemill_run WHERE parameters LIKE ? ESCAPE '!'"
-    pattern = f"%{_escaped(json.dumps(term.name))}%"
-    rows = tx.rows(f"{sql} ORDER BY context_id DESC LIMIT ?", [pattern, MOST_FOUND])
-    return {
-        id: SCORES["property"]
-        for id, parameters in rows
+def _by_parameter(tx: Transaction, term: Term, among: Scores | None) -> list[int]:
+    """Runs by a parameter. They are JSON in the store: those that mention the text are read."""
+    sought = json.dumps(term.name if term.sign else term.value)
+    condition, values = _like(tx, "parameters", sought[1:-1])
+    rows = tx.rows(
+        f"SELECT context_id, parameters FROM tidemill_run WHERE {condition} ORDER BY context_id DESC LIMIT ?",
+        [*values, MOST_FOUND],
+    )
+    return [
+        id
+        for id, text in rows
         if (among is None or id in among)
-        and (found := json.loads(parameters))
-        and term.name in found
-        and holds(term, found[term.name])
-    }
+        and matches([term], {f"parameter {k}": v for k, v in json.loads(text).items()})
+    ]
 
 
 # --- what is shown ----------------------------------------------------------------------------------
@@ -356,7 +322,7 @@ def _hit(
     facts |= {f"property {k}": v for k, v in {**node.properties, **node.custom_properties}.items()}
     return Hit(
         kind=kind, id=node.id, name=node.name, type=node.type, state=state, score=scores[node.id],
-        time=node.create_time, matches=_matches(terms, facts),
+        time=node.create_time, matches=matches(terms, facts),
     )  # fmt: skip
 
 
@@ -379,22 +345,5 @@ def _runs(tx: Transaction, scores: Scores, terms: Sequence[Term]) -> Iterator[Hi
                 facts |= {f"node {node}": node, f"message of {node}": message}
         yield Hit(
             kind="run", id=id, name=name, type=pipeline, state=state, score=scores[id], time=time,
-            matches=_matches(terms, facts),
+            matches=matches(terms, facts),
         )  # fmt: skip
-
-
-def _matches(terms: Sequence[Term], facts: dict[str, object]) -> tuple[Match, ...]:
-    """Where each term holds, once per place."""
-    found: dict[str, str] = {}
-    for term in terms:
-        for where, value in facts.items():
-            name = where.partition(" ")[2] or where
-            if term.sign:
-                same = name == term.name and (holds(term, value) or where in ("state", "id"))
-            else:
-                text = value if isinstance(value, str) else json.dumps(value)
-                word = term.value.lower()
-                same = where != "id" and (word in text.lower() or (" " in where and word in name.lower()))
-            if same:
-                found.setdefault(where, str(value))
-    return tuple(Match(where=where, value=value) for where, value in found.items())
