@@ -32,7 +32,7 @@ class Retention:
     """What a policy means for a store as it is now."""
 
     runs: tuple[Run, ...]
-    """Runs whose artifacts may go, oldest first. Their rows stay: lineage is never lost."""
+    """Runs whose artifacts may go, oldest first. Their rows stay, and with them the lineage."""
     artifacts: tuple[Artifact, ...]
     """Artifacts of these runs that nothing kept refers to."""
     kept: tuple[Artifact, ...]
