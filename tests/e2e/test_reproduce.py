@@ -199,6 +199,16 @@ def test_what_cannot_be_reproduced(mill) -> None:
     assert "has not ended yet" in mill.tidemill("reproduce", "latest", expect=4).stderr
 
 
+def test_what_had_no_result_is_not_held_against_it(mill) -> None:
+    """A run that failed is repeated as far as it came."""
+    mill.write("2024-01-03.txt", "three")  # no number: train fails
+    mill.run("--date", "2024-01-03", expect=1)
+    answer = reproduce(mill, "latest")
+    nothing = dict.fromkeys(("train", "judge", "push"), "had no result")
+    assert verdicts(answer) == {"ingest": "same", **nothing}
+    assert "it was FAILED" in answer["nodes"][1]["why"]
+
+
 def test_a_killed_reproduction_is_resumed(mill, sound) -> None:
     original = mill.query("SELECT id FROM tidemill_run ORDER BY context_id")[1][0]
     mill.tidemill("reproduce", original, expect=None, TIDEMILL_CRASHPOINT="publish.after")

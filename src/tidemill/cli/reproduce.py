@@ -25,9 +25,10 @@ from tidemill.metadata.model import Artifact, NodeState, Run, RunState
 from tidemill.metadata.sql import SqlStore
 from tidemill.runners.local.runner import LocalRunner
 from tidemill.runtime.execute import CancelToken
-from tidemill.runtime.reproduce import has_effects, reproduction_plan
+from tidemill.runtime.reproduce import WITH_EFFECTS, has_effects, reproduction_plan
 
-Verdict = Literal["same", "differs", "failed", "not run", "has effects"]
+Verdict = Literal["same", "differs", "failed", "not run", "has effects", "had no result"]
+_FINE = ("same", "has effects", "had no result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def reproduce(
     tell(original, result.run, found, changed, as_json=as_json)
     if result.state is RunState.CANCELED:
         raise click.exceptions.Exit(130)
-    raise click.exceptions.Exit(0 if all(o.verdict in ("same", "has effects") for o in found) else 1)
+    raise click.exceptions.Exit(0 if all(o.verdict in _FINE for o in found) else 1)
 
 
 def _root(file: str) -> str:
@@ -158,8 +159,10 @@ def compared(store: SqlStore, ir: PipelineIR, original: Run, again: Run) -> list
         elif record.state is NodeState.FAILED:
             found.append(Outcome(node=node.id, verdict="failed", why=record.message))
         elif record.state is NodeState.SKIPPED:
-            outside = has_effects(node) and then[node.id].state.succeeded if node.id in then else False
-            verdict: Verdict = "has effects" if outside else "not run"
+            left_out = has_effects(node) and not again.parameters[WITH_EFFECTS]
+            verdict: Verdict = "has effects" if left_out else "not run"
+            if node.id not in then or then[node.id].state not in (NodeState.COMPLETE, NodeState.CACHED):
+                verdict = "had no result"
             found.append(Outcome(node=node.id, verdict=verdict, why=record.message))
         else:
             before = outputs.get(then[node.id].execution_id, {})
