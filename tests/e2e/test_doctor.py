@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.cli.doctor import OTHERS
 from tidemill.metadata.sql.invariants import NAMES
+from tidemill.runtime import owner
+from tidemill.storage.manifest import seal
 
 PIPELINE = """
     from tidemill import Input, JsonValue, Model, Output, component, pipeline
@@ -34,7 +37,7 @@ CORRUPTIONS = {
         "node-and-execution-agree", "a-complete-run-failed-nowhere", "a-failure-makes-nothing-live",
     },
     f"DELETE FROM Execution WHERE id = {FIT}": {
-        "node-and-execution-agree", "one-maker", "dangling-reference",
+        "node-and-execution-agree", "one-maker", "dangling-reference", "fence-counts-executions",
     },
     "UPDATE tidemill_node SET state = 'RUNNING' WHERE node_id = 'fit';"
     f"UPDATE Execution SET last_known_state = 2 WHERE id = {FIT}": {
@@ -47,11 +50,30 @@ CORRUPTIONS = {
     f"INSERT INTO Event (artifact_id, execution_id, type) SELECT {MODEL}, execution_id, 4"
     " FROM tidemill_node WHERE node_id = 'make'": {"one-maker"},
     f"DELETE FROM Event WHERE artifact_id = {MODEL}": {"one-maker", "dangling-reference"},
-    "UPDATE tidemill_node SET fence = 7 WHERE node_id = 'fit'": {"attempts-and-fences-grow-together"},
+    "UPDATE tidemill_node SET fence = 7 WHERE node_id = 'fit'": {
+        "attempts-and-fences-grow-together", "fence-counts-executions",
+    },
     "UPDATE tidemill_node SET attempt = 2 WHERE node_id = 'fit'": {"execution-name"},
     "DELETE FROM tidemill_pipeline_version": {"a-run-has-a-version"},
     "UPDATE tidemill_pipeline_version SET ir = REPLACE(ir, 'numbers', 'digits')": {"ir-matches-version"},
     "UPDATE tidemill_pipeline_version SET ir = '{'": {"ir-matches-version"},
+    "UPDATE tidemill_node SET attempt = 2, fence = 2 WHERE node_id = 'fit'": {
+        "fence-counts-executions", "execution-name",
+    },
+    f"INSERT INTO Execution (type_id, last_known_state, name) SELECT type_id, 3, name || '0' FROM Execution"
+    f" WHERE id = {FIT}; INSERT INTO Association (context_id, execution_id)"
+    f" SELECT r.context_id, e.id FROM tidemill_run r, Execution e WHERE e.name LIKE '%/fit/0/10'": {
+        "a-success-is-its-nodes", "fence-counts-executions",
+    },
+    "UPDATE Event SET id = id + 100 WHERE type = 4": {"an-input-was-made-before", "dangling-reference"},
+    "UPDATE Artifact SET state = 5 WHERE uri LIKE '%/result' AND type_id IN"
+    " (SELECT id FROM Type WHERE name = 'JsonValue')": {"an-input-was-live"},
+    f"UPDATE tidemill_node SET state = 'CACHED' WHERE node_id = 'fit';"
+    f"UPDATE Execution SET last_known_state = 5 WHERE id = {FIT};"
+    f"INSERT INTO Event (artifact_id, execution_id, type) SELECT v.artifact_id, {FIT}, 4 FROM Event v"
+    " JOIN tidemill_node n ON n.execution_id = v.execution_id WHERE n.node_id = 'make'": {
+        "a-hit-has-an-equal-key", "one-maker",
+    },
     "DELETE FROM tidemill_run": {"a-node-has-a-run"},
     f"DELETE FROM Artifact WHERE id = {MODEL}": {"dangling-reference"},
     "DELETE FROM Context WHERE name = 'daily.fit'": {"dangling-reference"},
@@ -109,7 +131,47 @@ def test_a_broken_record_is_found_out(mill, sql: str) -> None:
 
 
 def test_every_invariant_was_broken_once() -> None:
+    others = {
+        "files-are-whole",
+        "files-match-the-record",
+        "a-running-node-has-an-owner",
+        "a-complete-run-is-whole",
+    }
     assert set().union(*CORRUPTIONS.values()) == set(NAMES)
+    assert others == set(OTHERS)  # each has a test of its own below
+
+
+def test_a_manifest_of_other_files_is_found(mill) -> None:
+    """Also when files and manifest fit each other."""
+    copy = mill.folder / "copy"
+    ((uri,),) = mill.query("SELECT uri FROM Artifact WHERE uri LIKE '%/model'")
+    shutil.copytree(uri, copy)
+    (copy / "weights.txt").write_text("54321")
+    seal(copy)
+    database = sqlite3.connect(mill.folder / ".tidemill" / "metadata.db")
+    database.execute("UPDATE Artifact SET uri = ? WHERE uri LIKE '%/model'", (str(copy),))
+    database.commit()
+    database.close()
+    assert examine(mill, sick=True) == {"files-match-the-record"}
+
+
+def test_a_node_that_nobody_runs_is_found(mill) -> None:
+    """While the run's own runner lives: here, this test's process."""
+    mill.tidemill("run", "pipeline.py", "--new", expect=None, TIDEMILL_CRASHPOINT="claim.after")
+    assert examine(mill, sick=False) == set()
+    database = sqlite3.connect(mill.folder / ".tidemill" / "metadata.db")
+    database.execute("UPDATE tidemill_run SET owner = ? WHERE state = 'RUNNING'", (owner.myself(),))
+    database.commit()
+    database.close()
+    assert examine(mill, sick=True) == {"a-running-node-has-an-owner"}
+
+
+def test_a_complete_run_that_lacks_a_node_is_found(mill) -> None:
+    database = sqlite3.connect(mill.folder / ".tidemill" / "metadata.db")
+    database.execute("DELETE FROM tidemill_node WHERE node_id = 'fit'")
+    database.commit()
+    database.close()
+    assert examine(mill, sick=True) == {"a-complete-run-is-whole", "a-success-is-its-nodes"}
 
 
 def test_damaged_files_are_found(project) -> None:

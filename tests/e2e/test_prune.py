@@ -134,3 +134,32 @@ def test_a_crash_between_marking_and_deleting_is_finished_by_the_next_prune(play
     assert played.query("SELECT COUNT(*) FROM Artifact WHERE state = 3") == [(0,)]
     assert not any(Path(a.uri).exists() for a in marked.artifacts)
     sound(played)
+
+
+def test_rows_go_with_the_runs_that_nothing_refers_to(played, sound) -> None:
+    """Each day made a day of the next one's window, so all of them stay; a run that failed does not."""
+    failed = played.run("--date", "2024-01-09", expect=1)["run"]
+    again = played.run("--date", "2024-01-06", "--no-cache")["run"]
+    played.run("--date", "2024-01-06", "--no-cache", "--new")
+    played.run("--date", "2024-01-06", "--no-cache", "--new")
+    would = json.loads(played.tidemill("prune", "--keep-last", "2", "--rows", "--json").stdout)
+    assert set(would["removed_runs"]) >= {failed, again}
+    assert played.query("SELECT COUNT(*) FROM tidemill_run") == [(10,)]
+    answer = json.loads(played.tidemill("prune", "--keep-last", "2", "--rows", "--yes", "--json").stdout)
+    assert answer["removed_runs"] == would["removed_runs"]
+    left = {run for (run,) in played.query("SELECT id FROM tidemill_run")}
+    assert not left & set(answer["removed_runs"])
+    assert len(left) + len(answer["removed_runs"]) == 10
+    assert set(answer["kept_runs"]) <= left
+    assert all("stays" in why for why in answer["kept_runs"].values())
+    for run in answer["removed_runs"]:
+        assert played.query("SELECT COUNT(*) FROM Execution WHERE name LIKE ?", f"{run}/%") == [(0,)]
+        assert played.query("SELECT COUNT(*) FROM Context WHERE name = ?", run) == [(0,)]
+    sound(played)
+    played.tidemill("doctor", "--deep")
+    done = played.tidemill("prune", "--keep-last", "2", "--rows", "--yes").stdout
+    assert "removed the record of 0 runs" in done
+    assert "kept the record of" in done
+    played.write("2024-01-07.txt", "dull 7")
+    assert set(played.states(played.run("--date", "2024-01-07")).values()) == {"COMPLETE"}
+    sound(played)

@@ -47,20 +47,20 @@ def compare_runs(before: str, after: str, workspace: Workspace, as_json: bool) -
         nodes = _nodes(store, runs[0]), _nodes(store, runs[1])
     finally:
         store.close()
-    differences = [*_differences("run", "", _facts(runs[0]), _facts(runs[1]))]
+    found = [*differences("run", "", _facts(runs[0]), _facts(runs[1]))]
     for name in dict.fromkeys([*nodes[0], *nodes[1]]):
         one, two = (side.get(name, _Node(_MISSING, {}, {})) for side in nodes)
-        differences += _differences(name, "state", {"": one.state}, {"": two.state})
-        differences += _differences(name, "", one.parts, two.parts)
-        differences += _differences(name, "output ", one.results, two.results)
+        found += differences(name, "state", {"": one.state}, {"": two.state})
+        found += differences(name, "", one.parts, two.parts)
+        found += differences(name, "output ", one.results, two.results)
     if as_json:
         keys = ("where", "what", "before", "after")
-        found = [dict(zip(keys, row, strict=True)) for row in differences]
-        print_json({"before": runs[0].id, "after": runs[1].id, "differences": found})
+        plain = [dict(zip(keys, row, strict=True)) for row in found]
+        print_json({"before": runs[0].id, "after": runs[1].id, "differences": plain})
         return
     click.echo(f"before  {runs[0].id}\nafter   {runs[1].id}\n")
-    if differences:
-        print_table(["NODE", "WHAT", "BEFORE", "AFTER"], [[*map(_shown, row)] for row in differences])
+    if found:
+        print_table(["NODE", "WHAT", "BEFORE", "AFTER"], [[*map(shown, row)] for row in found])
     else:
         click.echo("the same work with the same results")
 
@@ -79,13 +79,13 @@ def _nodes(store: SqlStore, run: Run) -> dict[str, _Node]:
         n.node_id: _Node(
             state=str(n.state),
             parts=json.loads(str(executions[n.execution_id].custom_properties.get(PARTS, "{}"))),
-            results=_results(outputs.get(n.execution_id, {})),
+            results=results(outputs.get(n.execution_id, {})),
         )
         for n in records
     }
 
 
-def _results(outputs: Mapping[str, list[Artifact]]) -> dict[str, Any]:
+def results(outputs: Mapping[str, list[Artifact]]) -> dict[str, Any]:
     """The content of each output, and each property of it."""
     found: dict[str, Any] = {}
     for name, artifacts in outputs.items():
@@ -97,7 +97,7 @@ def _results(outputs: Mapping[str, list[Artifact]]) -> dict[str, Any]:
     return found
 
 
-def _differences(
+def differences(
     where: str, prefix: str, one: Mapping[str, Any], two: Mapping[str, Any]
 ) -> list[tuple[str, str, Any, Any]]:
     """Rows for every key whose values differ."""
@@ -106,7 +106,8 @@ def _differences(
     return [(where, f"{prefix}{key}", a, b) for key, a, b in pairs if a != b]
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a result, short enough for a table."""
     text = value if isinstance(value, str) else f"{value:.6g}" if isinstance(value, float) else repr(value)
     is_digest = len(text) >= 32 and all(c in "0123456789abcdef" for c in text)
     return text[:12] if is_digest else text if len(text) <= 60 else text[:57] + "..."

@@ -8,15 +8,24 @@ import click
 
 from tidemill.cli.output import json_option, print_json
 from tidemill.cli.workspace import Workspace, workspace_options
-from tidemill.metadata.model import Artifact, ArtifactState, RunState
+from tidemill.errors import DefinitionError, StoreError
+from tidemill.ir import codec
+from tidemill.metadata.model import Artifact, ArtifactState, NodeState, RunState
 from tidemill.metadata.sql import SqlStore
 from tidemill.metadata.sql.invariants import NAMES, Finding
 from tidemill.runtime import owner
 from tidemill.runtime.resolve import DIGEST
-from tidemill.storage.manifest import damage
+from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
 
-_PAGE = 1000
+_PAGE, _MOST = 1000, 2**62
+OTHERS = (
+    "files-are-whole",
+    "files-match-the-record",
+    "a-running-node-has-an-owner",
+    "a-complete-run-is-whole",
+)
+"""Invariants beside those of the record alone: about files, processes and pipelines."""
 
 
 @click.command()
@@ -31,7 +40,7 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
     """
     store = workspace.open_existing()
     try:
-        found = [*store.findings(), *_damaged(store, deep)]
+        found = [*store.findings(), *_damaged(store, deep), *_unowned(store), *_incomplete(store)]
         died = [run.id for run in store.get_runs(state=RunState.RUNNING, limit=_PAGE)
                 if owner.is_alive(run.owner) is False]  # fmt: skip
         counts = store.statistics()
@@ -49,15 +58,50 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
             click.echo(f"run {run_id} was left by a runner that died; the same command resumes it")
         verdict = f"{len(found)} findings" if found else "sound"
         runs, artifacts = counts["tidemill_run"], counts["Artifact"]
-        click.echo(f"{verdict}: {runs} runs, {artifacts} artifacts, {len(NAMES) + 1} invariants")
+        click.echo(f"{verdict}: {runs} runs, {artifacts} artifacts, {len(NAMES) + len(OTHERS)} invariants")
     raise click.exceptions.Exit(1 if found else 0)
 
 
 def _damaged(store: SqlStore, deep: bool) -> Iterator[Finding]:
     """LIVE artifacts whose files are not as they were published."""
     for artifact in _live(store):
-        if wrong := damage(local_path(artifact.uri), deep=deep):
+        folder = local_path(artifact.uri)
+        if wrong := manifest.damage(folder, deep=deep):
             yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
+        elif (found := manifest.read(folder)) and found.digest != artifact.custom_properties[DIGEST]:
+            what = f"artifact {artifact.id}: the manifest in {folder} is not of the digest that was recorded"
+            yield Finding(invariant="files-match-the-record", what=what)
+
+
+def _unowned(store: SqlStore) -> Iterator[Finding]:
+    """RUNNING nodes that nobody runs, although whoever drives their run is not known to be dead.
+
+    When the runner died too, its run is resumed by the same command, and that takes the nodes over.
+    """
+    for run in store.get_runs(state=RunState.RUNNING, limit=_MOST):
+        if owner.is_alive(run.owner) is False:
+            continue
+        for node in store.get_nodes(run.id):
+            if node.state is NodeState.RUNNING and owner.is_alive(node.owner) is False:
+                what = f"node {node.node_id} of run {run.id} is RUNNING, but its process {node.owner} ended"
+                yield Finding(invariant="a-running-node-has-an-owner", what=what)
+
+
+def _incomplete(store: SqlStore) -> Iterator[Finding]:
+    """COMPLETE runs of which a node has not ended."""
+    nodes: dict[str, set[str]] = {}
+    for run in store.get_runs(state=RunState.COMPLETE, limit=_MOST):
+        if run.version not in nodes:
+            try:
+                ir = codec.loads(store.get_pipeline_version(run.version))
+            except (StoreError, DefinitionError):
+                nodes[run.version] = set()  # there is a finding for that already
+            else:
+                nodes[run.version] = {node.id for node in ir.nodes}
+        ended = {node.node_id for node in store.get_nodes(run.id)}
+        if missing := sorted(nodes[run.version] - ended):
+            what = f"run {run.id} is COMPLETE, but its node {missing[0]} was never claimed"
+            yield Finding(invariant="a-complete-run-is-whole", what=what)
 
 
 def _live(store: SqlStore) -> Iterator[Artifact]:

@@ -25,6 +25,7 @@ _COMMANDS = {
     "approve": ("tidemill.cli.approvals", "approve", "Let a node that waits for approval pass."),
     "reject": ("tidemill.cli.approvals", "reject", "Let a node that waits for approval fail."),
     "pools": ("tidemill.cli.pools", "pools", "Slots that nodes of all runs share."),
+    "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
     "explain": (
         "tidemill.cli.explain",
@@ -35,10 +36,15 @@ _COMMANDS = {
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
     "failures": ("tidemill.cli.failures", "failures", "List what failed for good, by its cause."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
+    "search": ("tidemill.cli.search", "search", "Find artifacts, executions, runs and contexts by words."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),
-    "metadata": ("tidemill.cli.metadata", "metadata", "Serve the record, and keep its database."),
+    "metadata": (
+        "tidemill.cli.metadata",
+        "metadata",
+        "Serve the record, keep it, move parts of it.",
+    ),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.cli import metadata_schema
+from tidemill.cli.transfer import export_command, import_command
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import StoreError
 
@@ -34,10 +35,13 @@ def _certificate(name: str, what: str) -> Callable[[Callable[..., Any]], Callabl
 
 @click.group()
 def metadata() -> None:
-    """The metadata store as a service, and its database."""
+    """The metadata store as a service, its database, and parts of it as files."""
 
 
-for _command in (metadata_schema.status, metadata_schema.upgrade, metadata_schema.downgrade):
+for _command in (
+    metadata_schema.status, metadata_schema.upgrade, metadata_schema.downgrade, export_command,
+    import_command,
+):  # fmt: skip
     metadata.add_command(_command)
 
 

@@ -12,7 +12,8 @@ import click
 from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.metadata.model import Artifact, Run, RunState
-from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
+from tidemill.metadata.sql import SqlStore
 from tidemill.storage.removal import remove, size_of
 from tidemill.storage.uri import local_path
 
@@ -35,17 +36,23 @@ _ENDED = [s.value for s in RunState if s.ended]
 )
 @click.option("--pipeline", default="", metavar="NAME", help="Only runs of this pipeline.")
 @click.option("--state", type=click.Choice(_ENDED), help="Only runs that ended so.")
+@click.option(
+    "--rows", is_flag=True, help="Also remove the record of those runs that nothing kept refers to."
+)
 @click.option("--yes", is_flag=True, help="Delete. Without it, only say what would be deleted.")
 @json_option
 def prune(
-    workspace: Workspace, keep_last: int, older_than: str, pipeline: str, state: str | None, yes: bool,
-    as_json: bool,
+    workspace: Workspace, keep_last: int, older_than: str, pipeline: str, state: str | None, rows: bool,
+    yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Delete the files of old runs that nothing kept refers to any more.
 
     What a kept run made, used or reused stays, whoever made it: the champion, the days of a window, what
     the cache handed on. The record stays too: a deleted artifact is still in the lineage, as DELETED. Files
     outside of the root, such as pushed models, are never touched. Without --yes nothing is changed.
+
+    With --rows the record of a run goes too, executions, artifacts, events and all, when nothing that stays
+    refers to anything it made; its lineage is lost then. End other programs that have the record open first.
     """
     policy = RetentionPolicy(
         root=str(workspace.root),
@@ -65,9 +72,18 @@ def prune(
                 remove(local_path(artifact.uri), workspace.root)
             store.mark_deleted([a.id for a in doomed])
             freed += sum(_sweep(run, chosen, workspace.root) for run in chosen.runs)
+        removed = _rows(store, policy, yes=yes) if rows else None
     finally:
         store.close()
-    _tell(chosen, doomed, freed, yes=yes, as_json=as_json)
+    _tell(chosen, doomed, freed, removed, yes=yes, as_json=as_json)
+
+
+def _rows(store: SqlStore, policy: RetentionPolicy, *, yes: bool) -> RowRetention:
+    """Remove rows of runs, batch by batch: each leaves a sound record, wherever this process ends."""
+    plan = store.plan_row_retention(policy)
+    for batch in plan.batches if yes else ():
+        store.remove_runs([run.id for run in batch])
+    return plan
 
 
 def _age(text: str) -> int:
@@ -90,12 +106,18 @@ def _sweep(run: Run, chosen: Retention, root: Path) -> int:
     return freed
 
 
-def _tell(chosen: Retention, doomed: list[Artifact], freed: int, *, yes: bool, as_json: bool) -> None:
+def _tell(
+    chosen: Retention, doomed: list[Artifact], freed: int, removed: RowRetention | None, *, yes: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     if as_json:
         answer: dict[str, Any] = {
             "deleted": yes, "runs": [r.id for r in chosen.runs], "artifacts": [a.id for a in doomed],
             "kept": [a.id for a in chosen.kept], "bytes": freed,
         }  # fmt: skip
+        if removed is not None:
+            answer["removed_runs"] = [run.id for batch in removed.batches for run in batch]
+            answer["kept_runs"] = {run.id: why for run, why in removed.kept}
         print_json(answer)
         return
     if chosen.runs:
@@ -105,5 +127,10 @@ def _tell(chosen: Retention, doomed: list[Artifact], freed: int, *, yes: bool, a
     click.echo(f"{verb} {len(doomed)} artifacts of {len(chosen.runs)} runs, {freed / 1e6:.1f} MB")
     if chosen.kept:
         click.echo(f"kept {len(chosen.kept)} artifacts of these runs that a kept run refers to")
-    if not yes and doomed:
+    if removed is not None:
+        count = sum(map(len, removed.batches))
+        click.echo(f"{'removed' if yes else 'would remove'} the record of {count} runs")
+        for run, why in removed.kept:
+            click.echo(f"kept the record of {run.id}: {why}")
+    if not yes and (doomed or removed):
         click.echo("nothing was changed; add --yes to delete")

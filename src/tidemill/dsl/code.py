@@ -38,6 +38,12 @@ def digest_of(ref: str) -> str:
     return sha.hexdigest()[:32]
 
 
+def files_of(ref: str) -> dict[str, Path]:
+    """The source files that `digest_of` reads for a function, by module; LookupError as there."""
+    modules = {name.partition(":")[0] for name, _ in _reachable(ref)}
+    return {name: path for name in sorted(modules) if (path := _source_file(name)) is not None}
+
+
 def module_of(function: Callable[..., Any]) -> str:
     """The module a worker imports `function` from; `__main__` when there is no file to import."""
     if function.__module__ != "__main__":

@@ -9,11 +9,15 @@ import dataclasses
 import heapq
 import json
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
+from tidemill.dsl.code import digest_of, files_of
 from tidemill.dsl.compile_node import NodeCompiler, artifact_type
 from tidemill.dsl.control_check import problems_of_control
 from tidemill.dsl.node import Node
@@ -41,6 +45,23 @@ def compile_pipeline(pipeline: Pipeline, *, live: bool = False) -> model.Pipelin
 def compile_to_json(pipeline: Pipeline) -> dict[str, Any]:
     """The IR of a pipeline as plain JSON data, to hand to another process."""
     return codec.encode(compile_pipeline(pipeline))
+
+
+def code_digests(refs: Iterable[str]) -> dict[str, str]:
+    """Digest of the code behind each `module:qualname` as it is now, without those that are not found."""
+    found = {}
+    for ref in refs:
+        with suppress(LookupError, SyntaxError, ValueError):
+            found[ref] = digest_of(ref)
+    return found
+
+
+def code_files(ref: str) -> dict[str, Path]:
+    """The source files of that code, by module; none when it is not found."""
+    try:
+        return files_of(ref)
+    except (LookupError, SyntaxError, ValueError):
+        return {}
 
 
 class _Compiler:

@@ -84,6 +84,7 @@ class NodeCompiler:
             if node.loop
             else None,
             on_exit=node.on_exit,
+            effects=node.component.effects,
             options=options,
         )
         after = sorted({u.id for u in node.order_after} - set(ir.upstream()))

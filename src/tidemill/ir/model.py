@@ -223,6 +223,8 @@ class NodeIR:
     on_exit: bool = False
     """It runs when all other nodes have ended, whatever became of them."""
     options: OptionsIR = OptionsIR()
+    effects: bool = False
+    """Whether it changes the world outside of its outputs; a reproduction then leaves it out."""
 
     def upstream(self) -> tuple[str, ...]:
         """Ids of all nodes that must end first, sorted."""

@@ -152,6 +152,11 @@ class Event:
 
 # --- tidemill's own ------------------------------------------------------------------------------
 
+REPRODUCED = "@reproduced"
+"""Ends the name under which a reproduction of a pipeline's run is kept; no definition can use the sign.
+
+The questions about a pipeline are asked by its name, so none of them finds a reproduction."""
+
 
 class RunState(StrEnum):
     """State of a run. QUEUED (nobody drives it yet) and RUNNING are the only ones that are not final."""

@@ -32,8 +32,18 @@ class Retention:
     """What a policy means for a store as it is now."""
 
     runs: tuple[Run, ...]
-    """Runs whose artifacts may go, oldest first. Their rows stay: lineage is never lost."""
+    """Runs whose artifacts may go, oldest first. Their rows stay, and with them the lineage."""
     artifacts: tuple[Artifact, ...]
     """Artifacts of these runs that nothing kept refers to."""
     kept: tuple[Artifact, ...]
     """Artifacts of these runs that stay, because a kept run made, used or reused them too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRetention:
+    """Which of the runs that a policy lets go can be removed from the record."""
+
+    batches: tuple[tuple[Run, ...], ...]
+    """Runs to be removed, each batch in one transaction, one after the other."""
+    kept: tuple[tuple[Run, str], ...]
+    """Runs whose rows stay, and why."""

@@ -12,7 +12,7 @@ MLMD's own calls (`put_artifacts`, `get_executions`, ...) stand on the same tabl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tidemill.metadata.model import (
     Artifact,
@@ -32,6 +32,9 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
+
+if TYPE_CHECKING:
+    from tidemill.metadata.search import Hit, SearchKind
 
 
 class MetadataStore(Protocol):
@@ -181,6 +184,15 @@ class MetadataStore(Protocol):
         """Final failures, newest first: executions with the custom property FINGERPRINT that are still
         the last attempt of a FAILED node. `since`: only those that ended then or later (milliseconds)."""
 
+    def search(
+        self, text: str, *, kinds: Sequence[SearchKind] = (), type: str = "", pipeline: str = "",
+        limit: int = 20,
+    ) -> list[Hit]:  # fmt: skip
+        """What all terms of `text` are found in (metadata.search has the language), best first.
+
+        `kinds` none: all. `type` is an MLMD type; runs have none. `pipeline` keeps what belongs to the
+        context of that pipeline. StoreError says what is wrong with a search."""
+
     # --- queries of the launcher -----------------------------------------------------------------
 
     def find_cached(self, cache_key: str, *, limit: int = 5) -> list[int]:
@@ -193,7 +205,8 @@ class MetadataStore(Protocol):
         self, pipeline: str, node_id: str, output: str, *, before: str = ""
     ) -> Artifact | None:
         """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
-        execution took as input whose output ModelBlessing has `blessed` = 1.
+        execution took as input whose output ModelBlessing has `blessed` = 1. Reproductions (pipelines named
+        so; see model.REPRODUCED) do not count as judges.
 
         Newest by the execution that put it out, from the cache or newly made. With `before`, only runs
         of an earlier date count, as makers and as judges, and a later date is newer."""

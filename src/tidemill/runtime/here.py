@@ -22,9 +22,9 @@ from typing import IO, Any
 from tidemill.runtime import child
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.failure import Failure, FailureKind
+from tidemill.runtime.judge import failure_of
 from tidemill.runtime.measure import Usage
 from tidemill.runtime.order import Answer, Order
-from tidemill.runtime.report import failure_of
 
 _POLL = 0.05
 _AGAIN = 1.0

@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError, TidemillError
+from tidemill.errors import ExecutorError, ResolutionError, RunnerError, StorageError
 from tidemill.ir import codec
 from tidemill.ir import model as ir
 from tidemill.metadata.model import (
@@ -40,14 +40,14 @@ from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.items import loop_items
 from tidemill.runtime.making import MakingCanceled, MakingFailed, Place
 from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
-from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved, Resolver
+from tidemill.runtime.reproduce import is_reproduction, recorded_resolver
+from tidemill.runtime.resolve import DIGEST, Resolved, Resolver, noted, spelled
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.terms import Terms
 from tidemill.runtime.upstream import ITEMS, Upstream, items_of
 from tidemill.runtime.values import read_value
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join, local_path
-from tidemill.types.source import FileSet
 
 if TYPE_CHECKING:
     from tidemill.runtime.environment import Identified
@@ -221,18 +221,24 @@ class _Attempt:
 
     def _resolver(self) -> Resolver:
         """Knows what became of the nodes before this one. Skip when the trigger rule says so."""
+        workdir = Path(self.call.workdir or ".").absolute()
+        if is_reproduction(self.run_record):
+            return recorded_resolver(
+                self.store, self.pipeline, self.run_record, self.node, self.claim.iteration, workdir
+            )
         upstream = Upstream(self.store, self.pipeline, self.run_record, self.node, self.claim.iteration)
         check_trigger(self.node, upstream)
         facts = exit_facts(self.store, self.run_record, self.call.run_state) if self.node.on_exit else {}
-        workdir = Path(self.call.workdir or ".").absolute()
         return Resolver(self.store, self.run_record, workdir, upstream, facts=facts, chooser=self._choose)
 
     def _decide(self, resolved: Resolved, environment: str) -> cache.Decision:
-        reuse = self.call.reuse == "allowed"
+        again = is_reproduction(self.run_record)
+        reuse = self.call.reuse == "allowed" and not again
         decision = cache.decide(
             self.node, self.pipeline, resolved, self.store, reuse=reuse, environment=environment
         )
-        self.key = decision.key
+        # What a reproduction makes is never reused, so it is not found under a key.
+        self.key = "" if again else decision.key
         self.properties[REASON] = decision.reason
         self.properties[cache.PARTS] = json.dumps(decision.parts, sort_keys=True)
         return decision
@@ -258,8 +264,7 @@ class _Attempt:
         self.inputs = {name: [a.id for a in found] for name, found in resolved.inputs.items()}
         self.given = [a for found in resolved.inputs.values() for a in found]
         for name, value in resolved.parameters.items() if self.node.kind != "loop" else ():
-            plain = value if isinstance(value, (int, float, str)) else json.dumps(_as_json(value))
-            self.properties[name] = plain
+            self.properties[name] = noted(value)
 
     def _environment(self) -> Identified | None:
         """The node's own environment, known exactly but not made yet."""
@@ -285,7 +290,7 @@ class _Attempt:
                 o.name: OrderedOutput(artifact=self._planned(o), returned=o.returned)
                 for o in self.node.outputs
             },
-            parameters={name: _as_json(value) for name, value in resolved.parameters.items()},
+            parameters={name: spelled(value) for name, value in resolved.parameters.items()},
             code_root=self.call.code_root,
             workdir=self.call.workdir,
             **self.terms.rules(),
@@ -398,21 +403,3 @@ def _published(ordered: OrderedArtifact) -> Artifact:
         properties=ordered.properties,
         custom_properties={**ordered.custom_properties, DIGEST: ordered.digest},
     )
-
-
-def _as_json(value: Any) -> Any:
-    """A resolved parameter as the order spells it; see `Order.parameters`."""
-    match value:
-        case FunctionRef():
-            return {"$function": value.ref}
-        case FileSet():
-            return {"$files": value.to_json()}
-        case list():
-            return [_as_json(item) for item in value]
-        case dict() if any(key.startswith("$") for key in value):
-            return {"$plain": value}
-        case dict():
-            return {key: _as_json(item) for key, item in value.items()}
-        case bytes():
-            raise TidemillError("bytes cannot be passed as a parameter; take the Bytes artifact as an input")
-    return value

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import ResolutionError
+from tidemill.errors import ResolutionError, TidemillError
 from tidemill.ir import model as ir
-from tidemill.metadata.model import Artifact, Run
+from tidemill.metadata.model import Artifact, PropertyValue, Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import conditions
 from tidemill.runtime.decide import Skip
@@ -261,3 +261,26 @@ def _property(artifact: Artifact, name: str) -> Any:
     if name not in known:
         raise ResolutionError(f"the {artifact.type} at {artifact.uri} has no property {name!r}")
     return known[name]
+
+
+def spelled(value: Any) -> Any:
+    """A resolved parameter as the order spells it; see `Order.parameters`."""
+    match value:
+        case FunctionRef():
+            return {"$function": value.ref}
+        case FileSet():
+            return {"$files": value.to_json()}
+        case list():
+            return [spelled(item) for item in value]
+        case dict() if any(key.startswith("$") for key in value):
+            return {"$plain": value}
+        case dict():
+            return {key: spelled(item) for key, item in value.items()}
+        case bytes():
+            raise TidemillError("bytes cannot be passed as a parameter; take the Bytes artifact as an input")
+    return value
+
+
+def noted(value: Any) -> PropertyValue:
+    """A resolved parameter as the record of an execution keeps it."""
+    return value if isinstance(value, (int, float, str)) else json.dumps(spelled(value))

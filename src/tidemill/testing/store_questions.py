@@ -9,6 +9,7 @@ import pytest
 from tidemill.metadata.model import (
     FAILURE,
     FINGERPRINT,
+    REPRODUCED,
     Artifact,
     ArtifactState,
     EventType,
@@ -76,6 +77,19 @@ class StoreQuestions:
         assert ids(store.get_artifacts(pipeline="p")) == found["r2"] + found["r1"]
         assert ids(store.get_artifacts(pipeline="p", type="Model")) == [found["r2"][0], found["r1"][0]]
         assert ids(store.get_artifacts(pipeline="q", run_id="r1")) == []
+
+    def test_a_reproduction_blesses_nobody(self, store: MetadataStore) -> None:
+        """Its judge looks at the original's model, but only to compare."""
+        trained = train_and_judge(store, "r1", blessed=0, date="2024-01-05")
+        start_run(store, "again", pipeline=f"taxi{REPRODUCED}", date="2024-01-05")
+        verdict = Artifact(type="ModelBlessing", uri="file:///b", custom_properties={"blessed": 1})
+        end_node(store, "again", "evaluator", inputs={"model": [trained]}, outputs={"blessing": [verdict]})
+        assert store.latest_blessed("taxi", "trainer", "model") is None
+        assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-06") is None
+        start_run(store, "r2", date="2024-01-05")
+        end_node(store, "r2", "evaluator", inputs={"model": [trained]}, outputs={"blessing": [verdict]})
+        assert store.latest_blessed("taxi", "trainer", "model") == trained
+        assert store.latest_blessed("taxi", "trainer", "model", before="2024-01-06") == trained
 
     def test_nodes_are_in_order_of_their_first_claim(self, store: MetadataStore) -> None:
         """A retry does not move a node to the end."""

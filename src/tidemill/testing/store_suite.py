@@ -37,6 +37,7 @@ from tidemill.testing.store_publications import StorePublications
 from tidemill.testing.store_questions import StoreQuestions
 from tidemill.testing.store_queue import StoreQueue
 from tidemill.testing.store_races import MakeStore, StoreRaces
+from tidemill.testing.store_search import StoreSearch
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, snapshot, start_run
 
 ENDS = [s for s in NodeState if s is not NodeState.RUNNING]
@@ -274,6 +275,14 @@ class _Claims:
 
 
 class StoreSuite(
-    _Fixtures, _Runs, _Claims, StorePublications, StoreQuestions, StoreRaces, StoreQueue, StorePools
+    _Fixtures,
+    _Runs,
+    _Claims,
+    StorePublications,
+    StoreQuestions,
+    StoreRaces,
+    StoreQueue,
+    StorePools,
+    StoreSearch,
 ):
     """Every promise of the MetadataStore protocol. Subclass it and define `make_store`."""

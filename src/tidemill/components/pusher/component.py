@@ -12,7 +12,7 @@ class PusherOutputs(Outputs):
     pushed_model: PushedModel
 
 
-@component(executor="tidemill.components.pusher.executor:run")
+@component(executor="tidemill.components.pusher.executor:run", effects=True)
 def Pusher(
     model: Input[Model],
     *,

@@ -7,6 +7,7 @@ MLMD clients wrote beside them is checked for dangling references only.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -111,6 +112,42 @@ _INVARIANTS = (
         "OR fence > attempt",
     ),
     _Invariant(
+        "a-success-is-its-nodes",
+        "execution {0} ({1}) succeeded, but is not the one by which its node ended",
+        "SELECT e.id, e.name FROM Execution e JOIN Association a ON a.execution_id = e.id "
+        "JOIN tidemill_run r ON r.context_id = a.context_id "
+        "LEFT JOIN tidemill_node n ON n.execution_id = e.id WHERE e.last_known_state IN "
+        f"({ExecutionState.COMPLETE.value}, {ExecutionState.CACHED.value}) AND n.run_id IS NULL",
+    ),
+    _Invariant(
+        "an-input-was-made-before",
+        "execution {0} used artifact {1}, which execution {2} had not put out yet",
+        "SELECT v.execution_id, v.artifact_id, o.execution_id FROM Event v "
+        "JOIN tidemill_node n ON n.execution_id = v.execution_id "
+        "JOIN Event o ON o.artifact_id = v.artifact_id "
+        "JOIN tidemill_node m ON m.execution_id = o.execution_id "
+        f"WHERE v.type = {EventType.INPUT.value} AND o.type = {EventType.OUTPUT.value} "
+        f"AND m.state = '{NodeState.COMPLETE}' AND o.id > v.id",
+    ),
+    _Invariant(
+        "an-input-was-live",
+        "execution {0} used artifact {1}, which has never been LIVE",
+        "SELECT v.execution_id, v.artifact_id FROM Event v "
+        "JOIN tidemill_node n ON n.execution_id = v.execution_id JOIN Artifact a ON a.id = v.artifact_id "
+        f"WHERE v.type = {EventType.INPUT.value} "
+        f"AND a.state IN ({ArtifactState.PENDING.value}, {ArtifactState.ABANDONED.value})",
+    ),
+    _Invariant(
+        "a-hit-has-an-equal-key",
+        "node {1} of run {0} reused artifact {2}, which execution {3} made under another cache key",
+        "SELECT n.run_id, n.node_id, v.artifact_id, m.execution_id FROM tidemill_node n "
+        "JOIN Event v ON v.execution_id = n.execution_id JOIN Event o ON o.artifact_id = v.artifact_id "
+        "JOIN tidemill_node m ON m.execution_id = o.execution_id "
+        f"WHERE n.state = '{NodeState.CACHED}' AND m.state = '{NodeState.COMPLETE}' "
+        f"AND v.type = {EventType.OUTPUT.value} AND o.type = {EventType.OUTPUT.value} "
+        "AND m.cache_key <> n.cache_key",
+    ),
+    _Invariant(
         "a-run-has-a-version",
         "run {0} has the version {1}, of which no IR is kept",
         "SELECT r.id, r.version FROM tidemill_run r LEFT JOIN tidemill_pipeline_version v "
@@ -161,7 +198,12 @@ _INVARIANTS = (
     _dangling("ContextProperty", "context_id", "Context"),
     _dangling("EventPath", "event_id", "Event"),
 )
-_CHECKED_HERE = ("execution-name", "ir-matches-version", "approvals-and-decisions-agree")
+_CHECKED_HERE = (
+    "execution-name",
+    "fence-counts-executions",
+    "ir-matches-version",
+    "approvals-and-decisions-agree",
+)
 NAMES = tuple(dict.fromkeys([*(i.name for i in _INVARIANTS), *_CHECKED_HERE]))
 """Every invariant by name."""
 
@@ -172,6 +214,7 @@ def findings(tx: Transaction) -> Iterator[Finding]:
         for row in tx.rows(invariant.sql):
             yield Finding(invariant=invariant.name, what=invariant.says.format(*row))
     yield from _wrong_names(tx)
+    yield from _wrong_fences(tx)
     yield from _wrong_versions(tx)
     yield from _wrong_decisions(tx)
 
@@ -187,6 +230,25 @@ def _wrong_names(tx: Transaction) -> Iterator[Finding]:
         if name != expected:
             what = f"the execution of {expected} is named {name!r}"
             yield Finding(invariant="execution-name", what=what)
+
+
+def _wrong_fences(tx: Transaction) -> Iterator[Finding]:
+    """Each grant of a node raises its fence by one and records one execution."""
+    attempts: Counter[str] = Counter()
+    for run_id, name in tx.rows(
+        "SELECT r.id, e.name FROM tidemill_run r JOIN Association a ON a.context_id = r.context_id "
+        "JOIN Execution e ON e.id = a.execution_id"
+    ):
+        node, _, _ = str(name).rpartition("/")
+        attempts[node if node.startswith(f"{run_id}/") else ""] += 1
+    for run_id, node_id, iteration, fence in tx.rows(
+        "SELECT n.run_id, n.node_id, n.iteration, n.fence FROM tidemill_node n "
+        "JOIN tidemill_run r ON r.id = n.run_id"
+    ):
+        found = attempts[f"{run_id}/{node_id}/{iteration}"]
+        if found != fence:
+            what = f"node {node_id} of run {run_id} has fence {fence}, but {found} executions"
+            yield Finding(invariant="fence-counts-executions", what=what)
 
 
 def _wrong_versions(tx: Transaction) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidemill.metadata.model import (
+    REPRODUCED,
     Artifact,
     ArtifactState,
     EventType,
@@ -47,13 +48,15 @@ _BLESSED = f"""
     SELECT 1 FROM Event i CROSS JOIN tidemill_node j CROSS JOIN tidemill_run k
     CROSS JOIN Event b CROSS JOIN Artifact v CROSS JOIN Type t CROSS JOIN ArtifactProperty q
     WHERE i.artifact_id = a.id AND i.type = {EventType.INPUT.value}
-    AND j.execution_id = i.execution_id AND k.id = j.run_id
+    AND j.execution_id = i.execution_id AND k.id = j.run_id AND k.pipeline NOT LIKE '%{REPRODUCED}'
     AND b.execution_id = i.execution_id AND b.type = {EventType.OUTPUT.value}
     AND v.id = b.artifact_id AND v.state = {ArtifactState.LIVE.value}
     AND t.id = v.type_id AND t.name = 'ModelBlessing' AND t.type_kind = {TypeKind.ARTIFACT.value}
     AND q.artifact_id = v.id AND q.name = 'blessed' AND q.is_custom_property = TRUE AND q.int_value = 1
 """
-"""Whether artifact `a` was judged by an execution (of run `k`) that put out a blessing."""
+"""Whether artifact `a` was judged by an execution (of run `k`) that put out a blessing.
+
+A reproduction judges the original's model again, but only to compare: its word does not count."""
 
 
 def find_cached(tx: Transaction, cache_key: str, limit: int) -> list[int]:

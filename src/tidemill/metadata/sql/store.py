@@ -6,7 +6,9 @@ What happens inside is told elsewhere: claim.py, publish.py, runs.py, reading.py
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import (
@@ -27,7 +29,7 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
 from tidemill.metadata.sql import (
     decisions,
     invariants,
@@ -48,6 +50,10 @@ from tidemill.metadata.sql.history import OLDEST_IN_PLACE
 from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.opening import prepare
 from tidemill.metadata.sql.publish import publish
+
+if TYPE_CHECKING:  # what few processes need is imported where it is needed: opening a store is cheap
+    from tidemill.metadata.search import Hit, SearchKind
+    from tidemill.metadata.transfer import Imported, Selection
 
 
 def open_database(url: str, *, read_only: bool = False) -> Database:
@@ -260,6 +266,15 @@ class SqlStore:
             reading.failures, pipeline=pipeline, fingerprint=fingerprint, since=since, limit=limit
         )
 
+    def search(
+        self, text: str, *, kinds: Sequence[SearchKind] = (), type: str = "", pipeline: str = "",
+        limit: int = 20,
+    ) -> list[Hit]:  # fmt: skip
+        """What all terms of `text` are found in, best first."""
+        from tidemill.metadata.sql.search import search
+
+        return self._database.read(search, text, kinds=kinds, type=type, pipeline=pipeline, limit=limit)
+
     # --- queries of the launcher -----------------------------------------------------------------
 
     def find_cached(self, cache_key: str, *, limit: int = 5) -> list[int]:
@@ -310,6 +325,65 @@ class SqlStore:
     def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
         """Record that the files of marked artifacts are gone."""
         self._database.write(lambda tx: retention.mark_deleted(tx, artifact_ids))
+
+    def plan_row_retention(self, policy: RetentionPolicy) -> RowRetention:
+        """Which runs that a policy lets go can be removed from the record. Changes nothing."""
+        from tidemill.metadata.sql import pruning
+
+        return self._database.read(pruning.choose_rows, policy)
+
+    def remove_runs(self, run_ids: Sequence[str]) -> int:
+        """Remove runs with all their rows, in one transaction; how many.
+
+        Left out is what is gone already, or referred to by now. StoreError while any run is RUNNING. Other
+        processes that have the store open may remember contexts that end with the last run of a node.
+        """
+        from tidemill.metadata.sql import pruning
+
+        removed = self._database.write(lambda tx: pruning.remove_runs(tx, run_ids))
+        self._database.known.contexts.clear()
+        return removed
+
+    # --- moving a part of the record -------------------------------------------------------------
+
+    def export_record(self, selection: Selection) -> Iterator[bytes]:
+        """The lines of a file with a part of the record; see metadata.transfer.form.
+
+        All of one state of the store, which stays open until the last line was taken. StoreError when there
+        is no such run, artifact or pipeline.
+        """
+        from tidemill.metadata import lineage
+        from tidemill.metadata.sql import exporting, names, selecting
+
+        traced = selecting.Part()
+        if selection.artifact:
+            graph = lineage.trace(
+                self, artifact_id=selection.artifact, direction=selection.direction, max_nodes=2**62
+            )
+            traced.artifacts = {a.id for a in graph.artifacts}
+            traced.executions = {e.id for e in graph.executions}
+        with self._database.reading() as tx:
+            if selection.artifact:
+                part = selecting.completed(tx, traced)
+            elif selection.run:
+                part = selecting.of_context(tx, names.RUN, selection.run)
+            elif selection.pipeline:
+                part = selecting.of_context(tx, names.PIPELINE, selection.pipeline)
+            else:
+                part = selecting.everything(tx)
+            yield from exporting.lines(tx, part)
+
+    def import_record(self, path: Path) -> Imported:
+        """Take a file of `export_record` in: what is new is added, under ids of this store.
+
+        Doing it again is a no-op. StoreError for a file that is wrong anywhere, or that contradicts what is
+        stored; nothing is written then.
+        """
+        from tidemill.metadata.sql import importing
+        from tidemill.metadata.transfer.reader import check
+
+        check(path)
+        return self._database.write(lambda tx: importing.take(tx, path))
 
     def findings(self) -> list[Finding]:
         """Everything in the record that breaks an invariant; see invariants.py."""

@@ -14,11 +14,21 @@ from typing import Any
 from tidemill.errors import RunnerError
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
-from tidemill.metadata.model import CANCEL, MOST_ACTIVE, SELECTION, ArtifactType, PropertyType, Run, RunState
+from tidemill.metadata.model import (
+    CANCEL,
+    MOST_ACTIVE,
+    REPRODUCED,
+    SELECTION,
+    ArtifactType,
+    PropertyType,
+    Run,
+    RunState,
+)
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import owner
 from tidemill.runtime.base import available, find_base
 from tidemill.runtime.plan import Plan, make_plan
+from tidemill.runtime.reproduce import is_reproduction, reproduction_parameters, reproduction_plan
 from tidemill.runtime.select import Selection, restrict
 
 QUEUED = "queued"
@@ -86,6 +96,23 @@ def wish(
     )
 
 
+def wish_again(
+    ir: PipelineIR, original: Run, *, root: str, settings: Mapping[str, Any], with_effects: bool
+) -> Run:
+    """The run that repeats another one, kept apart from those of the pipeline. Its version is stored."""
+    return Run(
+        id=new_run_id(ir.name),
+        pipeline=f"{ir.name}{REPRODUCED}",
+        version=original.version,
+        state=RunState.RUNNING,
+        root=root,
+        parameters=reproduction_parameters(original, with_effects=with_effects),
+        date=original.date,
+        owner=owner.myself(),
+        settings=settings,
+    )
+
+
 def start(store: MetadataStore, ir: PipelineIR, wanted: Run, *, new: bool = False) -> tuple[Run, bool]:
     """The run as it is stored, driven by this process, and whether it is one that a dead runner left.
 
@@ -117,7 +144,9 @@ def submit(store: MetadataStore, ir: PipelineIR, wanted: Run, *, new: bool = Fal
 
 
 def plan_of(ir: PipelineIR, run: Run) -> Plan:
-    """The plan of a stored run: the whole pipeline, or the part that it selected."""
+    """The plan of a stored run: the whole pipeline, the part that it selected, or a reproduction."""
+    if is_reproduction(run):
+        return reproduction_plan(ir, run)
     plan = make_plan(ir, run.parameters, run.date)
     selection = selection_of(run)
     return restrict(plan, selection) if selection else plan
