@@ -8,9 +8,10 @@ import click
 
 from tidemill.cli.output import json_option, print_json
 from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import Artifact, ArtifactState, RunState
-from tidemill.metadata.sql import SqlStore
-from tidemill.metadata.sql.invariants import NAMES, Finding
+from tidemill.metadata.sql.invariants import NAMES
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import owner
 from tidemill.runtime.resolve import DIGEST
 from tidemill.storage.manifest import damage
@@ -53,14 +54,14 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
     raise click.exceptions.Exit(1 if found else 0)
 
 
-def _damaged(store: SqlStore, deep: bool) -> Iterator[Finding]:
+def _damaged(store: MetadataStore, deep: bool) -> Iterator[Finding]:
     """LIVE artifacts whose files are not as they were published."""
     for artifact in _live(store):
         if wrong := damage(local_path(artifact.uri), deep=deep):
             yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
 
 
-def _live(store: SqlStore) -> Iterator[Artifact]:
+def _live(store: MetadataStore) -> Iterator[Artifact]:
     """Every LIVE artifact that tidemill sealed on a local disk, page by page."""
     newest = store.get_artifacts(limit=1)
     last = newest[0].id if newest else 0

@@ -11,7 +11,7 @@ import click
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.model import NodeRecord, NodeState, Run
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.launch import LOG, log_uri
 from tidemill.storage.uri import local_path
 
@@ -49,7 +49,7 @@ def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool) 
         store.close()
 
 
-def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
+def _explain_cached(store: MetadataStore, run: Run, node: NodeRecord) -> None:
     """A cached node ran nothing: say where its log is."""
     click.echo(f"{node.node_id} was cached in run {run.id}: {node.message}", err=True)
     outputs = store.get_outputs([node.execution_id]).get(node.execution_id, {})
@@ -63,7 +63,7 @@ def _explain_cached(store: SqlStore, run: Run, node: NodeRecord) -> None:
             return
 
 
-def _print(path: Path, store: SqlStore, run: Run, node: NodeRecord, follow: bool) -> None:
+def _print(path: Path, store: MetadataStore, run: Run, node: NodeRecord, follow: bool) -> None:
     position = 0
     while True:
         current = {n.node_id: n for n in store.get_nodes(run.id)}[node.node_id]

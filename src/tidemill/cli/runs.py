@@ -11,7 +11,7 @@ from tidemill.cli.output import duration, first_line, json_option, moment, print
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
 from tidemill.metadata.model import Artifact, NodeRecord, Run, RunState
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
 
@@ -90,7 +90,7 @@ def show_run(run: str, workspace: Workspace, as_json: bool) -> None:
         print_table(["ARTIFACT", "TYPE", "NODE", "URI"], made)
 
 
-def _reasons(store: SqlStore, records: list[NodeRecord]) -> dict[int, str]:
+def _reasons(store: MetadataStore, records: list[NodeRecord]) -> dict[int, str]:
     """Why each node was run or reused, by execution id."""
     executions = store.get_executions_by_id(sorted({n.execution_id for n in records}))
     return {e.id: str(e.custom_properties.get(REASON, "")) for e in executions}

@@ -18,7 +18,8 @@ from tidemill.errors import DefinitionError, Problem, RunnerError, StoreError, d
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run
-from tidemill.metadata.sql import SqlStore, open_store
+from tidemill.metadata.open import open_store
+from tidemill.metadata.store import MetadataStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,11 +31,11 @@ class Workspace:
     root: Path
     metadata: str
 
-    def open(self) -> SqlStore:
+    def open(self) -> MetadataStore:
         """The metadata store, made if it does not exist."""
         return open_store(self.metadata)
 
-    def open_existing(self) -> SqlStore:
+    def open_existing(self) -> MetadataStore:
         """The metadata store for reading; StoreError with a hint when nothing was ever run here."""
         path = Path(self.metadata.removeprefix("sqlite:///"))
         on_a_server = "://" in self.metadata and not self.metadata.startswith("sqlite:")
@@ -122,7 +123,7 @@ def load_ir(target: str) -> tuple[PipelineIR, str]:
     return codec.decode(answer["ir"]), str(answer["code_root"])
 
 
-def find_run(store: SqlStore, name: str) -> Run:
+def find_run(store: MetadataStore, name: str) -> Run:
     """A run by id, by a unique beginning of its id, or `latest`. RunnerError otherwise."""
     if name == "latest":
         newest = store.get_runs(limit=1)

@@ -217,6 +217,8 @@ class ClaimRequest:
     owner: str
     attempt: int | None = None
     iteration: int = 0
+    request_id: str = ""
+    """Names this very request: another of the same name is this one again, after a lost answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

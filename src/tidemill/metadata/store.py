@@ -1,6 +1,7 @@
 """The metadata store: what the runtime, the runners and the command line may ask of the record.
 
-This is a protocol; `metadata.sql` implements it. Two rules hold for every implementation:
+This is a protocol; `metadata.sql` implements it on databases, `metadata.remote` by asking a server, with a
+call for each method here. Two rules hold for every implementation:
 
 * every method is one transaction: all of it is durable when it returns, or none of it happened;
 * every state change names the state and the fence it starts from, and a change that matches no row
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -27,6 +29,7 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
+from tidemill.metadata.retention import Retention, RetentionPolicy
 
 
 class MetadataStore(Protocol):
@@ -43,11 +46,12 @@ class MetadataStore(Protocol):
     def get_pipeline_version(self, version: str) -> str:
         """The IR kept under `version`; StoreError when unknown."""
 
-    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
+    def create_run(self, run: Run, types: Iterable[ArtifactType], *, request_id: str = "") -> None:
         """Start a run: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact types
         that its nodes use. StoreError when the id is taken or holds a `/`, when parameters are not
         JSON, or when a type contradicts a stored one (property of another type, another base type; new
-        properties are added)."""
+        properties are added). The same run under the same `request_id` again is a no-op, so a lost
+        answer can be asked for again."""
 
     def take_run(self, run_id: str, *, owner: str, expected_owner: str) -> bool:
         """Make `owner` drive a RUNNING run that `expected_owner` drove. False when it was not so."""
@@ -70,7 +74,8 @@ class MetadataStore(Protocol):
         attempt (request.attempt None counts as the next one). A grant raises the fence by one,
         records a RUNNING execution and marks an execution it takes over as FAILED. Never granted
         when the node succeeded; RunnerError when the run is unknown or not RUNNING. Attempts count
-        from 1 (StoreError).
+        from 1 (StoreError). A request with the id of one that was granted is that one again: granted
+        while its attempt still runs the node, and never twice.
         """
 
     def publish(self, claim: Claim, publication: Publication) -> int:
@@ -105,6 +110,10 @@ class MetadataStore(Protocol):
 
     def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
         """Artifacts by id, in id order; unknown ids are left out."""
+
+    def find_artifacts(self, condition: str, *, limit: int = 100) -> list[Artifact]:
+        """Artifacts for which a condition in the language of metadata.filter holds, newest first.
+        FilterError for a condition that is none."""
 
     def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
         """Output artifacts per execution and output name, in index order."""
@@ -141,6 +150,24 @@ class MetadataStore(Protocol):
         oldest first: a missing span is replaced by an older one. Newest by the execution that put it
         out, from the cache or newly made. `passed` names a node that must have
         succeeded in the same run (any run that put the artifact out will do)."""
+
+    # --- keeping it sound and small --------------------------------------------------------------
+
+    def plan_retention(self, policy: RetentionPolicy) -> Retention:
+        """What a policy would let go. Changes nothing; StoreError for a policy that keeps nothing."""
+
+    def mark_for_deletion(self, policy: RetentionPolicy) -> Retention:
+        """Take what a policy lets go out of use: LIVE -> MARKED_FOR_DELETION. StoreError while any run
+        is RUNNING. What is marked already is in the answer again, so a lost one can be asked for again."""
+
+    def get_marked(self) -> list[Artifact]:
+        """Artifacts in state MARKED_FOR_DELETION: their files are to be removed."""
+
+    def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
+        """MARKED_FOR_DELETION -> DELETED, once the files are gone. Others stay as they are."""
+
+    def findings(self) -> list[Finding]:
+        """Everything in the record that breaks an invariant."""
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table, for `doctor` and the curious."""

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +38,25 @@ class StoredType:
     id: int
     properties: dict[str, PropertyType]
     base_type: str
+
+
+class Tally:
+    """How many transactions there were, for whoever watches a server: committed ones by kind (`read`,
+    `write`), those tried again by reason (`lost`, `again`, `raced`)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str) -> None:
+        """Count one."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def counts(self) -> dict[str, int]:
+        """All of them, now."""
+        with self._lock:
+            return dict(self._counts)
 
 
 class Known:
@@ -183,6 +202,7 @@ class Database:
         self.names_of = names_of
         """Table -> its columns for names, whose length is limited."""
         self.known = Known()
+        self.tally = Tally()
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, Any] = {}
         self._process = os.getpid()
@@ -269,6 +289,7 @@ class Database:
                 pause = random.uniform(0.5, 1.0) * min(1.0, 0.002 * 2.0**tries)
                 if hopeless or self._closed or time.monotonic() + pause > end:
                     raise
+                self.tally.add(ended.trouble.name.lower() if ended.trouble else "")
             time.sleep(pause)
 
     # --- one attempt -------------------------------------------------------------------------------
@@ -306,6 +327,7 @@ class Database:
                 raise self.dialect.explain(error) from error
             raise
         self._reached = True
+        self.tally.add("write" if write else "read")
         self.known.types.update(tx.types.maps[0])
         self.known.contexts.update(tx.contexts.maps[0])
 
@@ -357,4 +379,5 @@ class Database:
         self._inherited.append(self._connections)
         self._connections = {}
         self._lock = threading.Lock()
+        self.tally = Tally()  # its lock may have been held by another thread
         self._process = os.getpid()

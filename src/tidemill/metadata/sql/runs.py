@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from tidemill.errors import StoreError
 from tidemill.metadata.model import ArtifactType, Run, RunState
 from tidemill.metadata.sql import names
+from tidemill.metadata.sql.claim import external_id
 from tidemill.metadata.sql.database import Row, Transaction
 
 _RUN_COLUMNS = "id, pipeline, version, state, root, parameters, date, owner, create_time, end_time"
@@ -34,7 +35,7 @@ def get_pipeline_version(tx: Transaction, version: str) -> str:
     return str(row[0])
 
 
-def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> int:
+def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType], request_id: str = "") -> int:
     """See MetadataStore. The id of the run's context."""
     if not run.id or "/" in run.id:
         raise StoreError(
@@ -43,6 +44,13 @@ def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> int:
     if run.state is not RunState.RUNNING:
         raise StoreError(f"a run starts as RUNNING, not {run.state}", where=run.id)
     names.lock_registry(tx)
+    requested = external_id(request_id)
+    if requested and (known := tx.row("SELECT id, name FROM Context WHERE external_id = ?", (requested,))):
+        if known[1] == run.id:
+            return int(known[0])
+        raise StoreError(
+            f"request id {request_id!r} belongs to run {known[1]}", hint="choose a new id for each request"
+        )
     if tx.row("SELECT 1 FROM tidemill_run WHERE id = ?", (run.id,)) or names.find_context(
         tx, names.RUN, run.id
     ):
@@ -51,7 +59,7 @@ def create_run(tx: Transaction, run: Run, types: Iterable[ArtifactType]) -> int:
     names.register(tx, types)
     pipeline_context = names.ensure_context(tx, names.PIPELINE, run.pipeline)
     facts = {"pipeline_version": run.version, **({"date": run.date} if run.date else {})}
-    context = names.add_context(tx, names.RUN, run.id, facts)
+    context = names.add_context(tx, names.RUN, run.id, facts, external_id=requested)
     tx.insert_rows("ParentContext", "context_id, parent_context_id", [(context, pipeline_context)])
     tx.insert_rows(
         "tidemill_run",

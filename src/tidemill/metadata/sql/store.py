@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from tidemill.errors import StoreError
+from tidemill.metadata.finding import Finding
+from tidemill.metadata.masking import masked
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -21,32 +23,46 @@ from tidemill.metadata.model import (
     Publication,
     Run,
     RunState,
+    TypeKind,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy
-from tidemill.metadata.sql import invariants, reading, resolving, retention, runs, schema, sqlite
-from tidemill.metadata.sql.address import masked
+from tidemill.metadata.sql import (
+    filtering,
+    invariants,
+    memory,
+    reading,
+    resolving,
+    retention,
+    runs,
+    schema,
+    sqlite,
+)
 from tidemill.metadata.sql.claim import claim, landed
-from tidemill.metadata.sql.database import Database
+from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.dialect import Dialect
-from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.publish import publish
 
 
 def open_store(url: str, *, read_only: bool = False) -> SqlStore:
-    """Open the metadata store at `url`, and create it there unless `read_only`.
+    """Open the metadata store in the database at `url`, and create it there unless `read_only`.
 
     `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or a plain path, or names a database on a
-    server: `postgresql://user:password@host:port/name`, `mysql://...` or `mariadb://...`. A database that
-    ml-metadata wrote (schema version 10) is opened in place and gains tidemill's own tables. StoreError
-    says what is wrong with anything else.
+    server: `postgresql://user:password@host:port/name`, `mysql://...` or `mariadb://...`. `memory://` is a
+    new store for this process alone. A database that ml-metadata wrote (schema version 10) is opened in
+    place and gains tidemill's own tables. StoreError says what is wrong with anything else.
+    `tidemill.metadata.open` opens these and stores on a metadata server.
     """
-    database = Database(_dialect(url, read_only), schema.NAMES)
+    folder = None
+    if url.startswith(memory.URL):
+        memory.check(url, read_only=read_only)
+        folder = memory.Folder()
+    database = Database(_dialect(folder.database if folder else url, read_only), schema.NAMES)
     try:
         schema.prepare(database)
     except BaseException:
         database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, folder)
 
 
 def _dialect(url: str, read_only: bool) -> Dialect:
@@ -64,7 +80,8 @@ def _dialect(url: str, read_only: bool) -> Dialect:
         return MariadbDialect.locate(url, read_only=read_only)
     raise StoreError(
         f"{scheme[1]} is not supported as a metadata store: {masked(url)}",
-        hint=f"use {sqlite.SUPPORTED}, or postgresql://, mysql:// or mariadb://USER:PASSWORD@HOST:PORT/DATABASE",
+        hint=f"use {sqlite.SUPPORTED}, postgresql://, mysql:// or mariadb://USER:PASSWORD@HOST:PORT/DATABASE,"
+        " http://, https://, grpc:// or grpcs://HOST:PORT of a metadata server, or memory://",
     )
 
 
@@ -74,8 +91,9 @@ class SqlStore:
     All threads of a process may share one. Each gets a connection of its own, and close() ends them all.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folder: memory.Folder | None = None) -> None:
         self._database = database
+        self._folder = folder
 
     @property
     def database(self) -> Database:
@@ -85,6 +103,8 @@ class SqlStore:
     def close(self) -> None:
         """Release connections. The store must not be used afterwards."""
         self._database.close()
+        if self._folder is not None:
+            self._folder.remove()
 
     # --- versions and runs -----------------------------------------------------------------------
 
@@ -96,11 +116,11 @@ class SqlStore:
         """The IR kept under `version`."""
         return self._database.read(runs.get_pipeline_version, version)
 
-    def create_run(self, run: Run, types: Iterable[ArtifactType]) -> None:
+    def create_run(self, run: Run, types: Iterable[ArtifactType], *, request_id: str = "") -> None:
         """Start a run and register the artifact types its nodes use."""
         declared = list(types)
         self._database.write(
-            lambda tx: runs.create_run(tx, run, declared),
+            lambda tx: runs.create_run(tx, run, declared, request_id),
             lambda tx, context: runs.stands(tx, run.id, context=context),
         )
 
@@ -166,6 +186,16 @@ class SqlStore:
     def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
         """Artifacts by id."""
         return self._database.read(reading.artifacts_by_id, ids)
+
+    def find_artifacts(self, condition: str, *, limit: int = 100) -> list[Artifact]:
+        """Artifacts for which a condition holds, newest first."""
+
+        def find(tx: Transaction) -> list[Artifact]:
+            most = max(limit, 0)
+            ids, _ = filtering.find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=most)
+            return reading.artifacts_by_id(tx, ids)[::-1]
+
+        return self._database.read(find)
 
     def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
         """Output artifacts per execution and output name."""
