@@ -13,6 +13,12 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(name="beside")
+def beside_fixture() -> Any:
+    """`beside("proxy")`: a module of this folder."""
+    return beside
+
+
 def beside(name: str) -> ModuleType:
     """A module of this folder: pytest keeps test folders off the import path."""
     if name not in sys.modules:

@@ -53,8 +53,11 @@ class Served:
     options: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     scheme: str = "http"
+    """http or grpc."""
+    both: bool = False
+    """Whether it serves the other one too."""
     url: str = ""
-    """Where it is: http(s):// or grpc(s)://, whichever was asked for."""
+    ports: dict[str, str] = field(default_factory=dict)
     database: str = ""
     said: str = ""
     """What it printed while it started."""
@@ -70,20 +73,26 @@ class Served:
         words = ["metadata", "serve", "--metadata", self.database, *self._ports(), *self.options]
         self._output = os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
         self._handle = os.pidfd_open(self.nursery.start(words, self.environment, pipe))
-        self.said = self._read_line()
-        address = self.said.split()[-1] if self.said.startswith(("serving ", "listening ")) else ""
-        port = address.rpartition(":")[2]
-        if port.isdecimal():
+        self.said = self._read_lines()
+        for kind, word in (("grpc", "listening on "), ("http", "serving http://")):
+            for line in self.said.splitlines():
+                if line.startswith(word):
+                    self.ports[kind] = line.rpartition(":")[2]
+        if port := self.ports.get(self.scheme):
             self.url = f"{self.scheme}://127.0.0.1:{port}"
 
     def _ports(self) -> list[str]:
-        option = "--port" if self.scheme.startswith("grpc") else "--http-port"
-        return [option, self.url.rpartition(":")[2] or "0"]
+        """The same ones as before."""
+        words = []
+        for kind, option in (("grpc", "--port"), ("http", "--http-port")):
+            if kind == self.scheme or self.both:
+                words += [option, self.ports.get(kind, "0")]
+        return words
 
-    def _read_line(self) -> str:
-        """The first line it prints, or everything when it ends first."""
+    def _read_lines(self) -> str:
+        """The line for each port, or everything when it ends first."""
         text = ""
-        while "\n" not in text:
+        while text.count("\n") < 1 + self.both:
             readable, _, _ = select.select([self._output, self._handle], [], [], SECONDS)
             assert readable, "the server says nothing"
             with suppress(TypeError, BlockingIOError):  # nothing there yet
@@ -120,11 +129,11 @@ class Served:
 
 @contextmanager
 def serving(
-    nursery: Nursery, scheme: str, *options: str, **environment: str
+    nursery: Nursery, scheme: str, *options: str, both: bool = False, **environment: str
 ) -> Iterator[Served]:
     """A server on a database of its own, in memory where the system offers that."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        server = Served(nursery, Path(folder), list(options), environment, scheme)
+        server = Served(nursery, Path(folder), list(options), environment, scheme, both)
         server.start()
         assert server.url, server.said
         try:

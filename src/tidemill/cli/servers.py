@@ -12,7 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from tidemill.errors import StoreError
-from tidemill.metadata.remote.service import Observe, Service
+from tidemill.metadata.remote.service import Observer, Service
 from tidemill.metadata.sql import SqlStore
 
 GRACE = 10.0
@@ -37,7 +37,7 @@ class Servers:
     """What to tell whoever started them."""
     _begin: list[Callable[[], None]] = field(default_factory=list)
     _end: ExitStack = field(default_factory=ExitStack)
-    _observe: Observe | None = None
+    _observer: Observer | None = None
 
     def add_http(self, port: int, hosts: tuple[str, ...]) -> None:
         """The calls of the metadata store over HTTP. StoreError when the port cannot be had."""
@@ -52,7 +52,7 @@ class Servers:
         )  # fmt: skip
         self._end.callback(server.stop)
         self._begin.append(server.start)
-        self._observe = server.metrics.observe
+        self._observer = server.metrics
         self.lines.append(f"serving {server.address}")
 
     def add_grpc(self, port: int, *, most_bytes: int) -> None:
@@ -63,7 +63,7 @@ class Servers:
         if self.tls_key and self.tls_cert:
             ca = self.tls_client_ca.read_bytes() if self.tls_client_ca else None
             credentials = grpc_server.tls(self.tls_key.read_bytes(), self.tls_cert.read_bytes(), ca)
-        own = grpc_service.handlers(Service(self.store, self._observe))
+        own = grpc_service.handlers(Service(self.store, self._observer))
         server: Any = grpc_server.Server(
             self.store, host=self.host, port=port, threads=self.threads, most_bytes=most_bytes,
             credentials=credentials, token=self.token, more=[own],

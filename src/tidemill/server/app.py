@@ -36,7 +36,7 @@ def make_app(
     hosts: tuple[str, ...] = (),
 ) -> Starlette:  # fmt: skip
     """The application on a store. `pool` has `threads` threads; with a `token`, requests must show it."""
-    calls = _Calls(Service(store, metrics.observe), pool, threads)
+    calls = _Calls(Service(store, metrics), pool, threads)
     ready = _Readiness(store, pool)
 
     async def show_metrics(_: Request) -> Response:

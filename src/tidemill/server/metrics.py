@@ -54,6 +54,9 @@ class Metrics:
             "tidemill_store_call_seconds", "Time from the request to its answer, without the network.",
             ["method"], buckets=BUCKETS, registry=self._registry,
         )  # fmt: skip
+        self._under_way = Gauge(
+            "tidemill_store_calls_under_way", "Calls that are being answered.", registry=self._registry
+        )
         build = Gauge(
             "tidemill_build_info", "The version that runs.", ["version", "python", "database"],
             registry=self._registry,
@@ -63,8 +66,13 @@ class Metrics:
         self._registry.register(_StoreCollector(store))
         ProcessCollector(registry=self._registry)
 
-    def observe(self, method: str, outcome: str, seconds: float) -> None:
+    def begin(self) -> None:
+        """A call is begun."""
+        self._under_way.inc()
+
+    def end(self, method: str, outcome: str, seconds: float) -> None:
         """Count one call."""
+        self._under_way.dec()
         self._calls.labels(method, outcome).inc()
         self._seconds.labels(method).observe(seconds)
 

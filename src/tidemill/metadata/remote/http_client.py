@@ -11,7 +11,8 @@ import select
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tidemill import __version__
 from tidemill.errors import StoreError
@@ -59,7 +60,7 @@ class HttpTransport:
                 connection.connect()
                 _keep_alive(connection)
             # A server that refuses a request does not read all of it; its answer says why.
-            with suppress(BrokenPipeError, ConnectionResetError):
+            with suppress(BrokenPipeError, ConnectionResetError), _in_one_piece(connection.sock):
                 connection.request("POST", f"{self._address.prefix}{PATH}{method}", body, self._headers)
             answer = connection.getresponse()
             read = answer.read()
@@ -152,6 +153,18 @@ def _keep_alive(connection: http.client.HTTPConnection) -> None:
         if hasattr(socket, name):
             with suppress(OSError):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+@contextmanager
+def _in_one_piece(connected: socket.socket) -> Iterator[None]:
+    """Send what is sent in the block together where the system can: http.client writes headers and body
+    apart, and each would be a packet."""
+    cork = getattr(socket, "TCP_CORK", None)
+    if cork is not None:
+        connected.setsockopt(socket.IPPROTO_TCP, cork, 1)
+    yield
+    if cork is not None:
+        connected.setsockopt(socket.IPPROTO_TCP, cork, 0)
 
 
 def _is_stale(connection: http.client.HTTPConnection) -> bool:

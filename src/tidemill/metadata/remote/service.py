@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tidemill.errors import FencedError, RunnerError, StoreError, TidemillError, did_you_mean
 from tidemill.metadata.filter.error import FilterError
@@ -16,8 +16,16 @@ from tidemill.metadata.remote import failures
 from tidemill.metadata.remote.methods import Method, methods, pack_error
 from tidemill.metadata.store import MetadataStore
 
-Observe = Callable[[str, str, float], None]
-"""(method, outcome, seconds): the outcome is `ok` or the code of an error."""
+
+class Observer(Protocol):
+    """Whoever counts calls."""
+
+    def begin(self) -> None:
+        """A call is begun."""
+
+    def end(self, method: str, outcome: str, seconds: float) -> None:
+        """It is answered; the outcome is `ok` or the code of an error."""
+
 
 OK, INTERNAL, NO_METHOD = "ok", "INTERNAL", "unknown"
 """Outcomes beside the codes of errors, and the name of every method that is none."""
@@ -36,18 +44,20 @@ class Answer:
 class Service:
     """The calls of the MetadataStore protocol on one store. Threads may share it."""
 
-    def __init__(self, store: MetadataStore, observe: Observe | None = None) -> None:
+    def __init__(self, store: MetadataStore, observer: Observer | None = None) -> None:
         self._store = store
-        self._observe = observe
+        self._observer = observer
 
     def call(self, name: str, body: bytes) -> Answer:
         """Answer one request. Never raises."""
         started = time.perf_counter()
+        if self._observer is not None:
+            self._observer.begin()
         method = methods().get(name)
         outcome, answer = self._ask(method, body) if method else (StoreError.code, _no_method(name))
-        if self._observe is not None:
+        if self._observer is not None:
             known = NO_METHOD if method is None else name
-            self._observe(known, outcome, time.perf_counter() - started)
+            self._observer.end(known, outcome, time.perf_counter() - started)
         return answer
 
     def _ask(self, method: Method, body: bytes) -> tuple[str, Answer]:
