@@ -21,7 +21,7 @@ from typing import Protocol
 from tidemill.runtime import child
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.order import Answer, Order
-from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.spawner import Spawner, executor_environment
 
 GRACE = 5.0
 """Seconds between asking a process group to end and killing it."""
@@ -100,7 +100,7 @@ def _start(order: int, answer: int, log: int, spawner: Spawner | None) -> Proces
         stderr=log,
         pass_fds=(answer,),
         start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=executor_environment(),
     )
 
 
