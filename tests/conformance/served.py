@@ -74,7 +74,7 @@ class Served:
         self._output = os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
         self._handle = os.pidfd_open(self.nursery.start(words, self.environment, pipe))
         self.said = self._read_lines()
-        for kind, word in (("grpc", "listening on "), ("http", "serving http://")):
+        for kind, word in (("grpc", "listening on "), ("http", "serving http")):
             for line in self.said.splitlines():
                 if line.startswith(word):
                     self.ports[kind] = line.rpartition(":")[2]

@@ -14,10 +14,12 @@ import os
 import signal
 import sys
 
-LOADED = ("tidemill.cli.main", "tidemill.cli.metadata", "tidemill.server.serving", "tidemill.mlmd.grpc_server",
-          "tidemill.metadata.remote.grpc_service", "tidemill.metadata.sql.sqlite", "sqlite3",
-          "uvicorn.protocols.http.h11_impl", "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "encodings.idna",
-          "grpc._server", "grpc._interceptor")  # fmt: skip
+LOADED = (
+    "tidemill.cli.main", "tidemill.cli.metadata", "tidemill.server.serving", "tidemill.mlmd.grpc_server",
+    "tidemill.metadata.remote.grpc_service", "tidemill.metadata.sql.sqlite", "sqlite3",
+    "uvicorn.protocols.http.h11_impl", "uvicorn.loops.asyncio", "uvicorn.lifespan.off",
+    "encodings.idna", "grpc._server", "grpc._interceptor",
+)  # fmt: skip
 PR_SET_PDEATHSIG = 1
 
 

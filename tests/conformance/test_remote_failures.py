@@ -1,4 +1,4 @@
-"""Answers that are lost and servers that start again: everything happens once, and nothing runs for nobody."""
+"""Answers that are lost, servers that start again: all happens once, and nothing runs for nobody."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_change_that_lost_is_not_taken_for_ones_own(
 
 
 def test_a_claim_that_arrives_twice_and_late(record: MetadataStore, http: Any) -> None:
-    """The first try is still on its way when the second is granted: it finds that it was, and takes nothing."""
+    """The first try is on its way still when the second is granted: it finds that, and takes nothing."""
     start_run(record, "r1")
     with closing(open_store(http.url)) as store:
         mine = claim_node(store, "r1", "a", owner="me", request_id="q")
@@ -192,7 +192,7 @@ def test_patience_ends(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         start_run(store, "r1")
         served.kill()
         started = time.monotonic()
-        with pytest.raises(StoreError, match="no answer in 0.2 s") as caught:
+        with pytest.raises(StoreError, match=r"no answer in 0\.2 s") as caught:
             store.get_runs()
         assert time.monotonic() - started < 20
         assert served.url in str(caught.value)

@@ -34,6 +34,7 @@ ROOMS = [
     "components.pusher.component",
     "components.pusher.executor",
     "mlmd.store",
+    "server.app",
     "cli.main",
     "testing.store_suite",
 ]
@@ -66,6 +67,9 @@ ALLOWED = [
     ("cli.main", "runners.local.pool"),
     ("cli.main", "metadata.sql.store"),
     ("mlmd.store", "metadata.sql.store"),
+    ("server.app", "metadata.sql.store"),
+    ("server.app", "runners.local.pool"),
+    ("cli.main", "server.app"),
     ("testing.store_suite", "metadata.model"),
 ]
 
@@ -118,6 +122,14 @@ REFUSED = [
     ("metadata.sql.store", "testing.store_suite"),
     ("metadata.sql.store", "mlmd.store"),
     ("runtime.launch", "mlmd.store"),
+    ("runtime.launch", "server.app"),
+    ("runners.local.pool", "server.app"),
+    ("mlmd.store", "server.app"),
+    ("server.app", "cli.main"),
+    ("server.app", "runtime.launch"),
+    ("server.app", "dsl.component"),
+    ("server.app", "components.trainer.executor"),
+    ("server.app", "data.table"),
     ("mlmd.store", "runtime.launch"),
     ("mlmd.store", "storage.local"),
 ]

@@ -61,8 +61,31 @@ def test_a_property_comes_back_as_it_was(value: Any) -> None:
     assert same(there_and_back(PropertyValue, value), value)
 
 
-@pytest.mark.parametrize("value", [1, 1.0, True, 0, 0.0, -0.0, False, "1", 2**63, -(2**64), 1e300, 5e-324,
-                                   math.inf, -math.inf, math.nan, "", "\0", "\ud800", "🜁", 2**53 + 1])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        1.0,
+        True,
+        0,
+        0.0,
+        -0.0,
+        False,
+        "1",
+        2**63,
+        -(2**64),
+        1e300,
+        5e-324,
+        math.inf,
+        -math.inf,
+        math.nan,
+        "",
+        "\0",
+        "\ud800",
+        "🜁",
+        2**53 + 1,
+    ],
+)
 def test_values_that_are_easily_mistaken(value: Any) -> None:
     assert same(there_and_back(PropertyValue, value), value)
 
@@ -206,10 +229,13 @@ def test_a_default_is_left_out_only_when_it_is_the_default() -> None:
         (Run, [], "is a list, not an object"),
         (Run, {}, "id is missing"),
         (Artifact, {"type": "Model", "uri": "u", "uir": "x"}, "uir is not known here; did you mean 'uri'?"),
-        (Publication, {"state": "COMPLETE", "outputs": {"x": [{"type": 1, "uri": ""}]}},
-         "outputs.x.0.type is an integer, not text"),
+        (
+            Publication,
+            {"state": "COMPLETE", "outputs": {"x": [{"type": 1, "uri": ""}]}},
+            "outputs.x.0.type is an integer, not text",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_malformed_is_said_with_its_place(annotation: Any, plain: Any, said: str) -> None:
     with pytest.raises(Malformed) as caught:
         form(annotation).unpack(plain, True)

@@ -43,17 +43,37 @@ def test_a_call_is_answered(server: HttpServer, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8", "10.1.2.3", "tidemill.example:9", "localhost.",
-             socket.gethostname()],
-)  # fmt: skip
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:80",
+        "127.0.0.1:1",
+        "[::1]:8",
+        "10.1.2.3",
+        "tidemill.example:9",
+        "localhost.",
+        socket.gethostname(),
+    ],
+)
 def test_names_this_server_goes_by(start: Any, ask: Ask, host: str) -> None:
     """An address is always its own: a page that was pointed here says its name."""
     server = start(hosts=("tidemill.example",))
     assert ask(server, "POST", CALL, b"{}", host=host)[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "",
-                                  "[evil]", "127.0.0.1@evil.example", "0x7f.1", "tidemill.example"])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[evil]",
+        "127.0.0.1@evil.example",
+        "0x7f.1",
+        "tidemill.example",
+    ],
+)
 @pytest.mark.parametrize("path", [CALL, "/metrics", "/healthz", "/nothing"])
 def test_a_page_whose_name_was_pointed_here_gets_nothing(
     server: HttpServer, ask: Ask, host: str, path: str
@@ -69,9 +89,14 @@ def test_a_page_whose_name_was_pointed_here_gets_nothing(
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"},
-     {"sec_fetch_site": "same-site"}, {"origin": "https://127.0.0.1"}],
-)  # fmt: skip
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"origin": "https://127.0.0.1"},
+    ],
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_nothing_is_done_on_behalf_of_another_page(
     server: HttpServer, ask: Ask, method: str, headers: dict[str, str]
@@ -84,15 +109,24 @@ def test_a_page_of_this_server_may_ask(server: HttpServer, ask: Ask) -> None:
     assert ask(server, "POST", CALL, b"{}", **own)[0] == 200
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "",
-                                  "application/json-patch+json"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+        "application/json-patch+json",
+    ],
+)
 def test_what_a_form_can_send_is_no_call(server: HttpServer, ask: Ask, kind: str) -> None:
     assert ask(server, "POST", CALL, b"{}", content_type=kind)[0] == 415
 
 
 def test_no_other_origin_is_allowed_anything(server: HttpServer, ask: Ask) -> None:
-    status, headers, _ = ask(server, "OPTIONS", CALL, origin="http://evil.example",
-                             access_control_request_method="POST")  # fmt: skip
+    status, headers, _ = ask(
+        server, "OPTIONS", CALL, origin="http://evil.example", access_control_request_method="POST"
+    )
     assert status in (403, 405)
     assert not [name for name in headers if name.startswith("access-control")]
 
@@ -108,11 +142,23 @@ def closed(start: Any) -> HttpServer:
 def test_without_the_token_every_route_but_two_is_closed(closed: HttpServer, ask: Ask) -> None:
     """Also what is added later: the guard stands before the routes."""
     assert len(routes(closed)) >= 6
-    for method, path in [*routes(closed), ("GET", "/"), ("GET", "/nothing"), ("POST", "/healthz/"),
-                         ("GET", "/x/healthz"), ("GET", "/healthz/../metrics"), ("GET", "//healthz"),
-                         ("GET", "/metrics?/healthz"), ("GET", "/%2e/healthz")]:  # fmt: skip
-        for shown in ({}, {"authorization": f"Bearer {TOKEN[:-1]}"}, {"authorization": TOKEN},
-                      {"authorization": "Bearer "}):  # fmt: skip
+    for method, path in [
+        *routes(closed),
+        ("GET", "/"),
+        ("GET", "/nothing"),
+        ("POST", "/healthz/"),
+        ("GET", "/x/healthz"),
+        ("GET", "/healthz/../metrics"),
+        ("GET", "//healthz"),
+        ("GET", "/metrics?/healthz"),
+        ("GET", "/%2e/healthz"),
+    ]:
+        for shown in (
+            {},
+            {"authorization": f"Bearer {TOKEN[:-1]}"},
+            {"authorization": TOKEN},
+            {"authorization": "Bearer "},
+        ):
             status, headers, _ = ask(closed, method, path, **shown)
             if path in OPEN:
                 assert status == 200
@@ -175,15 +221,18 @@ def test_lengths_that_are_none(server: HttpServer, ask: Ask, length: str) -> Non
 def test_a_request_that_was_never_sent_whole_changes_nothing(server: HttpServer, ask: Ask) -> None:
     parts = urlsplit(server.address)
     with socket.create_connection((parts.hostname, parts.port), 20) as sent:
-        head = f"POST {PATH}put_pipeline_version HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        sent.sendall(head.encode() + b'content-length: 100\r\n\r\n{"version": "v"')
+        head = f"POST {PATH}put_pipeline_version HTTP/1.1\r\nhost: localhost\r\n"
+        sent.sendall(head.encode() + b"content-type: application/json\r\n")
+        sent.sendall(b'content-length: 100\r\n\r\n{"version": "v"')
     assert ask(server, "POST", CALL, b"{}")[0] == 200
     counts = json.loads(ask(server, "POST", f"{PATH}statistics", b"{}")[2])["answer"]
     assert counts["tidemill_pipeline_version"] == 0
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", CALL, 405), ("DELETE", "/metrics", 405),
-                                                        ("POST", f"{PATH}a/b", 404), ("GET", "/", 404)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", CALL, 405), ("DELETE", "/metrics", 405), ("POST", f"{PATH}a/b", 404), ("GET", "/", 404)],
+)
 def test_other_requests_get_an_error_of_the_same_form(
     server: HttpServer, ask: Ask, method: str, path: str, status: int
 ) -> None:

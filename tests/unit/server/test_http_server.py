@@ -175,11 +175,29 @@ def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
     def make(name: str) -> tuple[Path, Path]:
         key, cert = tmp_path / f"{name}-key.pem", tmp_path / f"{name}-cert.pem"
         subprocess.run(
-            [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}",
-             "-addext", "subjectAltName=IP:127.0.0.1"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+            [
+                openssl,
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-keyout",
+                key,
+                "-out",
+                cert,
+                "-days",
+                "2",
+                "-subj",
+                f"/CN={name}",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ],
+            check=True,
+            capture_output=True,
+        )
         return key, cert
 
     return make
@@ -231,8 +249,10 @@ def test_a_publication_that_is_too_large_is_refused_before_it_is_sent(server: Ht
 
 def test_a_server_that_is_something_else() -> None:
     """Its answers are not taken for the record's, and not waited for."""
-    script = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler); " \
-             "print(s.server_port, flush=True); s.serve_forever()"  # fmt: skip
+    script = (
+        "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler); "
+        "print(s.server_port, flush=True); s.serve_forever()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as other:
@@ -247,7 +267,7 @@ def test_an_idle_connection_that_the_server_closed(start: Any) -> None:
     """It is noticed before a request is wasted on it."""
     server = start()
     with closing(open_store(server.address)) as store:
-        transport: Any = store._transport  # type: ignore[attr-defined]
+        transport: Any = store._transport
         (idle,) = transport._idle
         idle.sock.shutdown(socket.SHUT_RDWR)
         assert store.get_runs() == []

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tidemill import __version__
 from tidemill.errors import StoreError
 from tidemill.metadata.remote import token
 from tidemill.metadata.remote.address import Address
@@ -36,7 +35,7 @@ class HttpTransport:
     def __init__(self, address: Address) -> None:
         self.where = str(address)
         self._address = address
-        self._headers = {"content-type": "application/json", "user-agent": f"tidemill/{__version__}"}
+        self._headers = {"content-type": "application/json", "user-agent": "tidemill"}
         if shown := token.from_environment():
             self._headers["authorization"] = token.header(shown)
         self._tls = _tls(address) if address.secure else None
