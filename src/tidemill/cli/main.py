@@ -24,7 +24,7 @@ _COMMANDS = {
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),
-    "metadata": ("tidemill.cli.metadata", "metadata", "Serve the record to ML Metadata's clients."),
+    "metadata": ("tidemill.cli.metadata", "metadata", "Serve the record to other processes and machines."),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
 
