@@ -13,12 +13,12 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from tidemill.errors import StoreError
-from tidemill.metadata.model import ArtifactType, Claim, ClaimRequest, Run, RunState
+from tidemill.metadata.model import Claim, ClaimRequest, Run, RunState
 from tidemill.metadata.remote import failures
 from tidemill.metadata.remote.address import Address
 from tidemill.metadata.remote.codec import Malformed
@@ -75,9 +75,11 @@ class RemoteStore:
 
     # --- changes that do not recognise themselves ------------------------------------------------
 
-    def create_run(self, run: Run, types: Iterable[ArtifactType], *, request_id: str = "") -> None:
-        """Start a run and register the artifact types its nodes use."""
-        self.ask("create_run", run, list(types), request_id=request_id or secrets.token_hex(16))
+    @functools.wraps(MetadataStore.create_run)
+    def create_run(self, *arguments: Any, **keywords: Any) -> Any:
+        """Start a run, under an id of this request."""
+        named = {**keywords, "request_id": keywords.get("request_id") or secrets.token_hex(16)}
+        return self.ask("create_run", *arguments, **named).value
 
     def claim(self, request: ClaimRequest) -> Claim:
         """Ask to run a node."""

@@ -84,7 +84,10 @@ def methods() -> Mapping[str, Method]:
 
 def _method(name: str) -> Method:
     function = getattr(MetadataStore, name)
-    hints = get_type_hints(function)
+    try:
+        hints = get_type_hints(function)
+    except NameError as error:
+        raise TypeError(f"store.py must import what {name} names, for more than types: {error}") from error
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])  # without self
     fields = {
