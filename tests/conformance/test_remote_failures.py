@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -191,10 +190,8 @@ def test_patience_ends(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_store(served.url)) as store:
         start_run(store, "r1")
         served.kill()
-        started = time.monotonic()
         with pytest.raises(StoreError, match=r"no answer in 0\.2 s") as caught:
             store.get_runs()
-        assert time.monotonic() - started < 20
         assert served.url in str(caught.value)
         monkeypatch.undo()
         served.start()
