@@ -5,11 +5,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(name="beside")
+def beside_fixture() -> Any:
+    """`beside("proxy")`: a module of this folder."""
+    return beside
 
 
 def beside(name: str) -> ModuleType:
@@ -36,6 +43,27 @@ def mariadb_server() -> Iterator[Any]:
     servers = beside("servers")
     servers.need_driver("pymysql", extra="mysql")
     with servers.running(servers.Mariadb) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Any]:
+    """Where metadata servers come from."""
+    nursery = beside("served").Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def serving(nursery: Any) -> Any:
+    """`serving("http" or "grpc", *options, **environment)`: a block with a metadata server on SQLite."""
+    return partial(beside("served").serving, nursery)
+
+
+@pytest.fixture(params=["http", "grpc"])
+def served(request: pytest.FixtureRequest, serving: Any) -> Iterator[Any]:
+    """A metadata server, for what holds of either transport."""
+    with serving(request.param) as server:
         yield server
 
 

@@ -15,7 +15,7 @@ from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
 from tidemill.ir.model import Literal, NodeIR, PipelineIR
 from tidemill.metadata.model import Decision, Run, RunState
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runners.local.starting import selection_of
 from tidemill.runtime import loops
 
@@ -65,7 +65,7 @@ def _print_decided(found: list[Decision], *, as_json: bool) -> None:
     print_table(["RUN", "NODE", "DECISION", "BY", "WHEN", "COMMENT"], rows)
 
 
-def _waiting(store: SqlStore, run: Run) -> Iterator[tuple[NodeIR, int, str]]:
+def _waiting(store: MetadataStore, run: Run) -> Iterator[tuple[NodeIR, int, str]]:
     """Approval nodes of a run for which everything before them is there, and that nobody decided about:
     the node, its iteration, and how people call that.
 

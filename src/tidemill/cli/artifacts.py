@@ -11,7 +11,6 @@ from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError
 from tidemill.metadata.filter import compile_filter, quoted
 from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState, TypeKind
-from tidemill.metadata.sql.filtering import find_ids
 from tidemill.metadata.sql.names import PIPELINE, RUN
 from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
@@ -52,9 +51,7 @@ def list_artifacts(
         run_id = find_run(store, run).id if run else ""
         if condition:
             condition = _with_options(condition, type_name, run_id, pipeline)
-            with store.database.reading() as tx:
-                ids, _ = find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=max(limit, 0))
-            found = store.get_artifacts_by_id(ids)[::-1]
+            found = store.find_artifacts(condition, limit=limit)
         else:
             found = store.get_artifacts(type=type_name, run_id=run_id, pipeline=pipeline, limit=limit)
     finally:

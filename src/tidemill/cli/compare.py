@@ -12,7 +12,7 @@ import click
 from tidemill.cli.output import json_option, print_json, print_table
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.metadata.model import Artifact, Run
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.cache import PARTS
 from tidemill.runtime.resolve import DIGEST
 
@@ -70,7 +70,7 @@ def _facts(run: Run) -> dict[str, Any]:
     return {"version": run.version[:12], "date": run.date or _MISSING, "state": str(run.state), **parameters}
 
 
-def _nodes(store: SqlStore, run: Run) -> dict[str, _Node]:
+def _nodes(store: MetadataStore, run: Run) -> dict[str, _Node]:
     records = store.get_nodes(run.id)
     ids = [n.execution_id for n in records]
     executions = {e.id: e for e in store.get_executions_by_id(sorted(ids))}

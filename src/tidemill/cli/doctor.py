@@ -10,9 +10,10 @@ from tidemill.cli.output import json_option, print_json
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import DefinitionError, StoreError
 from tidemill.ir import codec
+from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import Artifact, ArtifactState, NodeState, RunState
-from tidemill.metadata.sql import SqlStore
-from tidemill.metadata.sql.invariants import NAMES, Finding
+from tidemill.metadata.sql.invariants import NAMES
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import owner
 from tidemill.runtime.resolve import DIGEST
 from tidemill.storage import manifest
@@ -62,7 +63,7 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
     raise click.exceptions.Exit(1 if found else 0)
 
 
-def _damaged(store: SqlStore, deep: bool) -> Iterator[Finding]:
+def _damaged(store: MetadataStore, deep: bool) -> Iterator[Finding]:
     """LIVE artifacts whose files are not as they were published."""
     for artifact in _live(store):
         folder = local_path(artifact.uri)
@@ -73,7 +74,7 @@ def _damaged(store: SqlStore, deep: bool) -> Iterator[Finding]:
             yield Finding(invariant="files-match-the-record", what=what)
 
 
-def _unowned(store: SqlStore) -> Iterator[Finding]:
+def _unowned(store: MetadataStore) -> Iterator[Finding]:
     """RUNNING nodes that nobody runs, although whoever drives their run is not known to be dead.
 
     When the runner died too, its run is resumed by the same command, and that takes the nodes over.
@@ -87,7 +88,7 @@ def _unowned(store: SqlStore) -> Iterator[Finding]:
                 yield Finding(invariant="a-running-node-has-an-owner", what=what)
 
 
-def _incomplete(store: SqlStore) -> Iterator[Finding]:
+def _incomplete(store: MetadataStore) -> Iterator[Finding]:
     """COMPLETE runs of which a node has not ended."""
     nodes: dict[str, set[str]] = {}
     for run in store.get_runs(state=RunState.COMPLETE, limit=_MOST):
@@ -104,7 +105,7 @@ def _incomplete(store: SqlStore) -> Iterator[Finding]:
             yield Finding(invariant="a-complete-run-is-whole", what=what)
 
 
-def _live(store: SqlStore) -> Iterator[Artifact]:
+def _live(store: MetadataStore) -> Iterator[Artifact]:
     """Every LIVE artifact that tidemill sealed on a local disk, page by page."""
     newest = store.get_artifacts(limit=1)
     last = newest[0].id if newest else 0

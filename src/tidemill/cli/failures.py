@@ -15,7 +15,7 @@ from tidemill.cli.output import first_line, json_option, moment, print_json, pri
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.model import FailureRecord
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 
 _MOST = 10_000
 """Failures, and runs of a pipeline, that are looked at."""
@@ -107,7 +107,7 @@ def show_failure(fingerprint: str, workspace: Workspace, as_json: bool) -> None:
     click.echo(f"\nlog  tidemill logs {cause.last.run_id} {cause.last.node_id}")
 
 
-def _find(store: SqlStore, fingerprint: str) -> _Cause:
+def _find(store: MetadataStore, fingerprint: str) -> _Cause:
     found = store.get_failures(fingerprint=fingerprint, limit=_MOST)
     if not found:
         every = store.get_failures(limit=_MOST)
@@ -120,7 +120,7 @@ def _find(store: SqlStore, fingerprint: str) -> _Cause:
     return _grouped(store, found)[0]
 
 
-def _grouped(store: SqlStore, found: Sequence[FailureRecord]) -> list[_Cause]:
+def _grouped(store: MetadataStore, found: Sequence[FailureRecord]) -> list[_Cause]:
     """The failures by fingerprint, the most recently seen cause first."""
     groups: dict[str, list[FailureRecord]] = defaultdict(list)
     for failure in found:

@@ -15,7 +15,7 @@ from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.ir import codec
 from tidemill.metadata.model import NodeRecord, NodeState, Run
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.launch import LOG, log_uri
 from tidemill.runtime.loops import by_place
 from tidemill.storage.uri import local_path
@@ -92,7 +92,7 @@ class _Printer:
         return harmless(text, colors=self.colors)
 
 
-def _explain_cached(store: SqlStore, run: Run, node: NodeRecord, printer: _Printer) -> None:
+def _explain_cached(store: MetadataStore, run: Run, node: NodeRecord, printer: _Printer) -> None:
     """A cached node ran nothing: say where its log is."""
     click.echo(f"{node.node_id} was cached in run {run.id}: {node.message}", err=True)
     outputs = store.get_outputs([node.execution_id]).get(node.execution_id, {})
@@ -107,7 +107,7 @@ def _explain_cached(store: SqlStore, run: Run, node: NodeRecord, printer: _Print
 
 
 def _print(
-    path: Path, store: SqlStore, run: Run, node: NodeRecord, printer: _Printer, *, follow: bool
+    path: Path, store: MetadataStore, run: Run, node: NodeRecord, printer: _Printer, *, follow: bool
 ) -> None:
     position = 0
     while True:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tidemill.cli import metadata_schema
+from tidemill.cli.servers import Servers, is_loopback
 from tidemill.cli.transfer import export_command, import_command
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import StoreError
-
-if TYPE_CHECKING:
-    from tidemill.mlmd.grpc_server import Server
-
-_GRACE = 10.0
-"""Seconds that calls under way have to end after a signal."""
+from tidemill.metadata.remote import token as tokens
+from tidemill.metadata.sql import open_store as open_database
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -51,80 +47,92 @@ for _command in (
     "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on."
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, metavar="N",
-    help="Port to listen on; 0 takes any free one.",
+    "--port", type=click.IntRange(0, 65535), metavar="N",
+    help="Port for gRPC; 0 takes any free one.  [default: 8080, or none with --http-port alone]",
+)  # fmt: skip
+@click.option(
+    "--http-port", type=click.IntRange(0, 65535), metavar="N",
+    help="Port for HTTP; 0 takes any free one.  [default: none]",
 )  # fmt: skip
 @click.option(
     "--threads", type=click.IntRange(1, 256), default=16, show_default=True, metavar="N",
-    help="Calls that are answered at the same time.",
+    help="Calls that are answered at the same time, of each kind.",
 )  # fmt: skip
 @click.option(
     "--max-message", type=click.IntRange(1, 1024), default=64, show_default=True, metavar="MIB",
-    help="Size of the largest request or answer.",
+    help="Size of the largest request or answer of gRPC.",
 )  # fmt: skip
+@click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="File with the token that clients must show.  [default: environment variable TIDEMILL_TOKEN]",
+)  # fmt: skip
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="NAME",
+    help="Name that HTTP clients may call this server by, beside addresses; may be repeated.",
+)  # fmt: skip
+@click.option("--insecure", is_flag=True, help="Listen where others can connect, without a token.")
 @_certificate("key", "Private key of the server, PEM; together with --tls-cert.")
 @_certificate("cert", "Certificate of the server, PEM; together with --tls-key.")
 @_certificate("client-ca", "Take only clients with a certificate of this authority, PEM.")
 def serve(
-    workspace: Workspace, host: str, port: int, threads: int, max_message: int,
+    workspace: Workspace, host: str, port: int | None, http_port: int | None, threads: int,
+    max_message: int, token_file: Path | None, hosts: tuple[str, ...], insecure: bool,
     tls_key: Path | None, tls_cert: Path | None, tls_client_ca: Path | None,
 ) -> None:  # fmt: skip
-    """Serve the record over gRPC, as ML Metadata's own server does, until SIGTERM or Ctrl-C.
+    """Serve the record to other processes and machines, until SIGTERM or Ctrl-C.
 
-    Prints `listening on HOST:PORT` when it answers. Clients are `ml_metadata.MetadataStore` and
-    `tidemill.mlmd.MetadataStore`, with a MetadataStoreClientConfig. The first signal lets calls under
-    way end, a second one does not wait. Nobody is asked for a password: whoever reaches the address can
-    read and write the record, unless --tls-client-ca asks for certificates.
+    Over gRPC as ML Metadata's own server does, for `ml_metadata.MetadataStore`, and for tidemill as
+    --metadata grpc://HOST:PORT; prints `listening on HOST:PORT`. Over HTTP with --http-port, for tidemill as
+    --metadata http://HOST:PORT, with /metrics, /healthz and /readyz; prints `serving http://HOST:PORT`.
+
+    The first signal lets calls under way end, a second one does not wait. On an address that other machines
+    reach, clients must show a token (set TIDEMILL_TOKEN here and there) or a certificate (--tls-client-ca).
+    Clients of ml-metadata know no token.
     """
     if (tls_key is None) != (tls_cert is None) or (tls_client_ca and not tls_key):
         raise click.UsageError("TLS needs both --tls-key and --tls-cert")
-    grpc_server = _load()
-    credentials = None
-    if tls_key and tls_cert:
-        ca = tls_client_ca.read_bytes() if tls_client_ca else None
-        credentials = grpc_server.tls(tls_key.read_bytes(), tls_cert.read_bytes(), ca)
+    if port is None and http_port is None:
+        port = 8080
+    token = _token(token_file)
+    if not (token or tls_client_ca or insecure or is_loopback(host)):
+        raise click.UsageError(
+            f"{host} is an address that other machines reach: set {tokens.VARIABLE} or --token-file, ask for "
+            "certificates with --tls-client-ca, or say --insecure"
+        )
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before there are threads: they inherit it
     try:
-        store = workspace.open()
-        try:
-            server = grpc_server.Server(
-                store, host=host, port=port, threads=threads, most_bytes=max_message * 2**20,
-                credentials=credentials,
-            )  # fmt: skip
-            if not (_is_loopback(server.address) or tls_client_ca):
-                click.echo("warning: whoever reaches this address can read and write the record", err=True)
-            _serve(server, earlier)
-        finally:
-            store.close()
+        with (
+            closing(open_database(workspace.metadata)) as store,
+            Servers(
+                store=store, host=host, threads=threads, token=token, tls_key=tls_key, tls_cert=tls_cert,
+                tls_client_ca=tls_client_ca,
+            ) as servers,
+        ):  # fmt: skip
+            if http_port is not None:
+                servers.add_http(http_port, hosts)
+            if port is not None:
+                servers.add_grpc(port, most_bytes=max_message * 2**20)
+            servers.start()
+            for line in servers.lines:
+                click.echo(line)
+            signal.sigwait(_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)  # a second one does not wait
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def _load() -> ModuleType:
-    """The server's code, which needs an extra."""
-    try:
-        from tidemill.mlmd import grpc_server
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in {"grpc", "google"}:
-            raise
+def _token(file: Path | None) -> str:
+    """The token that clients must show; "" for none."""
+    token = tokens.from_environment()
+    whence = tokens.VARIABLE
+    if file is not None:
+        whence = str(file)
+        token = tokens.check(file.read_text(encoding="utf-8", errors="replace").strip(), whence=whence)
+    elif not token:
+        return ""
+    if len(token) < tokens.FEWEST:
         raise StoreError(
-            f"the metadata server needs the Python module {error.name}", hint="install tidemill[grpc]"
-        ) from error
-    return grpc_server
-
-
-def _serve(server: Server, earlier: set[signal.Signals | int]) -> None:
-    """Answer until the first signal; from then on signals do what they did before."""
-    server.start()
-    click.echo(f"listening on {server.address}")
-    signal.sigwait(_SIGNALS)
-    signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
-    server.stop(_GRACE)
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+            f"the token in {whence} has {len(token)} characters; {tokens.FEWEST} are the fewest",
+            hint="make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    return token

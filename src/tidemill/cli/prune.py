@@ -61,7 +61,8 @@ def prune(
         state=RunState(state) if state else None,
         ended_before=int((time.time() - _age(older_than)) * 1000) if older_than else 0,
     )
-    store = workspace.open()
+    database = workspace.open_database("removing rows") if rows else None
+    store = database or workspace.open()
     try:
         chosen = store.mark_for_deletion(policy) if yes else store.plan_retention(policy)
         doomed = store.get_marked() if yes else list(chosen.artifacts)
@@ -72,7 +73,7 @@ def prune(
                 remove(local_path(artifact.uri), workspace.root)
             store.mark_deleted([a.id for a in doomed])
             freed += sum(_sweep(run, chosen, workspace.root) for run in chosen.runs)
-        removed = _rows(store, policy, yes=yes) if rows else None
+        removed = _rows(database, policy, yes=yes) if database is not None else None
     finally:
         store.close()
     _tell(chosen, doomed, freed, removed, yes=yes, as_json=as_json)

@@ -22,7 +22,7 @@ from tidemill.errors import RunnerError
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Artifact, NodeState, Run, RunState
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runners.local.runner import LocalRunner
 from tidemill.runners.local.starting import settings_of, start, wish_again
 from tidemill.runtime.execute import CancelToken
@@ -151,7 +151,7 @@ def _importable(root: str) -> Iterator[None]:
 # --- results ----------------------------------------------------------------------------------------
 
 
-def compared(store: SqlStore, ir: PipelineIR, original: Run, again: Run) -> list[Outcome]:
+def compared(store: MetadataStore, ir: PipelineIR, original: Run, again: Run) -> list[Outcome]:
     """What came of each node, in the pipeline's order."""
     then = by_place(ir, store.get_nodes(original.id))
     now = by_place(ir, store.get_nodes(again.id))

@@ -12,7 +12,7 @@ from tidemill.cli.resources import plain_resources, print_resources
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
 from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
-from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.store import MetadataStore
 from tidemill.runners.local.starting import QUEUED, selection_of
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
@@ -102,7 +102,7 @@ def show_run(run: str, workspace: Workspace, resources: bool, as_json: bool) -> 
         print_table(["ARTIFACT", "TYPE", "NODE", "URI"], made)
 
 
-def _reasons(store: SqlStore, records: list[NodeRecord]) -> dict[int, str]:
+def _reasons(store: MetadataStore, records: list[NodeRecord]) -> dict[int, str]:
     """Why each node was run or reused, by execution id."""
     executions = store.get_executions_by_id(sorted({n.execution_id for n in records}))
     return {e.id: str(e.custom_properties.get(REASON, "")) for e in executions}

@@ -56,7 +56,8 @@ def export_command(
     """
     if sum(map(bool, (run, artifact, pipeline, everything))) != 1:
         raise click.UsageError("say what to export: one of --run, --artifact, --pipeline or --all")
-    store = workspace.open_existing()
+    workspace.open_existing().close()  # says so when there is none
+    store = workspace.open_database("writing a part of the record to a file")
     try:
         selection = Selection(
             run=find_run(store, run).id if run else "", artifact=artifact or 0,
@@ -103,7 +104,7 @@ def import_command(file: Path, workspace: Workspace, as_json: bool) -> None:
     What is there already, by its name or external id or else by all that it says, is left as it is, so that
     importing twice changes nothing. When the file contradicts the record, nothing is imported.
     """
-    store = workspace.open()
+    store = workspace.open_database("taking in a part of the record")
     try:
         done = _import(file, store.import_record)
     finally:

@@ -18,7 +18,10 @@ from tidemill.errors import DefinitionError, Problem, RunnerError, StoreError, d
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run
-from tidemill.metadata.sql import SqlStore, open_store
+from tidemill.metadata.open import SERVERS, open_store
+from tidemill.metadata.sql import SqlStore
+from tidemill.metadata.sql import open_store as open_database_store
+from tidemill.metadata.store import MetadataStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,11 +33,11 @@ class Workspace:
     root: Path
     metadata: str
 
-    def open(self) -> SqlStore:
+    def open(self) -> MetadataStore:
         """The metadata store, made if it does not exist."""
         return open_store(self.metadata)
 
-    def open_existing(self, *, read_only: bool = True) -> SqlStore:
+    def open_existing(self, *, read_only: bool = True) -> MetadataStore:
         """The metadata store, for reading by default; StoreError when nothing was ever run here."""
         path = Path(self.metadata.removeprefix("sqlite:///"))
         on_a_server = "://" in self.metadata and not self.metadata.startswith("sqlite:")
@@ -44,6 +47,16 @@ class Workspace:
                 hint="run a pipeline first (tidemill run FILE), or pass --root or --metadata",
             )
         return open_store(self.metadata, read_only=read_only)
+
+    def open_database(self, what: str) -> SqlStore:
+        """The metadata store for `what` only its own database can do. StoreError for one on a server."""
+        if self.metadata.startswith(SERVERS):
+            raise StoreError(
+                f"{what} is done where the database is, not through a metadata server",
+                where=self.metadata,
+                hint="run the command there, with --metadata naming the database",
+            )
+        return open_database_store(self.metadata)
 
 
 def workspace_options(function: F) -> F:
@@ -122,7 +135,7 @@ def load_ir(target: str) -> tuple[PipelineIR, str]:
     return codec.decode(answer["ir"]), str(answer["code_root"])
 
 
-def find_run(store: SqlStore, name: str) -> Run:
+def find_run(store: MetadataStore, name: str) -> Run:
     """A run by id, by a unique beginning of its id, or `latest`. RunnerError otherwise."""
     if name == "latest":
         newest = store.get_runs(limit=1)

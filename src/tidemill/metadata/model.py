@@ -295,6 +295,8 @@ class ClaimRequest:
     slots: int = 1
     dead: tuple[str, ...] = ()
     """Owners that are known to be dead: what they held in the pool is given back."""
+    request_id: str = ""
+    """Names this very request: another of the same name is this one again, after a lost answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The metadata store: what the runtime, the runners and the command line may ask of the record.
 
-This is a protocol; `metadata.sql` implements it. Two rules hold for every implementation:
+This is a protocol; `metadata.sql` implements it on databases, `metadata.remote` by asking a server, with a
+call for each method here. Two rules hold for every implementation:
 
 * every method is one transaction: all of it is durable when it returns, or none of it happened;
 * every state change names the state and the fence it starts from, and a change that matches no row
@@ -12,8 +13,9 @@ MLMD's own calls (`put_artifacts`, `get_executions`, ...) stand on the same tabl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -32,9 +34,8 @@ from tidemill.metadata.model import (
     Run,
     RunState,
 )
-
-if TYPE_CHECKING:
-    from tidemill.metadata.search import Hit, SearchKind
+from tidemill.metadata.retention import Retention, RetentionPolicy
+from tidemill.metadata.search import Hit, SearchKind
 
 
 class MetadataStore(Protocol):
@@ -52,8 +53,9 @@ class MetadataStore(Protocol):
         """The IR kept under `version`; StoreError when unknown."""
 
     def create_run(
-        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0
-    ) -> Run:
+        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0,
+        request_id: str = "",
+    ) -> Run:  # fmt: skip
         """Start a run, or queue one: its row, its MLMD contexts (`pipeline`, `pipeline_run`), the artifact
         types that its nodes use. Returns it as it is stored.
 
@@ -61,7 +63,8 @@ class MetadataStore(Protocol):
         unchanged: of any number of callers at once, one creates. With `most_active` a RunnerError says
         that so many runs of the pipeline are RUNNING already. StoreError when the id is taken or holds a
         `/`, when parameters or settings are not JSON, or when a type contradicts a stored one (property of
-        another type, another base type; new properties are added)."""
+        another type, another base type; new properties are added). The same run under the same
+        `request_id` again is a no-op, so a lost answer can be asked for again."""
 
     def take_queued(self, owner: str) -> Run | None:
         """QUEUED -> RUNNING under `owner`, for the run of the highest priority, of these the oldest, whose
@@ -99,7 +102,8 @@ class MetadataStore(Protocol):
         attempt (request.attempt None counts as the next one). A grant raises the fence by one,
         records a RUNNING execution and marks an execution it takes over as FAILED. Never granted
         when the node succeeded; RunnerError when the run is unknown or not RUNNING. Attempts count
-        from 1 (StoreError).
+        from 1 (StoreError). A request with the id of one that was granted is that one again: granted
+        while its attempt still runs the node, and never twice.
 
         With a pool, the node holds slots of it while it is RUNNING, and no pool ever gives more than it
         has: a claim that finds no room changes nothing and is answered so (Claim.full). What `dead` owners
@@ -166,6 +170,10 @@ class MetadataStore(Protocol):
     def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
         """Artifacts by id, in id order; unknown ids are left out."""
 
+    def find_artifacts(self, condition: str, *, limit: int = 100) -> list[Artifact]:
+        """Artifacts for which a condition in the language of metadata.filter holds, newest first.
+        FilterError for a condition that is none."""
+
     def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
         """Output artifacts per execution and output name, in index order."""
 
@@ -230,6 +238,24 @@ class MetadataStore(Protocol):
         an earlier date count, and a later date is newer. `but` leaves out one run, `complete` those that
         are not COMPLETE. `properties` must all be equal; `spans` is the first and the last property `span`.
         `limit` 0 means all."""
+
+    # --- keeping it sound and small --------------------------------------------------------------
+
+    def plan_retention(self, policy: RetentionPolicy) -> Retention:
+        """What a policy would let go. Changes nothing; StoreError for a policy that keeps nothing."""
+
+    def mark_for_deletion(self, policy: RetentionPolicy) -> Retention:
+        """Take what a policy lets go out of use: LIVE -> MARKED_FOR_DELETION. StoreError while any run
+        is RUNNING. What is marked already is in the answer again, so a lost one can be asked for again."""
+
+    def get_marked(self) -> list[Artifact]:
+        """Artifacts in state MARKED_FOR_DELETION: their files are to be removed."""
+
+    def mark_deleted(self, artifact_ids: Sequence[int]) -> None:
+        """MARKED_FOR_DELETION -> DELETED, once the files are gone. Others stay as they are."""
+
+    def findings(self) -> list[Finding]:
+        """Everything in the record that breaks an invariant."""
 
     def statistics(self) -> Mapping[str, int]:
         """Row counts by table, for `doctor` and the curious."""

@@ -1,13 +1,10 @@
 """From MLMD's connection configs to something that answers its calls.
 
-A config names a database, which is opened here, or a server. In-memory databases are files in a folder
-that is gone when its store is: every thread of a process must reach the same one.
+A config names a database, which is opened here, or a server.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +24,6 @@ Call = Callable[[str, Any, Any], None]
 SCHEMA_VERSION = 10
 """MLMD's schema, as this package writes it."""
 
-_MEMORY = Path("/dev/shm")
 _SQLITE = SqliteMetadataSourceConfig
 
 
@@ -93,13 +89,10 @@ def _url_of(config: Any) -> str:
 
 
 def _open_memory() -> Connection:
-    folder = tempfile.mkdtemp(prefix="tidemill-mlmd-", dir=_MEMORY if _MEMORY.is_dir() else None)
-    return _open(f"{folder}/metadata.db", folder=folder)
+    return _open("memory://")
 
 
-def _open(
-    url: str, *, read_only: bool = False, folder: str = "", upgrade_from: int = SCHEMA_VERSION
-) -> Connection:
+def _open(url: str, *, read_only: bool = False, upgrade_from: int = SCHEMA_VERSION) -> Connection:
     try:
         store = open_store(url, read_only=read_only, upgrade_from=upgrade_from)
     except StoreError as error:
@@ -118,12 +111,7 @@ def _open(
             response.Clear()
             raise status_of(error, request) from error
 
-    def close() -> None:
-        store.close()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    return Connection(call, close, store.database)
+    return Connection(call, store.close, store.database)
 
 
 def status_of(error: StoreError, request: Any) -> errors.StatusError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from tidemill.metadata.remote import token as tokens
 from tidemill.mlmd import errors, grpc_wire
 from tidemill.mlmd.connection import Connection
 
@@ -18,10 +19,13 @@ def connect_server(config: Any) -> Connection:
 
     `client_timeout_sec` is the time each call may take (DeadlineExceededError), without it there is no
     limit. UnavailableError comes from the first call when there is no server. Messages may have
-    grpc_wire.MOST_BYTES unless `channel_arguments` say otherwise (ResourceExhaustedError).
+    grpc_wire.MOST_BYTES unless `channel_arguments` say otherwise (ResourceExhaustedError). The server is
+    shown the token of the environment, if there is one.
     """
     channel = _open_channel(config)
     timeout = config.client_timeout_sec if config.HasField("client_timeout_sec") else None
+    token = tokens.from_environment()
+    shown = (("authorization", tokens.header(token)),) if token else ()
     stubs = {
         call: channel.unary_unary(
             grpc_wire.path(call), request_serializer=_to_bytes, response_deserializer=None
@@ -33,7 +37,7 @@ def connect_server(config: Any) -> Connection:
         if timeout is not None and timeout <= 0:  # gRPC would let a fast server win the race
             raise errors.DeadlineExceededError(f"client_timeout_sec is {timeout:g}: there is no time to ask")
         try:
-            response.ParseFromString(stubs[method](request, timeout=timeout))
+            response.ParseFromString(stubs[method](request, timeout=timeout, metadata=shown))
         except grpc.RpcError as error:
             raise errors.make_exception(error.details() or "", error.code().value[0]) from error
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
 from tidemill.errors import StoreError
+from tidemill.metadata.remote import token as tokens
 from tidemill.metadata.sql import SqlStore
 from tidemill.metadata.sql.mlmd import Service
 from tidemill.mlmd import errors, grpc_wire, metadata_store_service_pb2
@@ -39,14 +40,16 @@ class Server:
     """A server that has its port and is not answering yet.
 
     `port` 0 means any free one; `address` says which. Messages of more than `most_bytes` are refused in
-    both directions with RESOURCE_EXHAUSTED. There is no authentication but TLS: whoever reaches the port,
-    or with `credentials` that ask for it shows a certificate, may read and write everything. StoreError
-    when the port cannot be had. The store stays the caller's to close, after `stop`.
+    both directions with RESOURCE_EXHAUSTED. Whoever reaches the port, and shows a certificate where
+    `credentials` ask for one and the `token` where there is one, may read and write everything. `more` are
+    services beside MLMD's. StoreError when the port cannot be had. The store stays the caller's to close,
+    after `stop`.
     """
 
     def __init__(
         self, store: SqlStore, *, host: str = "127.0.0.1", port: int = 0, threads: int = THREADS,
         most_bytes: int = grpc_wire.MOST_BYTES, credentials: grpc.ServerCredentials | None = None,
+        token: str = "", more: Sequence[grpc.GenericRpcHandler[Any, Any]] = (),
     ) -> None:  # fmt: skip
         service = Service(store.database)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tidemill-metadata")
@@ -58,10 +61,11 @@ class Server:
                 ("grpc.max_send_message_length", most_bytes),
             ],
             maximum_concurrent_rpcs=threads * (1 + WAITING),
+            interceptors=[_Doorkeeper(token)] if token else [],
         )
         handlers = {call: _handler(service, call) for call in grpc_wire.CALLS}
         self._server.add_generic_rpc_handlers(
-            [grpc.method_handlers_generic_handler(grpc_wire.SERVICE, handlers)]
+            [grpc.method_handlers_generic_handler(grpc_wire.SERVICE, handlers), *more]
         )
         self.address = grpc_wire.target(host, self._bind(host, port, credentials))
         """`host:port`, as clients may name it."""
@@ -91,6 +95,24 @@ class Server:
             if not reason:
                 reason, hint = "gRPC gives no reason", "look whether the TLS key and certificates fit"
             raise StoreError(f"the server cannot listen on {wanted}: {reason}", hint=hint) from error
+
+
+class _Doorkeeper(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
+    """Refuses every call, of every service, that does not show the token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._refuse = grpc.unary_unary_rpc_method_handler(
+            lambda _, context: context.abort(
+                grpc.StatusCode.UNAUTHENTICATED, f"this server asks for a token: set {tokens.VARIABLE}"
+            )
+        )
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Pass the call on, or not."""
+        shown = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        right = isinstance(shown, str) and tokens.matches(shown, self._token)
+        return continuation(handler_call_details) if right else self._refuse
 
 
 def tls(key: bytes, certificate: bytes, client_authority: bytes | None = None) -> grpc.ServerCredentials:

@@ -10,7 +10,7 @@ import json
 import sys
 
 from tidemill.errors import TidemillError
-from tidemill.metadata.sql import open_store
+from tidemill.metadata.open import open_store
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.launch import launch
 

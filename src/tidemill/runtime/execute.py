@@ -28,7 +28,7 @@ from tidemill.runtime.limits import Limits
 from tidemill.runtime.measure import Usage, of_this_process
 from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.report import Report
-from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.spawner import Spawner, executor_environment
 
 GRACE = 3.0
 """Seconds between asking processes to end and killing them."""
@@ -122,7 +122,7 @@ class _FreshProcess(subprocess.Popen[bytes]):
                 stdin=control,
                 pass_fds=(report,),
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=executor_environment(),
             )
         finally:
             os.close(control)

@@ -27,10 +27,17 @@ import time
 from collections.abc import Sequence
 
 from tidemill.errors import ExecutorError
+from tidemill.metadata.remote.token import VARIABLE
 from tidemill.runtime import processes
 
 _POLL_FIRST, _POLL_LAST = 0.0005, 0.02
 """Seconds between two questions whether a process has ended: from the first to the longest."""
+
+
+def executor_environment() -> dict[str, str]:
+    """What executors inherit: all but the token of a metadata server, for user code gets no store."""
+    inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    return {**inherited, "PYTHONUNBUFFERED": "1"}
 
 
 class SpawnedProcess:
@@ -138,7 +145,7 @@ class Spawner:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=executor_environment(),
             )
         return ours
 

@@ -117,19 +117,6 @@ class StoreRaces:
             }
         assert [e.state for e in store.get_executions("r1")] == [ExecutionState.RUNNING] * 3
 
-    def test_one_of_many_processes_gets_an_attempt(self, make_store: MakeStore, store: MetadataStore) -> None:
-        """Processes race for the same nodes in the same order: each node goes to exactly one."""
-        start_run(store, "r1")
-        nodes = [f"n{i}" for i in range(20)]
-        words = [
-            {"nodes": nodes, "request": {"run_id": "r1", "owner": f"w{i}", "attempt": 1}}
-            for i in range(CALLERS)
-        ]
-        granted = in_processes(make_store, "claim", words)
-        assert [sum(answers) for answers in zip(*granted, strict=True)] == [1] * len(nodes)
-        assert len(store.get_executions("r1")) == len(nodes)
-        assert Counter(n.fence for n in store.get_nodes("r1")) == {1: len(nodes)}
-
     def test_takeovers_at_once_leave_one_owner(self, store: MetadataStore) -> None:
         """Claims that each count as the next attempt are all granted, one after the other; the last owns."""
         start_run(store, "r1")
@@ -165,6 +152,16 @@ class StoreRaces:
             outputs = store.get_outputs([claim.execution_id])
             assert bool(outputs) != taken.granted
 
+    def test_the_same_request_at_once(self, store: MetadataStore) -> None:
+        """Asked again by an impatient caller, a claim and a run are made once and everybody is told so."""
+        run = Run(id="r1", pipeline="p", version="v", state=RunState.RUNNING, root="x", owner="d")
+        assert at_once([partial(store.create_run, run, [], request_id="q")] * 6) == [None] * 6
+        assert store.statistics()["tidemill_run"] == 1
+        asks = [partial(claim_node, store, "r1", "a", request_id="q")] * 6
+        claims: list[Claim] = at_once(asks)
+        assert {(c.granted, c.attempt, c.fence) for c in claims} == {(True, 1, 1)}
+        assert len({c.execution_id for c in claims}) == len(store.get_executions("r1")) == 1
+
     def test_one_of_many_creates_a_run(self, store: MetadataStore) -> None:
         """One creates it, the others are told that the id is taken; types are registered once."""
         types = [ArtifactType(name="Log", properties={"lines": PropertyType.INT})]
@@ -173,6 +170,23 @@ class StoreRaces:
         assert sum(isinstance(e, StoreError) for e in ends) == 5
         assert store.statistics()["tidemill_run"] == 1
         assert store.statistics()["TypeProperty"] == 1
+
+
+class StoreProcesses:
+    """The part of StoreSuite that needs many processes, for stores that more than one can reach."""
+
+    def test_one_of_many_processes_gets_an_attempt(self, make_store: MakeStore, store: MetadataStore) -> None:
+        """Processes race for the same nodes in the same order: each node goes to exactly one."""
+        start_run(store, "r1")
+        nodes = [f"n{i}" for i in range(20)]
+        words = [
+            {"nodes": nodes, "request": {"run_id": "r1", "owner": f"w{i}", "attempt": 1}}
+            for i in range(CALLERS)
+        ]
+        granted = in_processes(make_store, "claim", words)
+        assert [sum(answers) for answers in zip(*granted, strict=True)] == [1] * len(nodes)
+        assert len(store.get_executions("r1")) == len(nodes)
+        assert Counter(n.fence for n in store.get_nodes("r1")) == {1: len(nodes)}
 
     def test_many_processes_create_the_store(self, make_store: MakeStore) -> None:
         """Whoever comes first creates the tables; all of them see one whole store."""

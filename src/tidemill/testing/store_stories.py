@@ -59,12 +59,13 @@ def start_run(
     pipeline: str = "taxi",
     date: str = "",
     types: Sequence[ArtifactType] = TYPES,
+    version: str = "v1",
 ) -> Run:
     """Start a run that `driver` drives."""
     run = Run(
         id=run_id,
         pipeline=pipeline,
-        version="v1",
+        version=version,
         state=RunState.RUNNING,
         root="file:///pipelines",
         parameters={"steps": 100},
@@ -84,6 +85,7 @@ def claim_node(
     component: str = "Trainer",
     iteration: int = 0,
     owner: str = "worker",
+    request_id: str = "",
 ) -> Claim:
     """Ask to run a node."""
     return store.claim(
@@ -94,6 +96,7 @@ def claim_node(
             owner=owner,
             attempt=attempt,
             iteration=iteration,
+            request_id=request_id,
         )
     )
 

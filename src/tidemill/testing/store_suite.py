@@ -27,6 +27,7 @@ from tidemill.metadata.model import (
     ExecutionState,
     NodeState,
     PropertyType,
+    Publication,
     Run,
     RunState,
 )
@@ -36,9 +37,10 @@ from tidemill.testing.store_pools import StorePools
 from tidemill.testing.store_publications import StorePublications
 from tidemill.testing.store_questions import StoreQuestions
 from tidemill.testing.store_queue import StoreQueue
-from tidemill.testing.store_races import MakeStore, StoreRaces
+from tidemill.testing.store_races import MakeStore, StoreProcesses, StoreRaces
 from tidemill.testing.store_search import StoreSearch
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, snapshot, start_run
+from tidemill.testing.store_upkeep import StoreUpkeep
 
 ENDS = [s for s in NodeState if s is not NodeState.RUNNING]
 
@@ -90,6 +92,22 @@ class _Runs:
         found = store.get_run("r1")
         assert found is not None
         assert found.pipeline == first.pipeline
+
+    def test_the_same_request_creates_one_run(self, store: MetadataStore) -> None:
+        """Also after its end; the id of a request belongs to one run."""
+        run = Run(id="r1", pipeline="p", version="v", state=RunState.RUNNING, root="x", owner="d")
+        store.create_run(run, TYPES, request_id="q")
+        before = store.statistics()
+        store.create_run(run, TYPES, request_id="q")
+        assert store.end_run("r1", RunState.FAILED, owner="d")
+        store.create_run(run, TYPES, request_id="q")
+        for other, request in ((run, "other"), (run, ""), (replace(run, id="r2"), "q")):
+            with pytest.raises(StoreError, match="r1"):
+                store.create_run(other, TYPES, request_id=request)
+        assert store.statistics() == before
+        found = store.get_run("r1")
+        assert found is not None
+        assert found.state is RunState.FAILED
 
     @pytest.mark.parametrize("run_id", ["", "a/b"])
     def test_a_run_id_must_not_be_mistaken(self, store: MetadataStore, run_id: str) -> None:
@@ -251,6 +269,32 @@ class _Claims:
         with pytest.raises(StoreError, match="from 1"):
             claim_node(store, "r1", "a", attempt=0)
 
+    def test_the_same_request_is_granted_once(self, store: MetadataStore) -> None:
+        """While its attempt runs the node it is told so again; afterwards it is told what happened."""
+        start_run(store, "r1")
+        first = claim_node(store, "r1", "a", owner="me", request_id="q1")
+        before = snapshot(store, "r1")
+        assert claim_node(store, "r1", "a", owner="me", request_id="q1") == first
+        assert snapshot(store, "r1") == before
+        other = claim_node(store, "r1", "a", owner="you", request_id="q2")
+        assert (other.granted, other.attempt, other.fence) == (True, 2, 2)
+        again = claim_node(store, "r1", "a", owner="me", request_id="q1")
+        assert (again.granted, again.owner, again.attempt) == (False, "you", 2)
+        store.publish(other, Publication(state=NodeState.FAILED, message="because"))
+        again = claim_node(store, "r1", "a", owner="you", request_id="q2")
+        assert (again.granted, again.state, again.message) == (False, NodeState.FAILED, "because")
+        assert claim_node(store, "r1", "a", request_id="q3").attempt == 3
+        with pytest.raises(StoreError, match="r1/a/0/1"):
+            claim_node(store, "r1", "b", request_id="q1")
+
+    def test_a_request_that_was_refused_may_be_granted_later(self, store: MetadataStore) -> None:
+        """Only what was granted is kept under its id."""
+        start_run(store, "r1")
+        claim = claim_node(store, "r1", "a", attempt=1)
+        assert not claim_node(store, "r1", "a", attempt=1, request_id="q").granted
+        store.publish(claim, Publication(state=NodeState.FAILED))
+        assert claim_node(store, "r1", "a", request_id="q").granted
+
     def test_iterations_are_claimed_apart(self, store: MetadataStore) -> None:
         """The iterations of a loop are different claims of one node."""
         start_run(store, "r1")
@@ -274,15 +318,20 @@ class _Claims:
         )
 
 
-class StoreSuite(
+class OneProcessStoreSuite(
     _Fixtures,
     _Runs,
     _Claims,
     StorePublications,
     StoreQuestions,
+    StoreUpkeep,
     StoreRaces,
     StoreQueue,
     StorePools,
     StoreSearch,
 ):
+    """Every promise of the protocol but those to other processes, for a store that lives in one."""
+
+
+class StoreSuite(OneProcessStoreSuite, StoreProcesses):
     """Every promise of the MetadataStore protocol. Subclass it and define `make_store`."""

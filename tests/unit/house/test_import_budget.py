@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"numpy", "pyarrow", "polars", "sqlalchemy", "sqlite3", "pysqlite3", "yaml", "sklearn", "fsspec"}
+SERVERS = {"grpc", "starlette", "uvicorn", "prometheus_client", "google", "asyncio"}
 TERMINAL = {"click", "rich"}
 SHOW = "\nimport sys\nprint(*sorted(sys.modules))"
 HELP = """
@@ -27,6 +28,11 @@ BUDGETS = {
     "tidemill --help": (HELP, HEAVY),
     "tidemill.dsl": ("import tidemill.dsl.pipeline", HEAVY | TERMINAL),
     "tidemill.types": ("import tidemill.types.standard", HEAVY | TERMINAL),
+    "a store over HTTP": (
+        "import tidemill.metadata.open, tidemill.metadata.remote.http_client",
+        HEAVY | TERMINAL | SERVERS | {"urllib3", "requests", "httpx"},
+    ),
+    "a store over gRPC": ("import tidemill.metadata.remote.grpc_client", HEAVY | TERMINAL | {"google"}),
     "tidemill.runtime": ("import tidemill.runtime", HEAVY | TERMINAL),
     "declarations": ("from tidemill.components import ExampleGen, Trainer, Pusher", HEAVY | TERMINAL),
 }

@@ -36,6 +36,7 @@ ROOMS = [
     "components.pusher.component",
     "components.pusher.executor",
     "mlmd.store",
+    "server.app",
     "cli.main",
     "interactive.running",
     "testing.store_suite",
@@ -79,6 +80,9 @@ ALLOWED = [
     ("dsl.live_code", "dsl.code"),
     ("cli.main", "metadata.sql.store"),
     ("mlmd.store", "metadata.sql.store"),
+    ("server.app", "metadata.sql.store"),
+    ("server.app", "runners.local.pool"),
+    ("cli.main", "server.app"),
     ("testing.store_suite", "metadata.model"),
 ]
 
@@ -138,6 +142,14 @@ REFUSED = [
     ("metadata.sql.store", "testing.store_suite"),
     ("metadata.sql.store", "mlmd.store"),
     ("runtime.launch", "mlmd.store"),
+    ("runtime.launch", "server.app"),
+    ("runners.local.pool", "server.app"),
+    ("mlmd.store", "server.app"),
+    ("server.app", "cli.main"),
+    ("server.app", "runtime.launch"),
+    ("server.app", "dsl.component"),
+    ("server.app", "components.trainer.executor"),
+    ("server.app", "data.table"),
     ("mlmd.store", "runtime.launch"),
     ("mlmd.store", "storage.local"),
 ]

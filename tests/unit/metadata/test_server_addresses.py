@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.errors import StoreError
+from tidemill.metadata.masking import masked
 from tidemill.metadata.sql import open_store
-from tidemill.metadata.sql.address import masked, parse
+from tidemill.metadata.sql.address import parse
 from tidemill.metadata.sql.dialect import percent_style
 from tidemill.metadata.sql.mariadb import _tls
 

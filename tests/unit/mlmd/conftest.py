@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tidemill.metadata.sql import open_store
 from tidemill.mlmd import MetadataStore, metadata_store_pb2
+from tidemill.mlmd.grpc_server import Server
 
 MEMORY = Path("/dev/shm")
 
@@ -24,14 +27,23 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
-def store() -> Iterator[MetadataStore]:
-    """An empty store in memory."""
-    config = metadata_store_pb2.ConnectionConfig()
-    config.fake_database.SetInParent()
-    store = MetadataStore(config)
-    yield store
-    store.close()
+@pytest.fixture(params=["here", "grpc"])
+def store(request: pytest.FixtureRequest) -> Iterator[MetadataStore]:
+    """An empty store in memory, of this process or behind a gRPC server: what holds of one does of both."""
+    if request.param == "here":
+        config = metadata_store_pb2.ConnectionConfig()
+        config.fake_database.SetInParent()
+        with closing(MetadataStore(config)) as store:
+            yield store
+        return
+    with closing(open_store("memory://")) as served:
+        server = Server(served, threads=4)
+        server.start()
+        host, _, port = server.address.rpartition(":")
+        far = metadata_store_pb2.MetadataStoreClientConfig(host=host, port=int(port))
+        with closing(MetadataStore(far)) as store:
+            yield store
+        server.stop(5)
 
 
 @pytest.fixture

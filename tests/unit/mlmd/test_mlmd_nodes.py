@@ -251,6 +251,7 @@ def test_reading_nodes(store: MetadataStore) -> None:
             store.get_artifacts_by_external_ids(none)
 
 
+@pytest.mark.parametrize("store", ["here"], indirect=True)  # it looks into the database
 def test_a_batch_takes_few_statements(store: MetadataStore) -> None:
     """2,000 artifacts with two properties: what the limit on parameters makes of 4 tables, and no more."""
     type_id = model_type(store)
@@ -269,6 +270,7 @@ def test_a_batch_takes_few_statements(store: MetadataStore) -> None:
     assert len(statements) <= 2 * 2000 / most + 6
 
 
+@pytest.mark.parametrize("store", ["here"], indirect=True)  # it changes how the database is asked
 def test_databases_that_return_no_ids(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite before 3.35 and MySQL refuse the statement; rows go in one by one then."""
     type_id = model_type(store)

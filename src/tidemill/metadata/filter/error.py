@@ -19,6 +19,7 @@ class FilterError(StoreError):
         super().__init__(message, where=f"the filter, line {line}, column {column}", hint=hint)
         self.query = query
         self.position = position
+        self.end = end
 
     def __str__(self) -> str:
         first, *rest = super().__str__().split("\n")

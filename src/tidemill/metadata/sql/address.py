@@ -6,13 +6,13 @@ This file knows no driver. Files have no address: sqlite.py reads their paths it
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tidemill.errors import StoreError, did_you_mean
+from tidemill.metadata.masking import masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,6 @@ class Address:
         user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}://{user}{self.host}{port}/{self.database}"
-
-
-def masked(url: str) -> str:
-    """The URL without what may be secret: everything before its last `@`, and its options."""
-    return re.sub(r"://.*@", "://***@", url.partition("?")[0] if "@" not in url.rpartition("?")[2] else url)
 
 
 def parse(url: str, options: Collection[str]) -> Address:

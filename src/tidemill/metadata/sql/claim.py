@@ -73,6 +73,8 @@ def claim(tx: Transaction, request: ClaimRequest) -> Claim:
     if request.attempt is not None and request.attempt < 1:
         raise StoreError(f"attempts count from 1, not {request.attempt}", where=request.node_id)
     now = standing(tx, request.run_id, request.node_id, request.iteration)
+    if request.request_id and (known := _granted_before(tx, request)):
+        return _again(request, now, known)
     attempt = now.attempt + 1 if request.attempt is None else request.attempt
     if now.state.succeeded or (now.attempt and (now.state not in _CLAIMABLE or attempt <= now.attempt)):
         return _answer(request, now)
@@ -88,11 +90,7 @@ def claim(tx: Transaction, request: ClaimRequest) -> Claim:
     execution_id = _add_execution(tx, request, attempt)
     _associate(tx, now, request, execution_id)
     _take_node(tx, request, now, attempt, execution_id)
-    return Claim(
-        granted=True, run_id=request.run_id, node_id=request.node_id, iteration=request.iteration,
-        attempt=attempt, fence=now.fence + 1, execution_id=execution_id, state=NodeState.RUNNING,
-        owner=request.owner,
-    )  # fmt: skip
+    return _grant(request, attempt, now.fence + 1, execution_id)
 
 
 def landed(tx: Transaction, answer: Claim) -> bool:
@@ -101,6 +99,39 @@ def landed(tx: Transaction, answer: Claim) -> bool:
         return True
     now = standing(tx, answer.run_id, answer.node_id, answer.iteration)
     return (now.execution_id, now.fence, now.owner) == (answer.execution_id, answer.fence, answer.owner)
+
+
+def _granted_before(tx: Transaction, request: ClaimRequest) -> int:
+    """Id of the execution that this very request was granted; 0 when it was not."""
+    row = tx.row("SELECT id, name FROM Execution WHERE external_id = ?", (external_id(request.request_id),))
+    if row is None:
+        return 0
+    if not row[1].startswith(f"{request.run_id}/{request.node_id}/{request.iteration}/"):
+        raise StoreError(
+            f"request id {request.request_id!r} belongs to the claim of {row[1]}",
+            hint="choose a new id for each request",
+        )
+    return int(row[0])
+
+
+def _again(request: ClaimRequest, now: Standing, execution_id: int) -> Claim:
+    """The same answer as before, unless the attempt was taken over or ended meanwhile."""
+    if (now.execution_id, now.state) == (execution_id, NodeState.RUNNING):
+        return _grant(request, now.attempt, now.fence, execution_id)
+    return _answer(request, now)
+
+
+def external_id(request_id: str) -> str | None:
+    """How a request id is kept: as MLMD's external id, which no two rows of a table share."""
+    return f"tidemill-request:{request_id}" if request_id else None
+
+
+def _grant(request: ClaimRequest, attempt: int, fence: int, execution_id: int) -> Claim:
+    return Claim(
+        granted=True, run_id=request.run_id, node_id=request.node_id, iteration=request.iteration,
+        attempt=attempt, fence=fence, execution_id=execution_id, state=NodeState.RUNNING,
+        owner=request.owner,
+    )  # fmt: skip
 
 
 def _answer(request: ClaimRequest, now: Standing) -> Claim:
@@ -128,11 +159,12 @@ def _add_execution(tx: Transaction, request: ClaimRequest, attempt: int) -> int:
     type_id = names.ensure_type(tx, TypeKind.EXECUTION, request.component)
     return tx.insert(
         "Execution",
-        "type_id, last_known_state, name, create_time_since_epoch, last_update_time_since_epoch",
+        "type_id, last_known_state, name, external_id, create_time_since_epoch, last_update_time_since_epoch",
         (
             type_id,
             ExecutionState.RUNNING.value,
             f"{request.run_id}/{request.node_id}/{request.iteration}/{attempt}",
+            external_id(request.request_id),
             tx.now,
             tx.now,
         ),

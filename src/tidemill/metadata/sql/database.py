@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,25 @@ T = TypeVar("T")
 
 MOST_RACES = 4
 """Attempts at what breaks a unique rule: the first may have lost a race, later ones rarely have."""
+
+
+class Tally:
+    """How many transactions there were, for whoever watches a server: committed ones by kind (`read`,
+    `write`), those tried again by reason (`lost`, `again`, `raced`)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str) -> None:
+        """Count one."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def counts(self) -> dict[str, int]:
+        """All of them, now."""
+        with self._lock:
+            return dict(self._counts)
 
 
 @dataclass(slots=True)
@@ -48,6 +68,7 @@ class Database:
         self.lens = ""
         """What goes before every query, for readers of an older schema."""
         self.known = Known()
+        self.tally = Tally()
         self._lock = threading.Lock()
         self._connections: dict[threading.Thread, Any] = {}
         self._process = os.getpid()
@@ -134,6 +155,7 @@ class Database:
                 pause = random.uniform(0.5, 1.0) * min(1.0, 0.002 * 2.0**tries)
                 if hopeless or self._closed or time.monotonic() + pause > end:
                     raise
+                self.tally.add(ended.trouble.name.lower() if ended.trouble else "")
             time.sleep(pause)
 
     # --- one attempt -------------------------------------------------------------------------------
@@ -171,6 +193,7 @@ class Database:
                 raise self.dialect.explain(error) from error
             raise
         self._reached = True
+        self.tally.add("write" if write else "read")
         self.known.types.update(tx.types.maps[0])
         self.known.contexts.update(tx.contexts.maps[0])
 
@@ -222,4 +245,5 @@ class Database:
         self._inherited.append(self._connections)
         self._connections = {}
         self._lock = threading.Lock()
+        self.tally = Tally()  # its lock may have been held by another thread
         self._process = os.getpid()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import ArtifactState, EventType, ExecutionState, NodeState, RunState
 from tidemill.metadata.sql.database import Transaction
 from tidemill.types.json import digest
@@ -24,16 +25,6 @@ _EXECUTION_OF = {
     NodeState.CANCELED: ExecutionState.CANCELED,
 }
 """State of a node -> state of the execution of its newest attempt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that should not be."""
-
-    invariant: str
-    """Stable name of what is broken."""
-    what: str
-    """Which row, and how."""
 
 
 @dataclass(frozen=True, slots=True)

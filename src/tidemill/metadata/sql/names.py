@@ -167,13 +167,15 @@ def ensure_context(tx: Transaction, type: str, name: str) -> int:
     return find_context(tx, type, name) or add_context(tx, type, name, {})
 
 
-def add_context(tx: Transaction, type: str, name: str, custom_properties: Properties) -> int:
+def add_context(
+    tx: Transaction, type: str, name: str, custom_properties: Properties, *, external_id: str | None = None
+) -> int:
     """Store a new context; its id."""
     type_id = ensure_type(tx, TypeKind.CONTEXT, type)
     context_id = tx.insert(
         "Context",
-        "type_id, name, create_time_since_epoch, last_update_time_since_epoch",
-        (type_id, name, tx.now, tx.now),
+        "type_id, name, external_id, create_time_since_epoch, last_update_time_since_epoch",
+        (type_id, name, external_id, tx.now, tx.now),
     )
     insert_properties(tx, "Context", custom_rows(context_id, custom_properties))
     tx.contexts[type, name] = context_id

@@ -12,6 +12,7 @@ from dataclasses import replace
 from tidemill.errors import FencedError, RunnerError, StoreError
 from tidemill.metadata.model import ArtifactType, ExecutionState, NodeState, Run, RunState
 from tidemill.metadata.sql import names
+from tidemill.metadata.sql.claim import external_id
 from tidemill.metadata.sql.database import Row, Transaction
 
 _RUN_COLUMNS = (
@@ -39,8 +40,9 @@ def get_pipeline_version(tx: Transaction, version: str) -> str:
 
 
 def create_run(
-    tx: Transaction, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool, most_active: int
-) -> tuple[Run, int]:
+    tx: Transaction, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool, most_active: int,
+    request_id: str = "",
+) -> tuple[Run, int]:  # fmt: skip
     """See MetadataStore. The run, and the id of its context, which is 0 for one that was there already."""
     if not run.id or "/" in run.id:
         raise StoreError(
@@ -49,6 +51,13 @@ def create_run(
     if run.state.ended:
         raise StoreError(f"a run starts as QUEUED or RUNNING, not {run.state}", where=run.id)
     names.lock_registry(tx)
+    requested = external_id(request_id)
+    if requested and (known := tx.row("SELECT id, name FROM Context WHERE external_id = ?", (requested,))):
+        if known[1] == run.id and (stored := get_run(tx, run.id)):
+            return stored, int(known[0])
+        raise StoreError(
+            f"request id {request_id!r} belongs to run {known[1]}", hint="choose a new id for each request"
+        )
     if tx.row("SELECT 1 FROM tidemill_run WHERE id = ?", (run.id,)) or names.find_context(
         tx, names.RUN, run.id
     ):
@@ -61,7 +70,7 @@ def create_run(
     names.register(tx, types)
     pipeline_context = names.ensure_context(tx, names.PIPELINE, run.pipeline)
     facts = {"pipeline_version": run.version, **({"date": run.date} if run.date else {})}
-    context = names.add_context(tx, names.RUN, run.id, facts)
+    context = names.add_context(tx, names.RUN, run.id, facts, external_id=requested)
     tx.insert_rows("ParentContext", "context_id, parent_context_id", [(context, pipeline_context)])
     created = run.create_time or tx.now
     started = 0 if run.state is RunState.QUEUED else run.start_time or created

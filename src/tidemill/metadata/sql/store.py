@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidemill.errors import StoreError
+from tidemill.metadata.finding import Finding
+from tidemill.metadata.masking import masked
 from tidemill.metadata.model import (
     Artifact,
     ArtifactType,
@@ -28,11 +30,14 @@ from tidemill.metadata.model import (
     Publication,
     Run,
     RunState,
+    TypeKind,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
 from tidemill.metadata.sql import (
     decisions,
+    filtering,
     invariants,
+    memory,
     pools,
     queue,
     reading,
@@ -42,12 +47,10 @@ from tidemill.metadata.sql import (
     schema,
     sqlite,
 )
-from tidemill.metadata.sql.address import masked
 from tidemill.metadata.sql.claim import claim, landed
-from tidemill.metadata.sql.database import Database
+from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.dialect import Dialect
 from tidemill.metadata.sql.history import OLDEST_IN_PLACE
-from tidemill.metadata.sql.invariants import Finding
 from tidemill.metadata.sql.opening import prepare
 from tidemill.metadata.sql.publish import publish
 
@@ -62,21 +65,26 @@ def open_database(url: str, *, read_only: bool = False) -> Database:
 
 
 def open_store(url: str, *, read_only: bool = False, upgrade_from: int = OLDEST_IN_PLACE) -> SqlStore:
-    """Open the metadata store at `url`, and create it there unless `read_only`.
+    """Open the metadata store in the database at `url`, and create it there unless `read_only`.
 
     `url` is `sqlite:///relative.db`, `sqlite:////absolute.db` or a plain path, or names a database on a
-    server: `postgresql://user:password@host:port/name`, `mysql://...` or `mariadb://...`. A database that
-    ml-metadata wrote is opened in place: from schema version `upgrade_from` on it is brought to version 10,
-    and it gains tidemill's own tables; `read_only` it is read as it is. StoreError says what is wrong with
-    anything else.
+    server: `postgresql://user:password@host:port/name`, `mysql://...` or `mariadb://...`. `memory://` is a
+    new store for this process alone. A database that ml-metadata wrote is opened in place: from schema
+    version `upgrade_from` on it is brought to version 10, and it gains tidemill's own tables; `read_only` it
+    is read as it is. StoreError says what is wrong with anything else. `tidemill.metadata.open` opens
+    these and stores on a metadata server.
     """
-    database = open_database(url, read_only=read_only)
+    folder = None
+    if url.startswith(memory.URL):
+        memory.check(url, read_only=read_only)
+        folder = memory.Folder()
+    database = open_database(folder.database if folder else url, read_only=read_only)
     try:
         prepare(database, upgrade_from=upgrade_from)
     except BaseException:
         database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, folder)
 
 
 def _dialect(url: str, read_only: bool) -> Dialect:
@@ -94,7 +102,8 @@ def _dialect(url: str, read_only: bool) -> Dialect:
         return MariadbDialect.locate(url, read_only=read_only)
     raise StoreError(
         f"{scheme[1]} is not supported as a metadata store: {masked(url)}",
-        hint=f"use {sqlite.SUPPORTED}, or postgresql://, mysql:// or mariadb://USER:PASSWORD@HOST:PORT/DATABASE",
+        hint=f"use {sqlite.SUPPORTED}, postgresql://, mysql:// or mariadb://USER:PASSWORD@HOST:PORT/DATABASE,"
+        " http://, https://, grpc:// or grpcs://HOST:PORT of a metadata server, or memory://",
     )
 
 
@@ -104,8 +113,9 @@ class SqlStore:
     All threads of a process may share one. Each gets a connection of its own, and close() ends them all.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, folder: memory.Folder | None = None) -> None:
         self._database = database
+        self._folder = folder
 
     @property
     def database(self) -> Database:
@@ -115,6 +125,8 @@ class SqlStore:
     def close(self) -> None:
         """Release connections. The store must not be used afterwards."""
         self._database.close()
+        if self._folder is not None:
+            self._folder.remove()
 
     # --- versions and runs -----------------------------------------------------------------------
 
@@ -127,12 +139,15 @@ class SqlStore:
         return self._database.read(runs.get_pipeline_version, version)
 
     def create_run(
-        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0
-    ) -> Run:
+        self, run: Run, types: Iterable[ArtifactType], *, unless_equal: bool = False, most_active: int = 0,
+        request_id: str = "",
+    ) -> Run:  # fmt: skip
         """Start or queue a run and register the artifact types its nodes use, or find its equal."""
         declared = list(types)
         made, _ = self._database.write(
-            lambda tx: runs.create_run(tx, run, declared, unless_equal=unless_equal, most_active=most_active),
+            lambda tx: runs.create_run(
+                tx, run, declared, unless_equal=unless_equal, most_active=most_active, request_id=request_id
+            ),
             lambda tx, answer: not answer[1] or runs.stands(tx, run.id, context=answer[1]),
         )
         return made
@@ -242,6 +257,16 @@ class SqlStore:
     def get_artifacts_by_id(self, ids: Sequence[int]) -> list[Artifact]:
         """Artifacts by id."""
         return self._database.read(reading.artifacts_by_id, ids)
+
+    def find_artifacts(self, condition: str, *, limit: int = 100) -> list[Artifact]:
+        """Artifacts for which a condition holds, newest first."""
+
+        def find(tx: Transaction) -> list[Artifact]:
+            most = max(limit, 0)
+            ids, _ = filtering.find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=most)
+            return reading.artifacts_by_id(tx, ids)[::-1]
+
+        return self._database.read(find)
 
     def get_outputs(self, execution_ids: Sequence[int]) -> dict[int, dict[str, list[Artifact]]]:
         """Output artifacts per execution and output name."""
