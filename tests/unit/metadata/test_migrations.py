@@ -16,7 +16,7 @@ import pytest
 from tidemill.errors import StoreError
 from tidemill.metadata.sql import migrations, open_store, schema, sqlite
 from tidemill.metadata.sql.catalog import Shape, read_catalog
-from tidemill.metadata.sql.migrations import STEPS, Step
+from tidemill.metadata.sql.migrations import STEPS, Step, newest
 from tidemill.metadata.sql.store import open_database
 from tidemill.testing.store_stories import claim_node, end_node, model, start_run
 
@@ -85,14 +85,15 @@ def first(path: Path) -> Path:
     store = open_store(str(path))
     start_run(store, "r1")
     end_node(store, "r1", "a", outputs={"x": [model()]})
-    rows = {t: execute(path, f"SELECT * FROM {t}") for t in ("tidemill_run", "tidemill_node")}
+    old = {t.name: ", ".join(t.kinds()) for t in migrations.own_form(1).tables}
+    rows = {t: execute(path, f"SELECT {old[t]} FROM {t}") for t in ("tidemill_run", "tidemill_node")}
     store.close()
     execute(path, *(f"DROP TABLE {t.name}" for t in schema.OWN_TABLES))
     own = [i.name for i in schema.OWN_INDEXES if not i.table.startswith("tidemill_")]
     execute(path, *(f"DROP INDEX {name}" for name in own), *VERSION_1)
     for table, stored in rows.items():
         for row in stored:
-            execute(path, f"INSERT INTO {table} VALUES {row}")
+            execute(path, f"INSERT INTO {table} ({old[table]}) VALUES {row}")
     return path
 
 
@@ -204,7 +205,7 @@ def test_a_later_client_adds_what_it_needs_and_earlier_ones_go_on(
     earlier = open_store(str(path))
     start_run(earlier, "r1")
     with monkeypatch.context() as later:
-        more = Step(3, "a test", tables=("tidemill_more",), columns=("tidemill_run.end2",),
+        more = Step(newest() + 1, "a test", tables=("tidemill_more",), columns=("tidemill_run.end2",),
                     indexes=("tidemill_run_end2",))  # fmt: skip
         pretend(later, *STEPS, more)
         tables = tuple(
@@ -219,7 +220,7 @@ def test_a_later_client_adds_what_it_needs_and_earlier_ones_go_on(
         assert "end2" in found["tidemill_run"].columns
         assert "tidemill_run_end2" in found["tidemill_run"].rules
         assert "tidemill_more" in found
-    assert execute(path, "SELECT MAX(schema_version) FROM tidemill_env") == [(1,)]
+    assert execute(path, "SELECT MAX(schema_version) FROM tidemill_env") == [(migrations.oldest_client(),)]
     start_run(earlier, "r2")
     earlier.close()
     again = open_store(str(path))
@@ -231,11 +232,12 @@ def test_a_later_client_adds_what_it_needs_and_earlier_ones_go_on(
 def test_a_step_that_earlier_clients_cannot_live_with(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store(str(path)).close()
     with monkeypatch.context() as later:
-        pretend(later, *STEPS, Step(3, "a test", oldest_client=3))
+        pretend(later, *STEPS, Step(newest() + 1, "a test", oldest_client=newest() + 1))
         open_store(str(path)).close()
         open_store(str(path)).close()
     for read_only in (False, True):
-        with pytest.raises(StoreError, match="tidemill schema version 3, and this release knows 2") as caught:
+        versions = f"tidemill schema version {newest() + 1}, and this release knows {newest()}"
+        with pytest.raises(StoreError, match=versions) as caught:
             open_store(str(path), read_only=read_only)
         assert "update tidemill" in caught.value.hint
 

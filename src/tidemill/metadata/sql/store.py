@@ -35,7 +35,6 @@ from tidemill.metadata.model import (
 from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
 from tidemill.metadata.sql import (
     decisions,
-    filtering,
     invariants,
     memory,
     pools,
@@ -260,10 +259,11 @@ class SqlStore:
 
     def find_artifacts(self, condition: str, *, limit: int = 100) -> list[Artifact]:
         """Artifacts for which a condition holds, newest first."""
+        from tidemill.metadata.sql.filtering import find_ids
 
         def find(tx: Transaction) -> list[Artifact]:
             most = max(limit, 0)
-            ids, _ = filtering.find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=most)
+            ids, _ = find_ids(tx, TypeKind.ARTIFACT, condition, descending=True, limit=most)
             return reading.artifacts_by_id(tx, ids)[::-1]
 
         return self._database.read(find)
