@@ -107,12 +107,16 @@ def test_what_is_no_change_may_be_asked_of_a_store_that_is_read_only(
         "until": 1,
         "artifact_ids": [],
         "condition": "id = 1",
+        "name": "p",
+        "slots": 1,
+        "text": "a",
     }
-    from tidemill.metadata.model import ClaimRequest, NodeState, Publication
+    from tidemill.metadata.model import ClaimRequest, Decision, NodeState, Publication
     from tidemill.metadata.retention import RetentionPolicy
 
     simplest["request"] = ClaimRequest(run_id="r1", node_id="a", component="c", owner="o")
     simplest["publication"] = Publication(state=NodeState.FAILED)
+    simplest["decision"] = Decision(run_id="r1", node_id="a", granted=True, by="me")
     simplest["policy"] = RetentionPolicy(root="r", keep_last=1)
     with closing(open_database(path, read_only=True)) as reading:
         for name, method in methods().items():

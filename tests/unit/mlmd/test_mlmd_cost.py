@@ -10,6 +10,8 @@ import pytest
 from tidemill.mlmd import MetadataStore
 from tidemill.mlmd import metadata_store_pb2 as pb
 
+pytestmark = pytest.mark.parametrize("store", ["here"], indirect=True)  # it looks into the database
+
 
 @contextmanager
 def counted(store: MetadataStore) -> Iterator[list[str]]:

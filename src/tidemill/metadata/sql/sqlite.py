@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -150,6 +150,8 @@ class SqliteDialect(Dialect):
 
     def turn(self) -> AbstractContextManager[None]:
         """In the order of arrival: SQLite itself lets whoever just wrote write again."""
+        if self.read_only:
+            return nullcontext()
         if self._turns_of != os.getpid():
             self._turns_of, self._turns = os.getpid(), turns_of(self.path)
         return self._turns.turn()

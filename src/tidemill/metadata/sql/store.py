@@ -33,6 +33,7 @@ from tidemill.metadata.model import (
     TypeKind,
 )
 from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
+from tidemill.metadata.search import Hit, SearchKind
 from tidemill.metadata.sql import (
     decisions,
     invariants,
@@ -54,7 +55,6 @@ from tidemill.metadata.sql.opening import prepare
 from tidemill.metadata.sql.publish import publish
 
 if TYPE_CHECKING:  # what few processes need is imported where it is needed: opening a store is cheap
-    from tidemill.metadata.search import Hit, SearchKind
     from tidemill.metadata.transfer import Imported, Selection
 
 
