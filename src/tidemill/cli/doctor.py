@@ -56,7 +56,7 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
         for finding in found:
             click.echo(f"{click.style(finding.invariant, fg='red')}: {finding.what}")
         for run_id in died:
-            click.echo(f"run {run_id} was left by a runner that died; the same command resumes it, or a worker")
+            click.echo(f"run {run_id} was left by a runner that died; the same command resumes it")
         verdict = f"{len(found)} findings" if found else "sound"
         runs, artifacts = counts["tidemill_run"], counts["Artifact"]
         click.echo(f"{verdict}: {runs} runs, {artifacts} artifacts, {len(NAMES) + len(OTHERS)} invariants")
