@@ -213,3 +213,21 @@ def test_retry_with_newer_code_says_so_and_has_a_version_of_its_own(mill, sound)
 def test_an_unfinished_run_is_not_retried(mill) -> None:
     mill.tidemill("run", "pipeline.py", expect=None, TIDEMILL_CRASHPOINT="publish.after:2")
     assert "has not ended" in mill.tidemill("retry", expect=4).stderr
+
+
+def test_what_failed_of_one_cause_is_queued_again(mill, sound) -> None:
+    """Both runs, once; a second replay finds their retries."""
+    (mill.folder / "broken").touch()
+    failed = [mill.run("-p", f"n={n}", expect=1)["run"] for n in (1, 2)]
+    (cause,) = json.loads(mill.tidemill("failures", "list", "--json").stdout)
+    (mill.folder / "broken").unlink()
+    fresh(mill)
+    queued = json.loads(mill.tidemill("failures", "replay", cause["fingerprint"], "--json").stdout)
+    assert [row["run"] for row in queued] == failed
+    again = json.loads(mill.tidemill("failures", "replay", cause["fingerprint"][:6], "--json").stdout)
+    assert [row["retry"] for row in again] == [row["retry"] for row in queued]
+    mill.tidemill("worker", "--once")
+    assert fresh(mill) == ["judge", "judge", "train", "train"]
+    states = mill.query("SELECT base_run, state FROM tidemill_run WHERE base_run <> '' ORDER BY context_id")
+    assert states == [(run, "COMPLETE") for run in failed]
+    sound(mill)

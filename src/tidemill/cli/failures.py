@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from tidemill.cli.output import first_line, json_option, moment, print_json, print_table
+from tidemill.cli.retry import present_pipeline
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
-from tidemill.metadata.model import FailureRecord
+from tidemill.metadata.model import FailureRecord, RunState
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.local.again import plan_again, submit_retry
 
 _MOST = 10_000
 """Failures, and runs of a pipeline, that are looked at."""
@@ -24,7 +26,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @click.group()
 def failures() -> None:
-    """List final failures by their cause."""
+    """List final failures by their cause, and queue their runs again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,44 @@ def show_failure(fingerprint: str, workspace: Workspace, as_json: bool) -> None:
     rows = [(moment(f.time), f.run_id, f.node_id, f.attempt, f.version[:12]) for f in cause.found]
     print_table(["WHEN", "RUN", "NODE", "ATTEMPT", "VERSION"], rows)
     click.echo(f"\nlog  tidemill logs {cause.last.run_id} {cause.last.node_id}")
+
+
+@failures.command("replay")
+@click.argument("fingerprint")
+@workspace_options
+@click.option("--priority", default=0, metavar="N", help="Runs of a higher priority are started first.")
+@json_option
+def replay_failures(fingerprint: str, workspace: Workspace, priority: int, as_json: bool) -> None:
+    """Queue a retry of every run that failed of one cause, once what caused it is mended.
+
+    FINGERPRINT may be the beginning of one. Each retry is what `tidemill retry` would do, with the code of
+    today, and waits for `tidemill worker`. Runs that have a retry already, which did not fail, are left.
+    """
+    store = workspace.open_existing(read_only=False)
+    try:
+        run_ids = list(dict.fromkeys(f.run_id for f in reversed(_find(store, fingerprint).found)))
+        queued = {run_id: _replay(store, run_id, priority) for run_id in run_ids}
+    finally:
+        store.close()
+    if as_json:
+        print_json([{"run": old, "retry": new, "note": note} for old, (new, note) in queued.items()])
+    else:
+        print_table(
+            ["RUN", "RETRY", "NOTE"], [(old, new or "-", note) for old, (new, note) in queued.items()]
+        )
+
+
+def _replay(store: MetadataStore, run_id: str, priority: int) -> tuple[str, str]:
+    """The retry of a run, and what is to be said of it."""
+    run = store.get_run(run_id)
+    if run is None or not run.state.ended:
+        return "", "the run has not ended"
+    later = [r for r in store.get_runs(pipeline=run.pipeline, limit=_MOST) if r.base_run == run_id]
+    if good := [r for r in later if r.state in (RunState.COMPLETE, RunState.RUNNING, RunState.QUEUED)]:
+        return good[0].id, f"is {good[0].state} already"
+    again = plan_again(store, run, present=present_pipeline(run))
+    retry = submit_retry(store, again, priority=priority)
+    return retry.id, "queued" + (f"; code changed: {', '.join(again.changed)}" if again.changed else "")
 
 
 def _find(store: MetadataStore, fingerprint: str) -> _Cause:
