@@ -3,16 +3,18 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 # The first Python that is new enough; say `make PYTHON=...` for another one.
-# ARGS are handed to the demo, as in `make demo ARGS="--days 7"`.
+# ARGS are handed to the demo, as in `make demo ARGS="--days 7"`; SEEDS and MINUTES say how long to look.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
+SEEDS ?= 10000
+MINUTES ?= 30
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type bench docs clean
+.PHONY: help setup demo test lint type bench simulate chaos goldens docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -62,6 +64,16 @@ bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/filters.py
 	@$(BIN)/python bench/writers.py --seconds 3
 	@$(BIN)/python bench/history.py --executions 50000 --repeats 20
+	@$(BIN)/python bench/engine.py
+
+simulate: setup  ## SEEDS stories of the local runner with everything going wrong in them
+	@$(BIN)/python -m tidemill.testing.simulation --seeds $(SEEDS)
+
+chaos: setup  ## MINUTES of runs on one store, whose processes are killed at random
+	@$(BIN)/python bench/chaos.py --minutes $(MINUTES)
+
+goldens: setup  ## write the golden IRs and lineages anew; look at the difference before you commit it
+	@$(BIN)/python -m pytest -n auto --update-goldens tests/golden tests/conformance/test_runner_local.py
 
 docs: setup  ## test the documents: commands, links, names
 	@$(BIN)/python -m pytest -n auto tests/docs

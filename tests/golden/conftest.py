@@ -1,4 +1,4 @@
-"""Golden files are written anew with `pytest tests/golden --update-goldens`."""
+"""Golden files are written anew with `make goldens`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-goldens", action="store_true", help="write the golden files anew")
-
-
 @pytest.fixture
 def update_goldens(request: pytest.FixtureRequest) -> bool:
-    # The default is for runs of the whole suite, where this conftest is read after the command line.
-    return bool(request.config.getoption("--update-goldens", default=False))
+    return bool(request.config.getoption("--update-goldens"))
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def test_the_definition_compiles_to_the_golden_ir(name: str, update_goldens: boo
     text = codec.dumps(without_digests(compiled(name)))
     if update_goldens:
         golden.write_text(text, encoding="utf-8")
-    assert golden.is_file(), f"{golden.name} is missing; write it with --update-goldens"
+    assert golden.is_file(), f"{golden.name} is missing; `make goldens` writes it"
     assert golden.read_text(encoding="utf-8") == text
     assert codec.loads(text) == without_digests(compiled(name))
 

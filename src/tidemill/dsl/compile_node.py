@@ -253,7 +253,8 @@ class NodeCompiler:
         match value:
             case LoopChannel():
                 what = f"{node.id}: an artifact of a loop is an input, not a parameter's value"
-                self.problems.append(Problem(what, node.where))
+                if not node.problems:  # the node may have said it in its own words
+                    self.problems.append(Problem(what, node.where))
                 return model.Literal(None)
             case Channel():
                 return model.OutputValue(*_output(value))

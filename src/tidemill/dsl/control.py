@@ -33,7 +33,7 @@ from tidemill.types.artifact import Artifact, ValueArtifact
 A = TypeVar("A", bound=Artifact)
 T = TypeVar("T")
 
-_just_left: ContextVar[When | None] = ContextVar("just_left", default=None)
+just_left: ContextVar[When | None] = ContextVar("just_left", default=None)
 """The condition whose block ended last: what an Else can belong to."""
 
 
@@ -66,14 +66,14 @@ class When:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         enclosing.set(self.around)
-        _just_left.set(self)
+        just_left.set(self)
 
 
 class ElseWhen(When):
     """A block for another condition, where none of the branches before it holds."""
 
     def __enter__(self) -> None:
-        before, around = _just_left.get(), enclosing.get()
+        before, around = just_left.get(), enclosing.get()
         if before is None or (before.around is not around and before.around != around):
             raise DefinitionError(
                 f"{type(self).__name__} stands without a When before it",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, overload
 
 from tidemill.dsl.channel import Channel, channel_parts
-from tidemill.dsl.control import ForEach, Item, When, item_parts
+from tidemill.dsl.control import ForEach, Item, When, item_parts, just_left
 from tidemill.dsl.location import caller
 from tidemill.dsl.node import Node, collecting
 from tidemill.dsl.options import NodeOptions
@@ -213,11 +213,12 @@ def pipeline(
 
 def _call(function: Callable[..., Any], bound: inspect.BoundArguments, nodes: list[Node[Any]]) -> Any:
     """What the function returns; the nodes it makes are added to `nodes`, even if it stops with an error."""
-    token = collecting.set(nodes)
+    token, left = collecting.set(nodes), just_left.set(None)
     try:
         return function(*bound.args, **bound.kwargs)
     finally:
         collecting.reset(token)
+        just_left.reset(left)
 
 
 def _runtime_parameters(

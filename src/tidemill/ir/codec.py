@@ -63,6 +63,8 @@ def loads(text: str | bytes) -> PipelineIR:
         data = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise DefinitionError(f"the IR is not JSON: {error}") from None
+    except RecursionError:
+        raise DefinitionError("the IR is not JSON that anybody wrote: it is nested too deep") from None
     if not isinstance(data, dict):
         raise DefinitionError("the IR is not a JSON object")
     return decode(data)

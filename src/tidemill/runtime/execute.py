@@ -53,6 +53,10 @@ class CancelToken:
                 if self._pipe is not None and not self._closed:
                     os.close(self._pipe[1])
 
+    def __del__(self) -> None:
+        """A process that drives many runs must not run out of descriptors."""
+        self.close()
+
     def fileno(self) -> int:
         """Becomes readable when canceled. Made when first asked for: most tokens are never waited on."""
         with self._lock:

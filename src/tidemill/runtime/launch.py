@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,10 @@ LOG, REASON = "tidemill.log", "tidemill.cache"
 """Custom properties of an execution: its log, reason of reuse or not."""
 
 
+Perform = Callable[[Order, Path], Answer | Failure]
+"""Executes an order, with a file for its log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a call ended."""
@@ -81,7 +85,7 @@ class Outcome:
 
 def launch(
     call: NodeCall, store: MetadataStore, *, pipeline: ir.PipelineIR | None = None,
-    cancel: CancelToken | None = None, spawner: Spawner | None = None,
+    cancel: CancelToken | None = None, spawner: Spawner | None = None, perform: Perform | None = None,
 ) -> Outcome:  # fmt: skip
     """Run one node of one run, or say how it already ended.
 
@@ -117,7 +121,7 @@ def launch(
         return Outcome(state=NodeState.RUNNING, node_id=node.id, iteration=call.iteration, waiting=waits)
     if not claim.granted:
         return _already(claim, _count(store, claim.execution_id) if node.loop else None)
-    attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner)
+    attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner, perform)
     publication, failure = attempt.run()
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
@@ -159,7 +163,7 @@ class _Attempt:
 
     def __init__(
         self, call: NodeCall, run: Run, pipeline: ir.PipelineIR, node: ir.NodeIR, claim: Claim,
-        store: MetadataStore, cancel: CancelToken, spawner: Spawner | None,
+        store: MetadataStore, cancel: CancelToken, spawner: Spawner | None, perform: Perform | None,
     ) -> None:  # fmt: skip
         self.call = call
         self.run_record = run
@@ -169,6 +173,7 @@ class _Attempt:
         self.store = store
         self.cancel = cancel
         self.spawner = spawner
+        self.perform = perform
         self.folder = join(run.root, run.pipeline, run.id, node.id, str(claim.execution_id))
         self.properties: dict[str, PropertyValue] = {}
         self.inputs: dict[str, list[int]] = {}
@@ -299,6 +304,8 @@ class _Attempt:
 
     def _perform(self, order: Order, identified: Identified | None = None) -> Answer | Failure:
         log = self._log()
+        if self.perform is not None:
+            return self.perform(order, log)
         terms = self.terms
         how = isolation.How(
             self.node, self.call, self.cancel, self.spawner, limits=terms.limits(), usage=terms.usage

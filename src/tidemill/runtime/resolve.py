@@ -86,7 +86,8 @@ class Resolver:
         if not found and not inp.optional:
             if any(isinstance(source, ir.FirstOf) for source in inp.sources):
                 raise Skip(f"input {inp.name!r}: none of its outputs exists")
-            if not any(isinstance(source, ir.Collected) for source in inp.sources):
+            open_ended = inp.many and any(isinstance(s, ir.Collected | ir.Earlier) for s in inp.sources)
+            if not open_ended:  # a list of what loops or earlier runs made may be empty
                 raise ResolutionError(f"input {inp.name!r} has no artifact", where=node.id)
         if len(found) > 1 and not inp.many:
             raise ResolutionError(f"input {inp.name!r} takes one artifact, found {len(found)}", where=node.id)

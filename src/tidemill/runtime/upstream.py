@@ -6,13 +6,17 @@ to the store. It judges nothing; that is decide.py's affair.
 
 from __future__ import annotations
 
+import copy
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from tidemill.errors import ResolutionError
 from tidemill.ir import model as ir
-from tidemill.metadata.model import Artifact, NodeRecord, NodeState, Run
+from tidemill.metadata.model import Artifact, ExecutionState, NodeRecord, NodeState, Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import loops
 
@@ -125,7 +129,7 @@ class Upstream:
                 f"loop {loop_id!r} has {len(items)} items, so there is no iteration {self.path[depth]}",
                 where=self.node.id,
             )
-        return items[self.path[depth]]
+        return copy.deepcopy(items[self.path[depth]])  # user code may change what it is given
 
     def _items_of(self, head: NodeRecord) -> list[Any]:
         key = (head.node_id, head.iteration)
@@ -136,8 +140,20 @@ class Upstream:
 
 def items_of(store: MetadataStore, execution_ids: Sequence[int]) -> dict[int, list[Any]]:
     """The items of loops, by the execution that found them."""
-    found: dict[int, list[Any]] = {}
-    for execution in store.get_executions_by_id(execution_ids):
-        items = json.loads(str(execution.custom_properties.get(ITEMS, "[]")))
-        found[execution.id] = list(items)
+    with _lock:
+        known = _known.setdefault(store, OrderedDict())
+        found = {i: known[i] for i in execution_ids if i in known}
+    for execution in store.get_executions_by_id([i for i in execution_ids if i not in found]):
+        found[execution.id] = list(json.loads(str(execution.custom_properties.get(ITEMS, "[]"))))
+        if execution.state in (ExecutionState.COMPLETE, ExecutionState.CACHED):
+            with _lock:
+                known[execution.id] = found[execution.id]
+                while len(known) > _MOST_KNOWN:
+                    known.popitem(last=False)
     return found
+
+
+_lock = threading.Lock()
+_known: WeakKeyDictionary[MetadataStore, OrderedDict[int, list[Any]]] = WeakKeyDictionary()
+"""Items that were read before, by store: they never change again, and every iteration asks for them."""
+_MOST_KNOWN = 16

@@ -58,12 +58,12 @@ def create_run(
         raise StoreError(
             f"request id {request_id!r} belongs to run {known[1]}", hint="choose a new id for each request"
         )
+    if unless_equal and (equal := _unfinished_equal(tx, run)):
+        return equal, 0
     if tx.row("SELECT 1 FROM tidemill_run WHERE id = ?", (run.id,)) or names.find_context(
         tx, names.RUN, run.id
     ):
         raise StoreError(f"there is a run {run.id!r} in this store already", hint="choose another run id")
-    if unless_equal and (equal := _unfinished_equal(tx, run)):
-        return equal, 0
     if most_active and run.state is RunState.RUNNING:
         _check_active(tx, run, most_active)
     parameters, settings = _json(run, "parameters"), _json(run, "settings")

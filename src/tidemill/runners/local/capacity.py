@@ -23,6 +23,11 @@ class Capacity:
     used: ResourcesIR = field(default_factory=ResourcesIR)
     running: int = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing can start, whatever it asks for."""
+        return self.running >= self.jobs
+
     def clipped(self, asked: ResourcesIR) -> ResourcesIR:
         """What a node gets: more cores or memory than there is means all there is, so that it runs alone."""
         return ResourcesIR(cpu=min(asked.cpu, self.cpu), memory=min(asked.memory, self.memory), gpu=asked.gpu)

@@ -100,7 +100,11 @@ class Dispatcher:
         now = self.workers.now()
         for session in self.sessions:
             session.note_ready()
-            while session.error is None and (place := session.scheduler.take(now, self._fits)):
+            # Who is full does not ask: looking for a node that fits costs more than all else here.
+            while not self.capacity.full and session.error is None:
+                place = session.scheduler.take(now, self._fits)
+                if place is None:
+                    break
                 self.capacity.take(session.scheduler.steps[place[0]].options.resources)
                 self.workers.start(session, place)
 
@@ -116,8 +120,10 @@ class Dispatcher:
         session.settle(place, ended, self.workers.now())
 
     def _patience(self) -> float:
-        """Seconds until something happens by itself."""
-        wakes = [at for session in self.sessions if (at := session.scheduler.wake_at()) is not None]
+        """Seconds until something happens by itself. On a full machine, and in a session that is being
+        ended, nothing does, whatever is due."""
+        waiting = [] if self.capacity.full else [s for s in self.sessions if s.error is None]
+        wakes = [at for session in waiting if (at := session.scheduler.wake_at()) is not None]
         due = min(wakes) - self.workers.now() if wakes else CHECK_SECONDS
         return max(0.0, min(due, CHECK_SECONDS))
 

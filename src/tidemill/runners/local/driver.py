@@ -86,21 +86,10 @@ class Driver:
             raise
 
     def _add(self, ir: PipelineIR, run: Run, *, resumed: bool, cancel: CancelToken | None) -> None:
-        plan = plan_of(ir, run)
-        check_capacity(plan, self.capacity)
-        selection = selection_of(run)
-        if selection is not None and selection.base:
-            base = self.runner.store.get_run(run.base_run)
-            if base is None:
-                raise RunnerError(f"the base run {run.base_run!r} is not there any more")
-            take_from_base(self.runner.store, run, base, ir, selection.base)
         token = cancel or CancelToken()
-        settings = run.settings
-        runner = replace(self.runner, cancel=token, reuse=settings.get("reuse", self.runner.reuse))
-        session = Session(
-            runner, ir, plan, run, code_root=settings.get("code_root", ""),
-            workdir=settings.get("workdir", ""), resumed=resumed, spawner=self.spawner,
-            now=self.dispatcher.workers.now(),
+        session = session_of(
+            replace(self.runner, cancel=token), ir, run, resumed=resumed, capacity=self.capacity,
+            spawner=self.spawner, now=self.dispatcher.workers.now(),
         )  # fmt: skip
         self._sessions[run.id] = session
         if cancel is not None:
@@ -129,6 +118,27 @@ class Driver:
             if run_id not in self._given:
                 session.cancel_token.close()
         self._given.discard(run_id)
+
+
+def session_of(
+    runner: LocalRunner, ir: PipelineIR, run: Run, *, resumed: bool, capacity: Capacity, spawner: Spawner,
+    now: float,
+) -> Session:  # fmt: skip
+    """What drives a run that is on record: its plan, with what it takes from a base run taken already."""
+    plan = plan_of(ir, run)
+    check_capacity(plan, capacity)
+    selection = selection_of(run)
+    if selection is not None and selection.base:
+        base = runner.store.get_run(run.base_run)
+        if base is None:
+            raise RunnerError(f"the base run {run.base_run!r} is not there any more")
+        take_from_base(runner.store, run, base, ir, selection.base)
+    settings = run.settings
+    return Session(
+        replace(runner, reuse=settings.get("reuse", runner.reuse)), ir, plan, run,
+        code_root=settings.get("code_root", ""), workdir=settings.get("workdir", ""), resumed=resumed,
+        spawner=spawner, now=now,
+    )  # fmt: skip
 
 
 def check_capacity(plan: Plan, capacity: Capacity) -> None:

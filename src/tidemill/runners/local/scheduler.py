@@ -60,9 +60,9 @@ class _Group:
     skipped: int = 0
     failed: int = 0
 
-    def add(self, fate: Fate) -> None:
+    def add(self, fate: Fate, *, partly: bool) -> None:
         self.left -= 1
-        self.succeeded += fate is Fate.SUCCEEDED
+        self.succeeded += partly or fate is Fate.SUCCEEDED
         self.skipped += fate is Fate.SKIPPED
         self.failed += fate in (Fate.FAILED, Fate.BLOCKED)
 
@@ -99,6 +99,8 @@ class Scheduler:
         self.fresh: list[Place] = []
         """Places that became ready; whoever wants to know takes them out."""
         self.fates: dict[Place, Fate] = {}
+        self._partly: set[Place] = set()
+        """Places in loops of which an iteration succeeded, and another one did not."""
         self.running: set[Place] = set()
         self.canceled = False
         self.failed = False
@@ -139,7 +141,7 @@ class Scheduler:
     def again(self, place: Place, at: float) -> None:
         """The place is to be launched again at this time."""
         self.running.discard(place)
-        if self.canceled and not self._exiting:
+        if self._stopped or (self.canceled and not self._exiting):
             self._news.append((place, Fate.BLOCKED, 0))
             self._spread()
             return
@@ -148,10 +150,12 @@ class Scheduler:
 
     def cancel(self) -> None:
         """Nothing more starts, but exit nodes once all that runs has ended. A second time: nor they."""
+        self._stopped = self.canceled
+        self.canceled = True
+        if self._exiting and not self._stopped:
+            return  # what waits are exit nodes alone
         waiting = [entry[-1] for entry in self._ready] + [entry[-1] for entry in self._later]
         self._ready, self._later = [], []
-        self._stopped = self._exiting
-        self.canceled = True
         self._news.extend((place, Fate.BLOCKED, 0) for place in waiting)
         self._spread()
 
@@ -232,16 +236,16 @@ class Scheduler:
     def _judge(self, place: Place) -> None:
         """All before it has ended: it is ready, or can never start."""
         step = self.steps[place[0]]
-        fates = [
-            self.fates[self._seen_from(step, place[1], node_id)]
+        upstream = [
+            self._seen_from(step, place[1], node_id)
             for node_id in step.upstream
             if not step.on_exit or self.steps[node_id].on_exit
         ]
-        lost = any(fate in (Fate.FAILED, Fate.BLOCKED) for fate in fates)
+        lost = any(self.fates[u] in (Fate.FAILED, Fate.BLOCKED) for u in upstream)
         if step.on_exit or step.trigger == "all_done":
             may = True
         elif step.trigger == "one_success":
-            may = not lost or Fate.SUCCEEDED in fates
+            may = not lost or any(self.fates[u] is Fate.SUCCEEDED or u in self._partly for u in upstream)
         else:
             may = not lost
         if self._stopped or (self.canceled and not step.on_exit) or not may:
@@ -278,7 +282,7 @@ class Scheduler:
         node_id, path = place
         step = self.steps[node_id]
         self.fates[place] = fate
-        self._lost |= fate in (Fate.BLOCKED, Fate.FAILED) and not step.on_exit
+        self._lost |= fate in (Fate.BLOCKED, Fate.FAILED)
         if len(path) < len(step.loops):
             self._groups.pop(place, None)
         elif step.loop is not None:
@@ -296,8 +300,10 @@ class Scheduler:
     def _end_in_iteration(self, step: Step, path: tuple[int, ...], fate: Fate) -> None:
         """One iteration less for the node; perhaps the iteration itself is over."""
         group = self._groups[step.node_id, path[:-1]]
-        group.add(fate)
+        group.add(fate, partly=(step.node_id, path) in self._partly)
         if not group.left:
+            if group.succeeded and group.failed:
+                self._partly.add((step.node_id, path[:-1]))
             self._news.append(((step.node_id, path[:-1]), group.fate, 0))
         head = step.loops[len(path) - 1]
         self._in_iteration[head, path] -= 1

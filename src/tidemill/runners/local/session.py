@@ -22,7 +22,7 @@ from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.plan import Plan
-from tidemill.runtime.retry import failed_nodes
+from tidemill.runtime.retry import failed_nodes, policy_of
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.upstream import items_of
 
@@ -59,6 +59,7 @@ class Session:
         self.ir = ir
         self.plan = plan
         self.run = run
+        self.steps = {step.node_id: step for step in plan.steps}
         self.code_root = code_root
         self.workdir = workdir or str(Path.cwd())
         self.resumed = resumed
@@ -78,7 +79,7 @@ class Session:
         held: dict[Place, float] = {}
         for place, outcome in before.items():
             self.outcomes[self.name(place)] = outcome
-            delay = self._retry_in(outcome)
+            delay = self._retry_in(place, outcome)
             if delay is not None:
                 held[place] = now + delay
             self.tell(NodeEnded(place=self.name(place), outcome=outcome, retry_in=delay))
@@ -110,7 +111,10 @@ class Session:
         if token.canceled:
             return Outcome(state=NodeState.CANCELED, node_id=place[0], iteration=call.iteration)
         self.tell(NodeStarted(place=self.name(place), node_id=place[0], attempt=self.attempts[place]))
-        return launch(call, self.runner.store, pipeline=self.ir, cancel=token, spawner=self.spawner)
+        return launch(
+            call, self.runner.store, pipeline=self.ir, cancel=token, spawner=self.spawner,
+            perform=self.runner.perform,
+        )  # fmt: skip
 
     def settle(self, place: Place, outcome: Outcome, now: float) -> None:
         """Take note of an ended attempt: release what waited for it, or try again later."""
@@ -121,18 +125,23 @@ class Session:
         self.ready.pop(place, None)
         name = self.name(place)
         self.outcomes[name] = outcome
-        delay = self._retry_in(outcome)
+        delay = self._retry_in(place, outcome)
         self.tell(NodeEnded(place=name, outcome=outcome, retry_in=delay))
         if delay is not None:
             self.scheduler.again(place, now + delay)
         else:
             self.scheduler.ended(place, outcome)
 
-    def _retry_in(self, outcome: Outcome) -> float | None:
-        """Seconds until the next attempt; None for no more. The launcher decided and recorded it."""
+    def _retry_in(self, place: Place, outcome: Outcome) -> float | None:
+        """Seconds until the next attempt; None for no more. The launcher decided and recorded it.
+
+        Never more than the policy's longest wait, wherever the wall clock was put meanwhile.
+        """
         if self.cancel_token.canceled or not outcome.retry_at:
             return None
-        return max(0.0, outcome.retry_at / 1000 - time.time())
+        policy = policy_of(self.steps[place[0]].options)
+        longest = max(policy.cap, *(rule.backoff for rule in policy.rules), 0.0)
+        return min(max(0.0, outcome.retry_at / 1000 - time.time()), longest)
 
     def note_ready(self) -> None:
         """Stamp what became ready since the last time: an attempt's wait in the queue counts from here."""

@@ -119,11 +119,12 @@ def start(store: MetadataStore, ir: PipelineIR, wanted: Run, *, new: bool = Fals
     SameWork when somebody else does it, or it is queued; RunnerError when the pipeline runs as often as it
     allows. Of many equal callers one creates the run.
     """
+    known = store.get_run(wanted.id) is not None  # an id that somebody chose may be that of an earlier start
     while True:
         found = store.create_run(
             wanted, artifact_types(ir), unless_equal=not new, most_active=ir.max_active_runs
         )
-        if found.id == wanted.id:
+        if (found.id, found.owner) == (wanted.id, wanted.owner) and not known:
             return found, False
         if found.state is RunState.QUEUED or owner.is_alive(found.owner) is not False:
             raise SameWork(found)
