@@ -84,11 +84,12 @@ CORRUPTIONS = {
     "UPDATE tidemill_node SET state = 'RUNNING', pool = 'gpu', slots = 2 WHERE node_id = 'fit';"
     f"UPDATE Execution SET last_known_state = 2 WHERE id = {FIT}": {
         "a-pool-gives-no-more-than-it-has", "one-maker", "a-failure-makes-nothing-live",
+        "a-running-node-has-an-owner",
     },
     "UPDATE tidemill_run SET state = 'RUNNING', owner = 'gone';"
     "UPDATE tidemill_node SET state = 'RUNNING', pool = 'gpu', slots = 1 WHERE node_id = 'fit';"
     f"UPDATE Execution SET last_known_state = 2 WHERE id = {FIT}": {
-        "slots-have-a-pool", "one-maker", "a-failure-makes-nothing-live",
+        "slots-have-a-pool", "one-maker", "a-failure-makes-nothing-live", "a-running-node-has-an-owner",
     },
     "INSERT INTO tidemill_decision (run_id, node_id, iteration, granted, decided_by, comment) "
     "SELECT id, 'fit', 0, 1, 'ann', '' FROM tidemill_run": {"approvals-and-decisions-agree"},

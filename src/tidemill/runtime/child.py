@@ -221,15 +221,16 @@ def answer_order(order: Order, answer_fd: int) -> int:
     sys.path[:] = [p for p in sys.path if p]
     if order.workdir:
         os.chdir(order.workdir)
-    answer = perform(order, lambda: _say(answer_fd, {"started": True}))
+    answer = perform(order, lambda: say(answer_fd, {"started": True}))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    _say(answer_fd, {"answer": answer.to_json()})
+    say(answer_fd, {"answer": answer.to_json()})
     return 0
 
 
-def _say(descriptor: int, message: dict[str, Any]) -> None:
+def say(descriptor: int, message: dict[str, Any]) -> None:
+    """Tell whoever watches, in one line: `{"started": true}` once, then `{"answer": {...}}`."""
     data = json.dumps(message).encode() + b"\n"
     while data:
         data = data[os.write(descriptor, data) :]

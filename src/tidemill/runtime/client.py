@@ -8,17 +8,19 @@ too, and the answer goes to the descriptor. The container put it into a file of 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from tidemill.runtime import entry
+from tidemill.runtime import child, entry
 from tidemill.runtime.failure import FailureKind
 from tidemill.runtime.order import Answer
 
+_LOOK = 0.05
+"""Seconds between two looks at what the executor said."""
 _KEPT = 2000
 """Bytes of the client's last words that its error shows."""
 _LINES = 3
@@ -30,22 +32,35 @@ def main(words: list[str]) -> int:
     # The client gets the signal as well and hands it to the container. Its end is what is waited for.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     client = subprocess.Popen(command, stderr=subprocess.PIPE)
+    over = threading.Event()
+    messages = threading.Thread(target=_bring, args=(folder / entry.ANSWER, descriptor, over))
+    messages.start()
     last = _pass_on(client)
     status = client.wait()
-    answer = b""
-    if (folder / entry.ANSWER).exists():
-        answer = (folder / entry.ANSWER).read_bytes()
+    over.set()
+    messages.join()
     if 0 < status < 128 and not (folder / entry.PYTHON).exists():
-        answer = json.dumps(_not_started(command[0], status, last).to_json()).encode()
-    with os.fdopen(descriptor, "wb") as pipe:
-        pipe.write(answer)
+        child.say(descriptor, {"answer": _not_started(command[0], status, last).to_json()})
     number = -status if status < 0 else status - 128 if status > 128 else 0
-    if (
-        number
-    ):  # died of a signal, inside or here: so that the launcher sees what it would see of its own child
+    if number:  # of a signal, inside or here: the launcher shall see what it would see of its own child
         signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None
         os.kill(os.getpid(), number)
     return status
+
+
+def _bring(file: Path, descriptor: int, over: threading.Event) -> None:
+    """Hand on what the executor says, soon after it says so: the time limits count from its first word."""
+    told = 0
+    ended = False
+    while not ended:
+        ended = over.wait(_LOOK)
+        if file.exists():
+            with file.open("rb") as stream:
+                stream.seek(told)
+                data = stream.read()
+            told += len(data)
+            while data:
+                data = data[os.write(descriptor, data) :]
 
 
 def _pass_on(client: subprocess.Popen[bytes]) -> str:
