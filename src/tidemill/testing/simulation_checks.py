@@ -13,7 +13,8 @@ from tidemill.metadata.sql import SqlStore
 
 def check(store: SqlStore, pipeline: ir.PipelineIR, times: Mapping[str, int]) -> None:
     """The record is sound, each place ended once, and nothing that ended ran again."""
-    assert store.findings() == []
+    findings = store.findings()
+    assert findings == [], [finding.what for finding in findings]
     (run,) = store.get_runs()
     assert run.state is not RunState.RUNNING
     ended: dict[str, str] = {}

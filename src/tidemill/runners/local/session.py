@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidemill.errors import RunnerError, TidemillError
 from tidemill.ir.model import PipelineIR
-from tidemill.metadata.model import NodeState, Run, RunState
+from tidemill.metadata.model import ClaimRequest, NodeState, Publication, Run, RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.local.events import Event, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runners.local.scheduler import Place, Scheduler
@@ -177,6 +177,8 @@ class Session:
     def finish(self) -> RunResult:
         """Record the end of the run; the result. RunnerError when another runner took it over."""
         state = self.scheduler.state
+        if self.resumed:
+            self._end_what_was_left()
         crashpoint.reach("run.end.before")
         if not self.runner.store.end_run(self.run.id, state, owner=owner.myself()):
             raise RunnerError(f"run {self.run.id} was taken over by another runner")
@@ -192,6 +194,21 @@ class Session:
             resumed=self.resumed,
             seconds=seconds,
         )
+
+    def _end_what_was_left(self) -> None:
+        """Nodes that a runner before this one left RUNNING, and that nobody launched again since the run was
+        canceled: an ended run runs nothing."""
+        for record in self.runner.store.get_nodes(self.run.id):
+            if record.state is NodeState.RUNNING:
+                claim = self.runner.store.claim(
+                    ClaimRequest(
+                        run_id=self.run.id, node_id=record.node_id, iteration=record.iteration,
+                        component=self.ir.node(record.node_id).component, owner=owner.myself(),
+                    )
+                )  # fmt: skip
+                if claim.granted:
+                    canceled = Publication(state=NodeState.CANCELED, message="canceled")
+                    self.runner.store.publish(claim, canceled)
 
     def tell(self, event: Event) -> None:
         """Tell the listener. What it does wrong must not end the run."""

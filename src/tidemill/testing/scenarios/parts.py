@@ -120,6 +120,6 @@ def judge(
 
 
 @component
-def table(found: Input[list[String]]) -> list[Any]:
-    """The texts of what was found, in order."""
-    return [artifact.value for artifact in found]
+def table(found: Input[list[String]], *, title: str = "") -> list[Any]:
+    """The texts of what was found, in order, under a title."""
+    return [title, *(artifact.value for artifact in found)]

@@ -23,6 +23,6 @@ def resolvers(span: int) -> None:
     fact = note(what=run.date, facts=span).with_id("fact")
     examples = read_day(day=run.date, span=span).outputs.examples
     newest(latest(fact.outputs.result)).with_id("newest")
-    table(latest_many(fact.outputs.result, 2)).with_id("newest_two")
-    table(choose(fact.outputs.result, odd_ones)).with_id("chosen")
+    table(latest_many(fact.outputs.result, 2), title="two").with_id("newest_two")
+    table(choose(fact.outputs.result, odd_ones), title="chosen").with_id("chosen")
     train(spans(examples, 2, 3)).with_id("of_spans")
