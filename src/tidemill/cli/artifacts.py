@@ -12,6 +12,7 @@ from tidemill.errors import RunnerError
 from tidemill.metadata.filter import compile_filter, quoted
 from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState, TypeKind
 from tidemill.metadata.sql.names import PIPELINE, RUN
+from tidemill.runtime.importing import wrong_with
 from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
 
@@ -119,7 +120,7 @@ def _print_files(artifact: Artifact) -> None:
     listed = manifest.read(folder)
     for entry in listed.files if listed else ():
         click.echo(f"file      {entry.path}  {entry.size} bytes")
-    if wrong := manifest.damage(folder):
+    if wrong := wrong_with(artifact):
         click.secho(f"damaged   {wrong}", fg="red")
 
 

@@ -14,7 +14,8 @@ from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import Artifact, ArtifactState, NodeState, RunState
 from tidemill.metadata.sql.invariants import NAMES
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import owner
+from tidemill.runners.local.starting import selection_of
+from tidemill.runtime import importing, owner
 from tidemill.runtime.resolve import DIGEST
 from tidemill.storage import manifest
 from tidemill.storage.uri import is_local, local_path
@@ -67,7 +68,11 @@ def _damaged(store: MetadataStore, deep: bool) -> Iterator[Finding]:
     """LIVE artifacts whose files are not as they were published."""
     for artifact in _live(store):
         folder = local_path(artifact.uri)
-        if wrong := manifest.damage(folder, deep=deep):
+        if importing.IMPORTED in artifact.custom_properties:
+            # Nothing was written beside the files of others, so only their bytes can tell.
+            if deep and (wrong := importing.changed(artifact)):
+                yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
+        elif wrong := manifest.damage(folder, deep=deep):
             yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
         elif (found := manifest.read(folder)) and found.digest != artifact.custom_properties[DIGEST]:
             what = f"artifact {artifact.id}: the manifest in {folder} is not of the digest that was recorded"
@@ -98,9 +103,12 @@ def _incomplete(store: MetadataStore) -> Iterator[Finding]:
             except (StoreError, DefinitionError):
                 nodes[run.version] = set()  # there is a finding for that already
             else:
-                nodes[run.version] = {node.id for node in ir.nodes}
+                # A loop may have no items, and then nothing in it is ever claimed.
+                nodes[run.version] = {node.id for node in ir.nodes if not node.loops}
         ended = {node.node_id for node in store.get_nodes(run.id)}
-        if missing := sorted(nodes[run.version] - ended):
+        part = selection_of(run)
+        wanted = nodes[run.version] & {*part.run, *part.base} if part else nodes[run.version]
+        if missing := sorted(wanted - ended):
             what = f"run {run.id} is COMPLETE, but its node {missing[0]} was never claimed"
             yield Finding(invariant="a-complete-run-is-whole", what=what)
 

@@ -17,8 +17,6 @@ from tidemill.metadata.model import Artifact, ArtifactState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime import importing
 from tidemill.runtime.resolve import DIGEST, FunctionRef, Resolved
-from tidemill.storage.manifest import damage
-from tidemill.storage.uri import local_path
 from tidemill.types.json import digest
 from tidemill.types.source import FileSet
 
@@ -125,8 +123,7 @@ def _unusable(
         for artifact in outputs[output.name]:
             if artifact.state is not ArtifactState.LIVE:
                 return f"output {output.name!r} of execution {execution_id} is {artifact.state.name}"
-            imported = importing.IMPORTED in artifact.custom_properties
-            if wrong := importing.changed(artifact) if imported else damage(local_path(artifact.uri)):
+            if wrong := importing.wrong_with(artifact):
                 return f"output {output.name!r} of execution {execution_id}: {wrong}"
     return ""
 

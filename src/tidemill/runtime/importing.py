@@ -6,13 +6,11 @@ whether they still are what they were is found by hashing them again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from tidemill.errors import ResolutionError
-from tidemill.ir.model import NodeIR
+from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import Artifact, ArtifactState, PropertyValue
 from tidemill.runtime.resolve import DIGEST, Resolved
-from tidemill.storage.manifest import Manifest, survey
+from tidemill.storage.manifest import Manifest, damage, survey
 from tidemill.storage.uri import local_path
 
 IMPORTED = "tidemill.imported"
@@ -27,9 +25,10 @@ def content_of(uri: str) -> Manifest:
     return survey(path)
 
 
-def outputs(node: NodeIR, resolved: Resolved, declared: Collection[str]) -> dict[str, list[Artifact]]:
-    """The artifact of an importer; `declared` are the properties of its type."""
+def outputs(node: NodeIR, resolved: Resolved, pipeline: PipelineIR) -> dict[str, list[Artifact]]:
+    """The artifact of an importer."""
     (output,) = node.outputs
+    declared = next(t.properties for t in pipeline.artifact_types if t.name == output.type)
     uri = str(resolved.parameters["uri"])
     manifest = content_of(uri)
     given: dict[str, PropertyValue] = dict(resolved.parameters["properties"])
@@ -56,3 +55,8 @@ def changed(artifact: Artifact) -> str:
     if survey(path).digest != artifact.custom_properties.get(DIGEST):
         return f"{path} has other bytes than when it was imported"
     return ""
+
+
+def wrong_with(artifact: Artifact) -> str:
+    """What is wrong with the files of a local artifact, imported or our own; empty when nothing is."""
+    return changed(artifact) if IMPORTED in artifact.custom_properties else damage(local_path(artifact.uri))

@@ -23,7 +23,6 @@ from tidemill.ir import model as ir
 from tidemill.metadata.model import (
     RETRY_AT,
     Artifact,
-    ArtifactState,
     Claim,
     ClaimRequest,
     NodeState,
@@ -32,16 +31,16 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import approval, cache, crashpoint, importing, isolation, owner, pools
+from tidemill.runtime import approval, cache, crashpoint, importing, isolation, ordering, owner, pools
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.decide import Skip, check_trigger, exit_facts
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.failure import Failure, FailureKind
 from tidemill.runtime.items import loop_items
 from tidemill.runtime.making import MakingCanceled, MakingFailed, Place
-from tidemill.runtime.order import Answer, Order, OrderedArtifact, OrderedInput, OrderedOutput
+from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.reproduce import is_reproduction, recorded_resolver
-from tidemill.runtime.resolve import DIGEST, Resolved, Resolver, noted, spelled
+from tidemill.runtime.resolve import Resolved, Resolver, noted
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.terms import Terms
 from tidemill.runtime.upstream import ITEMS, Upstream, items_of
@@ -202,7 +201,7 @@ class _Attempt:
             if decision.execution_id:
                 return self._publication(NodeState.CACHED, decision.outputs, decision.reason), None
             if self.node.kind == "importer":
-                outputs = importing.outputs(self.node, resolved, self._declared())
+                outputs = importing.outputs(self.node, resolved, self.pipeline)
                 return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
             crashpoint.reach("execute.before")
             answer = self._execute(resolved, identified)
@@ -221,7 +220,7 @@ class _Attempt:
             return self._failed(Failure(kind=FailureKind.LOST, message=str(error)))
         if isinstance(answer, Failure):
             return self._failed(answer)
-        outputs = {name: [_published(a)] for name, a in answer.outputs.items()}
+        outputs = {name: [ordering.published(a)] for name, a in answer.outputs.items()}
         return self._publication(NodeState.COMPLETE, outputs, decision.reason), None
 
     def _resolver(self) -> Resolver:
@@ -283,22 +282,8 @@ class _Attempt:
         return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
 
     def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
-        order = Order(
-            executor=self.node.executor,
-            inputs={
-                i.name: OrderedInput(
-                    artifacts=tuple(self._ordered(a) for a in resolved.inputs[i.name]), many=i.many
-                )
-                for i in self.node.inputs
-            },
-            outputs={
-                o.name: OrderedOutput(artifact=self._planned(o), returned=o.returned)
-                for o in self.node.outputs
-            },
-            parameters={name: spelled(value) for name, value in resolved.parameters.items()},
-            code_root=self.call.code_root,
-            workdir=self.call.workdir,
-            **self.terms.rules(),
+        order = ordering.order_of(
+            self.node, self.pipeline, resolved, self.folder, self.call, **self.terms.rules()
         )
         return self._perform(order, identified)
 
@@ -320,15 +305,7 @@ class _Attempt:
     def _choose(self, function: str, candidates: list[Artifact]) -> list[int]:
         """Ask a user's function to choose among artifacts; it runs where executors run."""
         folder = join(self.folder, "chosen")
-        planned = OrderedArtifact(type="JsonValue", python="tidemill.types.standard:JsonValue", uri=folder)
-        order = Order(
-            executor="tidemill.runtime.choosing:choose",
-            inputs={"candidates": OrderedInput(artifacts=tuple(map(self._ordered, candidates)), many=True)},
-            outputs={"result": OrderedOutput(artifact=planned, returned=True)},
-            parameters={"by": {"$function": function}},
-            code_root=self.call.code_root,
-            workdir=self.call.workdir,
-        )
+        order = ordering.choosing_order(self.pipeline, function, candidates, folder, self.call)
         answer = self._perform(order)
         if isinstance(answer, Failure):
             raise ResolutionError(f"{function} could not choose: {answer.headline}", where=self.node.id)
@@ -348,30 +325,6 @@ class _Attempt:
         except OSError as error:
             raise storage_error(error, path.parent) from error
         return path
-
-    def _ordered(self, artifact: Artifact) -> OrderedArtifact:
-        return OrderedArtifact(
-            type=artifact.type,
-            python=self._python(artifact.type),
-            uri=artifact.uri,
-            id=artifact.id,
-            name=artifact.name,
-            digest=cache.content(artifact),
-            properties=artifact.properties,
-            custom_properties=artifact.custom_properties,
-        )
-
-    def _planned(self, output: ir.OutputIR) -> OrderedArtifact:
-        return OrderedArtifact(
-            type=output.type, python=self._python(output.type), uri=join(self.folder, output.name)
-        )
-
-    def _declared(self) -> Mapping[str, str]:
-        (output,) = self.node.outputs
-        return next(t.properties for t in self.pipeline.artifact_types if t.name == output.type)
-
-    def _python(self, type_name: str) -> str:
-        return next(t.python for t in self.pipeline.artifact_types if t.name == type_name)
 
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str
@@ -400,13 +353,3 @@ class _Attempt:
 def log_uri(run: Run, node_id: str, iteration: int, attempt: int) -> str:
     """Where the log of an attempt lies."""
     return join(run.root, "logs", run.id, f"{node_id}.{iteration}.{attempt}.log")
-
-
-def _published(ordered: OrderedArtifact) -> Artifact:
-    return Artifact(
-        type=ordered.type,
-        uri=ordered.uri,
-        state=ArtifactState.LIVE,
-        properties=ordered.properties,
-        custom_properties={**ordered.custom_properties, DIGEST: ordered.digest},
-    )

@@ -28,11 +28,11 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
+from tidemill.runtime import importing
 from tidemill.runtime.decide import Skip
 from tidemill.runtime.plan import Plan, make_plan
 from tidemill.runtime.resolve import Resolved, Resolver, noted
 from tidemill.runtime.upstream import Upstream, items_of
-from tidemill.storage.manifest import damage
 from tidemill.storage.uri import is_local, local_path
 from tidemill.types.source import FileSet
 
@@ -195,7 +195,7 @@ def _gone(artifact: Artifact) -> str:
     """Why an artifact's files cannot be used; empty when they can."""
     if artifact.state is not ArtifactState.LIVE:
         return f"is {artifact.state.name}"
-    return damage(local_path(artifact.uri)) if is_local(artifact.uri) else "is not on a local disk"
+    return importing.wrong_with(artifact) if is_local(artifact.uri) else "is not on a local disk"
 
 
 def _short(value: object) -> str:
