@@ -24,6 +24,8 @@ _REASONS = {
     "tidemill.items": "items",
 }  # fmt: skip
 """Custom properties of an execution that say why -> their names in a golden."""
+_MOMENTS = {"decided_at"}
+"""Custom properties that are times."""
 
 
 def record_of(store: SqlStore) -> Record:
@@ -120,7 +122,8 @@ def _execution(
         why.pop("reason", None)  # which iteration was the last before this one is a matter of luck
     if over_artifacts:
         why["items"] = cleaner.items(str(custom["tidemill.items"]), artifacts)
-    own = [name for name in custom if name not in _REASONS and not name.startswith("tidemill.")]
+    left_out = {*_REASONS, *_MOMENTS}
+    own = [name for name in custom if name not in left_out and not name.startswith("tidemill.")]
     given = {name: cleaner.value(custom[name]) for name in sorted(own)}
     return {"type": e["type"], "state": state, **dict(sorted(why.items())), "properties": given}
 

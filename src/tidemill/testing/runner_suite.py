@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,7 +22,7 @@ import pytest
 
 from tidemill.metadata.sql import SqlStore, open_store
 from tidemill.testing.lineage_golden import Record, graph_of, record_of, runs_of
-from tidemill.testing.scenario_list import SCENARIOS, Scenario
+from tidemill.testing.scenario_list import SCENARIOS, Scenario, Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,10 @@ class RunOrder:
     metadata: str
     """URL of the metadata store."""
     workdir: Path
+    only: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    """The part to run, on the newest run that has the results of the rest; see `Start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,10 @@ class RunnerSuite:
                 start.prepare(place)
             order = RunOrder(
                 file=scenario.file, parameters=start.given(place), date=start.date, root=folder / "root",
-                metadata=metadata, workdir=folder,
+                metadata=metadata, workdir=folder, only=start.only, first=start.first, last=start.last,
             )  # fmt: skip
-            state = self.run(order)
+            with _meanwhile(start, metadata):
+                state = self.run(order)
             assert state == start.state, f"start {number} of {scenario.name} ended {state}"
         store = open_store(metadata, read_only=True)
         try:
@@ -126,6 +133,35 @@ class RunnerSuite:
         if record is not None:
             theirs = graph_of(record, _run_ids(store), places)
             assert json.loads(json.dumps(theirs)) == found["graph"]
+
+
+@contextmanager
+def _meanwhile(start: Start, metadata: str) -> Iterator[None]:
+    """Does what is to be done while the newest run of the store is under way."""
+    act = start.meanwhile
+    if act is None:
+        yield
+        return
+    over, errors = threading.Event(), []
+
+    def watch() -> None:
+        try:
+            with closing(open_store(metadata)) as store:
+                while not over.wait(0.02):
+                    newest = store.get_runs(limit=1)
+                    if newest and not newest[0].state.ended and act(store, newest[0]):
+                        return
+        except Exception as error:
+            errors.append(error)
+
+    watcher = threading.Thread(target=watch, name="meanwhile")
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    assert errors == []
 
 
 def _run_ids(store: SqlStore) -> list[str]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.metadata.model import Decision, NodeState, Run
+from tidemill.metadata.store import MetadataStore
+
 HERE = Path(__file__).parent
 FOLDER = "FOLDER"
 """As a parameter's value: the scenario's own folder, for what must stay outside of the record."""
@@ -21,6 +24,12 @@ class Start:
     state: str = "COMPLETE"
     prepare: Callable[[Path], object] | None = None
     """Done before it, in the scenario's folder."""
+    only: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    """The part to run: these nodes only, or from the first to the last; nothing: everything."""
+    meanwhile: Callable[[MetadataStore, Run], bool] | None = None
+    """Tried again and again while the run is under way, until it is done and says True."""
 
     def given(self, folder: Path) -> dict[str, Any]:
         """The parameters, with the folder where it is asked for."""
@@ -53,6 +62,29 @@ def _give(text: str) -> Callable[[Path], object]:
         (folder / "given" / "rows.txt").write_text(text, encoding="utf-8")
 
     return write
+
+
+def _decide(*, granted: bool) -> Callable[[MetadataStore, Run], bool]:
+    """Decides about the gate once the node before it is complete, as a person does who looks at it."""
+
+    def decide(store: MetadataStore, run: Run) -> bool:
+        states = {record.node_id: record.state for record in store.get_nodes(run.id)}
+        if not ("give" in states and states["give"].succeeded):
+            return False
+        verdict = Decision(run_id=run.id, node_id="gate", granted=granted, by="ada", comment="looked at it")
+        store.put_decision(verdict)
+        return True
+
+    return decide
+
+
+def _cancel(store: MetadataStore, run: Run) -> bool:
+    """Asks for the end of the run once the node that never ends is under way."""
+    states = {record.node_id: record.state for record in store.get_nodes(run.id)}
+    if states.get("hold") is not NodeState.RUNNING:
+        return False
+    store.request_cancel(run.id)
+    return True
 
 
 def _days(count: int) -> tuple[Start, ...]:
@@ -100,5 +132,22 @@ SCENARIOS = (
     ),
     Scenario(name="sub_pipeline"),
     Scenario(name="dynamic_parameter"),
+    Scenario(
+        name="partial",
+        starts=(
+            Start(),
+            Start(only=("both",)),
+            Start(parameters={"plus": 5}, first=("right",), last=("both",)),
+            Start(first=("both",)),
+        ),
+    ),
+    Scenario(
+        name="gates",
+        starts=(
+            Start(meanwhile=_decide(granted=True)),
+            Start(parameters={"value": 2}, meanwhile=_decide(granted=False), state="FAILED"),
+        ),
+    ),
+    Scenario(name="cancel", starts=(Start(meanwhile=_cancel, state="CANCELED"),)),
 )
 """Every scenario."""

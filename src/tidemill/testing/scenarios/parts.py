@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def fail_first(*, folder: str, times: int, value: int = 1) -> int:
     (attempts / str(number)).touch(exist_ok=False)
     if number <= times:
         raise RuntimeError(f"attempt {number} was meant to fail")
+    return value
+
+
+@component
+def hold(*, value: int) -> int:
+    """A number, much later than anybody wants to wait."""
+    time.sleep(600)
     return value
 
 
