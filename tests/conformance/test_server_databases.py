@@ -14,6 +14,7 @@ from tidemill.errors import StoreError
 from tidemill.metadata.model import Artifact, ArtifactType, ClaimRequest, NodeState, PropertyType, Publication
 from tidemill.metadata.sql import SqlStore, open_store
 from tidemill.metadata.sql.database import Transaction
+from tidemill.metadata.sql.migrations import newest
 from tidemill.metadata.sql.store import _dialect
 from tidemill.testing.store_races import at_once
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, model, snapshot, start_run
@@ -276,8 +277,10 @@ def test_what_cannot_be_opened_says_why(server: Any, name: str) -> None:
     execute(store, "UPDATE MLMDEnv SET schema_version = 11")
     with pytest.raises(StoreError, match="schema version 11"):
         open_store(server.url(name))
-    execute(store, "UPDATE MLMDEnv SET schema_version = 10", "UPDATE tidemill_env SET schema_version = 3")
-    with pytest.raises(StoreError, match="tidemill schema version 3"):
+    later = newest() + 1
+    own = f"UPDATE tidemill_env SET schema_version = {later}"
+    execute(store, "UPDATE MLMDEnv SET schema_version = 10", own)
+    with pytest.raises(StoreError, match=f"tidemill schema version {later}"):
         open_store(server.url(name))
     execute(store, "DROP TABLE tidemill_env", "DROP TABLE EventPath")
     with pytest.raises(StoreError, match="lacks tables: EventPath"):

@@ -22,7 +22,7 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.testing.store_races import CALLERS, MakeStore, at_once, in_processes
+from tidemill.testing.store_races import CALLERS, Callers, MakeStore, at_once
 from tidemill.testing.store_stories import snapshot, start_run
 
 
@@ -146,7 +146,9 @@ class _Slots:
         store.put_pool("gpu", 1)
         assert claim_slots(store, "r1", "c").granted
 
-    def test_a_pool_never_gives_more_than_it_has(self, make_store: MakeStore, store: MetadataStore) -> None:
+    def test_a_pool_never_gives_more_than_it_has(
+        self, make_store: MakeStore, callers: Callers, store: MetadataStore
+    ) -> None:
         """Whatever threads and processes ask for at once."""
         store.put_pool("gpu", 3)
         start_run(store, "r1")
@@ -158,7 +160,7 @@ class _Slots:
         for claim in granted:
             store.publish(claim, Publication(state=NodeState.COMPLETE))
         words = [{"owner": f"w{i}", "slots": 1 + i % 3} for i in range(CALLERS)]
-        seen = in_processes(make_store, use_slots, words)
+        seen = callers(make_store, use_slots, words)
         assert max(n for each in seen for n in each) <= 3
         assert held(store) == 0
 
@@ -267,11 +269,11 @@ class _Decisions:
             store.put_decision(Decision(run_id="r1", node_id="gate", granted=True, by="ann"))
         assert store.get_decisions() == []
 
-    def test_decisions_at_once(self, make_store: MakeStore, store: MetadataStore) -> None:
+    def test_decisions_at_once(self, make_store: MakeStore, callers: Callers, store: MetadataStore) -> None:
         """Everybody learns the same."""
         start_run(store, "r1")
         words = [{"granted": bool(i % 2), "by": f"p{i}"} for i in range(CALLERS)]
-        assert len(set(in_processes(make_store, decide, words))) == 1
+        assert len(set(callers(make_store, decide, words))) == 1
         assert len(store.get_decisions("r1")) == 1
 
 

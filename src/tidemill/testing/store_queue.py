@@ -21,7 +21,7 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.testing.store_races import CALLERS, MakeStore, at_once, in_processes
+from tidemill.testing.store_races import CALLERS, Callers, MakeStore, at_once
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, model, start_run
 
 UNFINISHED = [RunState.QUEUED, RunState.RUNNING]
@@ -102,12 +102,14 @@ class _Equal:
         assert store.create_run(new_run("r2", **wanted), TYPES, unless_equal=True).id == "r2"
         assert store.create_run(new_run("r3", parameters={"a": 1}), TYPES).id == "r3"
 
-    def test_equal_runs_at_once_become_one(self, make_store: MakeStore, store: MetadataStore) -> None:
+    def test_equal_runs_at_once_become_one(
+        self, make_store: MakeStore, callers: Callers, store: MetadataStore
+    ) -> None:
         """Of threads, and of processes, one creates and all learn which."""
         made = at_once([partial(create_equal, store, {"run_id": f"t{i}"}) for i in range(8)])
         assert len(set(made)) == 1
         store.request_cancel(made[0])
-        names = in_processes(make_store, create_equal, [{"run_id": f"p{i}"} for i in range(CALLERS)])
+        names = callers(make_store, create_equal, [{"run_id": f"p{i}"} for i in range(CALLERS)])
         assert len(set(names)) == 1
         assert store.statistics()["tidemill_run"] == 2
 
@@ -138,12 +140,14 @@ class _Order:
         assert run.state is RunState.RUNNING
         assert store.take_queued("w") is None
 
-    def test_workers_share_a_queue(self, make_store: MakeStore, store: MetadataStore) -> None:
+    def test_workers_share_a_queue(
+        self, make_store: MakeStore, callers: Callers, store: MetadataStore
+    ) -> None:
         """Each run goes to one of the processes that empty the queue together."""
         names = [f"r{i}" for i in range(20)]
         for name in names:
             queue_run(store, name)
-        taken = in_processes(make_store, drain_queue, [{"owner": f"w{i}"} for i in range(CALLERS)])
+        taken = callers(make_store, drain_queue, [{"owner": f"w{i}"} for i in range(CALLERS)])
         assert Counter(name for each in taken for name in each) == Counter(names)
         assert {state_of(store, name) for name in names} == {RunState.COMPLETE}
 
@@ -187,13 +191,15 @@ class _Cancel:
         with pytest.raises(StoreError):
             store.publish(claim, Publication(state=NodeState.COMPLETE, outputs={"model": [model()]}))
 
-    def test_cancel_and_start_at_once(self, make_store: MakeStore, store: MetadataStore) -> None:
+    def test_cancel_and_start_at_once(
+        self, make_store: MakeStore, callers: Callers, store: MetadataStore
+    ) -> None:
         """A queued run is either canceled or started and asked to end, whoever comes first."""
         names = [f"r{i}" for i in range(20)]
         for name in names:
             queue_run(store, name)
         words = [{"owner": "w", "runs": names, "cancel": cancel} for cancel in (False, True)]
-        taken, canceled = in_processes(make_store, take_or_cancel, words)
+        taken, canceled = callers(make_store, take_or_cancel, words)
         for name, seen in zip(names, canceled, strict=True):
             run = store.get_run(name)
             assert run is not None

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,10 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.testing.store_stories import claim_node, model, start_run
 
 MakeStore = Callable[[], MetadataStore]
+Callers = Callable[
+    [MakeStore, Callable[[MetadataStore, dict[str, Any]], Any], list[dict[str, Any]]], list[Any]
+]
+"""Who calls at once: `in_processes`, or `in_threads` where there is but one process."""
 CALLERS = 4
 
 # A child says "ready", waits for its line on stdin, acts, and prints what it got.
@@ -65,6 +70,19 @@ def at_once(actions: Sequence[Callable[[], Any]]) -> list[Any]:
 
     with ThreadPoolExecutor(len(actions)) as pool:
         return list(pool.map(act, actions))
+
+
+def in_threads(
+    make_store: MakeStore, action: Callable[[MetadataStore, dict[str, Any]], Any],
+    words: list[dict[str, Any]],
+) -> list[Any]:  # fmt: skip
+    """Run `action` in one thread per entry of `words`, each with an opening of its own."""
+
+    def act(each: dict[str, Any]) -> Any:
+        with closing(make_store()) as store:
+            return action(store, each)
+
+    return at_once([partial(act, each) for each in words])
 
 
 def in_processes(
@@ -155,7 +173,8 @@ class StoreRaces:
     def test_the_same_request_at_once(self, store: MetadataStore) -> None:
         """Asked again by an impatient caller, a claim and a run are made once and everybody is told so."""
         run = Run(id="r1", pipeline="p", version="v", state=RunState.RUNNING, root="x", owner="d")
-        assert at_once([partial(store.create_run, run, [], request_id="q")] * 6) == [None] * 6
+        made: list[Run] = at_once([partial(store.create_run, run, [], request_id="q")] * 6)
+        assert made == [store.get_run("r1")] * 6
         assert store.statistics()["tidemill_run"] == 1
         asks = [partial(claim_node, store, "r1", "a", request_id="q")] * 6
         claims: list[Claim] = at_once(asks)

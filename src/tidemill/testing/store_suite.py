@@ -37,7 +37,14 @@ from tidemill.testing.store_pools import StorePools
 from tidemill.testing.store_publications import StorePublications
 from tidemill.testing.store_questions import StoreQuestions
 from tidemill.testing.store_queue import StoreQueue
-from tidemill.testing.store_races import MakeStore, StoreProcesses, StoreRaces
+from tidemill.testing.store_races import (
+    Callers,
+    MakeStore,
+    StoreProcesses,
+    StoreRaces,
+    in_processes,
+    in_threads,
+)
 from tidemill.testing.store_search import StoreSearch
 from tidemill.testing.store_stories import TYPES, claim_node, end_node, snapshot, start_run
 from tidemill.testing.store_upkeep import StoreUpkeep
@@ -50,6 +57,11 @@ class _Fixtures:
     def make_store(self) -> MakeStore:
         """To be given by the subclass."""
         raise NotImplementedError("subclass StoreSuite and define the fixture make_store")
+
+    @pytest.fixture
+    def callers(self) -> Callers:
+        """How many call at once."""
+        return in_threads
 
     @pytest.fixture
     def store(self, make_store: MakeStore) -> Iterator[MetadataStore]:
@@ -335,3 +347,8 @@ class OneProcessStoreSuite(
 
 class StoreSuite(OneProcessStoreSuite, StoreProcesses):
     """Every promise of the MetadataStore protocol. Subclass it and define `make_store`."""
+
+    @pytest.fixture
+    def callers(self) -> Callers:
+        """How many call at once."""
+        return in_processes
