@@ -138,7 +138,7 @@ def test_every_invariant_was_broken_once() -> None:
         "a-running-node-has-an-owner",
         "a-complete-run-is-whole",
     }
-    assert set().union(*CORRUPTIONS.values()) == set(NAMES)
+    assert set().union(*CORRUPTIONS.values()) - set(OTHERS) == set(NAMES)
     assert others == set(OTHERS)  # each has a test of its own below
 
 
