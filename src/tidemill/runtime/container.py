@@ -157,6 +157,10 @@ class ContainerOfNode:
         client = [sys.executable, "-m", "tidemill.runtime.client", str(self.exchange)]
         return [*client, *_command(self, order, resources, self.exchange, files, mounts)]
 
+    def removal(self) -> list[str]:
+        """Removes the container by its name. Podman keeps it on its books when its monitor was killed."""
+        return [self.engine.command, "rm", "--force", self.name]
+
     def ended(self, *, well: bool) -> None:
         """Remove what it leaves behind: after a good end only the folder, else perhaps the container."""
         if self.exchange is None:
@@ -165,10 +169,9 @@ class ContainerOfNode:
             self.python = (self.exchange / entry.PYTHON).read_text(encoding="utf-8").strip()
         shutil.rmtree(self.exchange, ignore_errors=True)
         if not well:
-            words = [self.engine.command, "rm", "--force", self.name]
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(
-                    words, capture_output=True, timeout=_ASK, check=False, stdin=subprocess.DEVNULL
+                    self.removal(), capture_output=True, timeout=_ASK, check=False, stdin=subprocess.DEVNULL
                 )
 
 

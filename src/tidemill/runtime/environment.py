@@ -39,6 +39,9 @@ class Identified(Protocol):
         The command gets the order on stdin and a descriptor for the answer as its last argument.
         """
 
+    def removal(self) -> list[str]:
+        """What removes the started process for good when the launcher died and cannot; or nothing."""
+
     def ended(self, *, well: bool) -> None:
         """The command's process is gone; `well` when it answered. Nothing of it may be left."""
 

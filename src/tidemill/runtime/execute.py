@@ -141,15 +141,17 @@ class _FreshProcess(subprocess.Popen[bytes]):
 
 def execute_in_child(
     order: Order, log: Path, *, cancel: CancelToken, timeout: float = 0.0, limits: Limits | None = None,
-    spawner: Spawner | None = None, command: Sequence[str] = (), usage: Usage | None = None,
+    spawner: Spawner | None = None, command: Sequence[str] = (), removal: Sequence[str] = (),
+    usage: Usage | None = None,
 ) -> Answer | Failure:  # fmt: skip
     """Run the order under a supervisor, which ends it and all it started when it is over, late or canceled.
 
-    `command` starts another interpreter that reads the order, see supervise.py. What was used is noted in
-    `usage`.
+    `command` starts another interpreter that reads the order, and `removal` removes what it left if this
+    process dies; see supervise.py. What was used is noted in `usage`.
     """
     limits = dataclasses.replace(limits or Limits(run=timeout), grace=GRACE)
-    request = {"order": order.to_json(), "limits": limits.to_json(), "log": str(log), "command": [*command]}
+    request = {"order": order.to_json(), "limits": limits.to_json(), "log": str(log)}
+    request |= {"command": [*command], "removal": [*removal]}
     if usage is not None:
         usage.memory_limit = limits.memory
     process = _start(spawner)

@@ -74,8 +74,9 @@ def execute_in(identified: Identified, order: Order, log: Path, how: How, folder
     try:
         command = command_of(identified, order, options.resources, folder)
         answer = execute_in_child(
-            order, log, limits=how.limits, cancel=how.cancel, command=command, usage=how.usage
-        )
+            order, log, limits=how.limits, cancel=how.cancel, command=command,
+            removal=identified.removal(), usage=how.usage,
+        )  # fmt: skip
         well = isinstance(answer, Answer)
         return answer
     finally:

@@ -6,11 +6,11 @@ the launcher dies. One attempt at a time; the next one may use the same supervis
 
     python -m tidemill.runtime.supervise REPORT_FD
 
-reads one request per line from stdin (`{"order": ..., "limits": ..., "log": path, "command": [...]}`),
-meanwhile perhaps `cancel`, until the end of stdin; it writes one line per request, a `Report`, to
-REPORT_FD. An empty command means: fork and run the order. Another one (an interpreter of another
-environment) is given the order on stdin and a descriptor for its answer as the last argument, like
-`python -m tidemill.runtime.child`.
+reads one request per line from stdin (`{"order": ..., "limits": ..., "log": path, "command": [...],
+"removal": [...]}`), meanwhile perhaps `cancel`, until the end of stdin; it writes one line per request, a
+`Report`, to REPORT_FD. An empty command means: fork and run the order. Another one (an interpreter of
+another environment) is given the order on stdin and a descriptor for its answer as the last argument, like
+`python -m tidemill.runtime.child`. The removal is a command that is run when the launcher died.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _NO_PIDFD = 0.02
 """Seconds between two questions whether the executor lives, where the system cannot tell by itself."""
 _LOG_PATIENCE = 1.0
 """Seconds that an attempt goes on without a log: it may be about to say itself that the disk is full."""
+_REMOVAL = 60.0
+"""Seconds that the removal may take."""
 _IMMEDIATE = (MEMORY, ORPHANED)
 """Reasons to kill without asking: there is no room, or nobody left, to wait for."""
 
@@ -78,6 +80,7 @@ class _Attempt:
     def __init__(self, request: dict[str, Any], control: int, report_fd: int) -> None:
         self.order: dict[str, Any] = request["order"]
         self.command: list[str] = request["command"]
+        self.removal: list[str] = request["removal"]
         self.limits = Limits.from_json(request["limits"])
         self.log_path = Path(request["log"])
         self.control = control
@@ -118,6 +121,8 @@ class _Attempt:
             self._ask_to_end()
         self._signal_group(signal.SIGKILL)
         left = processes.end_descendants(self._reaped)
+        if self.stopped == ORPHANED:
+            self._remove()
         self._hear()
         self._copy_output(last=True)
         self.log.close()
@@ -142,6 +147,15 @@ class _Attempt:
             log_error=storage_error(self.log.error, self.log_path).message if self.log.error else "",
             left=left,
         )
+
+    def _remove(self) -> None:
+        """Do for the dead launcher what it would have done after an attempt that was stopped."""
+        if self.removal:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                quiet = subprocess.DEVNULL
+                subprocess.run(
+                    self.removal, stdin=quiet, stdout=quiet, stderr=quiet, check=False, timeout=_REMOVAL
+                )
 
     # --- starting ---------------------------------------------------------------------------------
 

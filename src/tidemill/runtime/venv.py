@@ -108,6 +108,10 @@ class VenvOfNode:
         words = [str(_interpreter(self.folder / "venv")), "-I", "-u", "-c", VENV_BOOT]
         return [*words, str(tidemill.package), str(tidemill.dependencies)]
 
+    def removal(self) -> list[str]:
+        """Nothing: its processes are the supervisor's own."""
+        return []
+
     def ended(self, *, well: bool) -> None:
         """Nothing is left of a process."""
 
