@@ -11,9 +11,6 @@ from tidemill.cli.output import first_line, json_option, moment, print_json, pri
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.metadata.search import KINDS, SearchKind
 
-_PLACES = 2
-"""Places in which a hit was found that its line names."""
-
 
 @click.command()
 @click.argument("text", nargs=-1, required=True)

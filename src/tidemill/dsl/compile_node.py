@@ -330,12 +330,6 @@ def _environment(wanted: Environment | None) -> model.EnvironmentIR | None:
     return None
 
 
-def _loop(node: Node[Any]) -> model.LoopIR | None:
-    if node.loop is None:
-        return None
-    return model.LoopIR(parallelism=node.loop.parallelism, limit=node.loop.limit)
-
-
 def _retry(retry: Retry | None) -> model.RetryIR | None:
     if retry is None:
         return None

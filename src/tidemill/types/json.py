@@ -12,8 +12,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-Json = None | bool | int | float | str | list[Any] | dict[str, Any]
-
 
 def canonical(value: Any) -> bytes:
     """`value` as canonical JSON bytes. ValueError for NaN and infinities, TypeError for non-JSON."""

@@ -10,7 +10,6 @@ from tidemill.errors import StoreError, did_you_mean
 from tidemill.metadata.masking import masked
 from tidemill.metadata.remote.token import VARIABLE
 
-SCHEMES = ("http", "https", "grpc", "grpcs")
 _OPTIONS = ("ca", "cert", "key")
 
 
