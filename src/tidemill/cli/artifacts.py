@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tidemill.cli.output import json_option, moment, print_json, print_table
+from tidemill.cli.page import page
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError
 from tidemill.metadata.filter import compile_filter, quoted
@@ -19,7 +20,10 @@ from tidemill.storage.uri import is_local, local_path
 
 @click.group()
 def artifacts() -> None:
-    """List and show artifacts."""
+    """List artifacts, show them, make pages of them."""
+
+
+artifacts.add_command(page)
 
 
 @artifacts.command("list")

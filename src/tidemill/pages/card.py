@@ -1,4 +1,4 @@
-"""One column of a page of statistics: its name and badges, its numbers, its chart, and the rest on request."""
+"""One column of a page of statistics: name and badges, numbers, chart, and the rest on request."""
 
 from __future__ import annotations
 
@@ -88,11 +88,12 @@ def card_html(card: Card, *, small: bool = False) -> str:
         "drift": _key(card.distance.jsd if card.distance else None),
     }
     data = "".join(f' data-{key}="{value}"' for key, value in keys.items())
+    kinds = escaped(" / ".join(sorted(card.kinds)))
     head = (
-        f"<div><h3>{name_html(card.name)}</h3><span class=kind>{escaped(' / '.join(sorted(card.kinds)))}</span>"
-        f"<div>{_badges(card)}</div></div>"
+        f"<div><h3>{name_html(card.name)}</h3><span class=kind>{kinds}</span><div>{_badges(card)}</div></div>"
     )
-    numbers = f'<div><div class="numbers">{_numbers(card)}</div>{problem_list(card.problems, with_place=False)}</div>'
+    problems = problem_list(card.problems, with_place=False)
+    numbers = f'<div><div class="numbers">{_numbers(card)}</div>{problems}</div>'
     rest = "" if small else f"<div>{_charts(card)}</div>{_details(card)}"
     css = "column small" if small else "column"
     return f'<article class="{css}" id="{card.anchor}"{data}>{head}{numbers}{rest}</article>\n'
@@ -113,7 +114,9 @@ def _badges(card: Card) -> str:
     if warnings := len(card.problems) - errors:
         found.append(("warn", f"{warnings} warning{'' if warnings == 1 else 's'}"))
     found += [
-        ("bad", f"not in {label}") for side, label in zip(card.sides, card.labels, strict=True) if side is None
+        ("bad", f"not in {label}")
+        for side, label in zip(card.sides, card.labels, strict=True)
+        if side is None
     ]
     if len(card.kinds) > 1:
         found.append(("bad", "types differ"))
@@ -230,7 +233,9 @@ def _number_charts(card: Card, sides: Sequence[Numbers | None]) -> str:
     whole = full_range(known)
     few = whole_numbers(known, whole)
     shown = whole if few else middle_range(known)
-    middle = [from_percentiles(s.percentiles, shown, whole=few) if _known(s) else None for s in sides]
+    middle = [
+        from_percentiles(s.percentiles, shown, whole=few) if s and s.percentiles else None for s in sides
+    ]
     name = f"distribution of {card.name}"
     if few or (shown == whole and len(middle) == 1):
         return _one_chart(sides, middle, whole if few else shown, name, "")
@@ -254,13 +259,15 @@ def _one_chart(
     for side in sides:
         found = side.percentiles if side else ()
         last = len(found) - 1
-        known = [shown.part(found[round(share * last)]) for share in (0.05, 0.25, 0.5, 0.75, 0.95)] if found else None
+        known = (
+            [shown.part(found[round(share * last)]) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+            if found
+            else None
+        )
         boxes.append(known)
-    return distribution(bars, boxes, (shown.low, shown.high), f"{title}: {number(shown.low)} to {number(shown.high)}", css)
-
-
-def _known(side: Numbers | None) -> bool:
-    return side is not None and bool(side.percentiles)
+    return distribution(
+        bars, boxes, (shown.low, shown.high), f"{title}: {number(shown.low)} to {number(shown.high)}", css
+    )
 
 
 def _value_rows(sides: Sequence[Column | None]) -> list[tuple[str, list[float | None]]]:
@@ -275,7 +282,10 @@ def _value_rows(sides: Sequence[Column | None]) -> list[tuple[str, list[float | 
             chosen[value] = max(chosen.get(value, 0.0), share)
     best = sorted(chosen, key=lambda value: (-chosen[value], value))[:SHOWN_VALUES]
     best.sort(key=lambda value: (-(shares[0].get(value, 0.0)), value))
-    return [(value, [known.get(value, _unlisted(side)) for known, side in zip(shares, sides, strict=True)]) for value in best]
+    return [
+        (value, [known.get(value, _unlisted(side)) for known, side in zip(shares, sides, strict=True)])
+        for value in best
+    ]
 
 
 def _unlisted(side: Column | None) -> float | None:
@@ -330,7 +340,10 @@ def _distances(card: Card) -> str:
     parts = []
     if found := card.distance:
         known: list[tuple[str, str]] = [
-            ("Jensen-Shannon divergence", f"{number(round(found.jsd, 5))} (by chance about {number(round(found.chance, 5))})")
+            (
+                "Jensen-Shannon divergence",
+                f"{number(round(found.jsd, 5))} (by chance about {number(round(found.chance, 5))})",
+            )
         ]
         if found.linf is not None:
             known.append(("largest change of one value's share (L∞)", number(round(found.linf, 5))))

@@ -60,11 +60,11 @@ def values(rows: Sequence[tuple[str, Sequence[float | None]]], title: str) -> st
             bar_y = y + i * bar
             for css, width in (("log-off", linear), ("log-on", log)):
                 fill = f"{LETTERS[i]}{' fill' if i == 0 else ''}"
-                parts.append(
-                    f'<rect class="{fill} {css}" x="116" y="{bar_y:.1f}" width="{width:.1f}" height="{bar - 1:.1f}"/>'
-                )
+                size = f'width="{width:.1f}" height="{bar - 1:.1f}"'
+                parts.append(f'<rect class="{fill} {css}" x="116" y="{bar_y:.1f}" {size}/>')
         middle = y + bar * sets / 2 + 3.2
-        parts.append(f'<text class="label" x="110" y="{middle:.1f}" text-anchor="end">{escaped(text, 19) or "(empty)"}</text>')
+        name = escaped(text, 19) or "(empty)"
+        parts.append(f'<text class="label" x="110" y="{middle:.1f}" text-anchor="end">{name}</text>')
         told = " / ".join(percent(share) for share in shares) if sets <= 2 else percent(shares[0])
         parts.append(f'<text x="272" y="{middle:.1f}">{escaped(told)}</text>')
     return svg("".join(parts), title, height=max(row * len(rows) + 4, 20))
@@ -94,25 +94,25 @@ def lines(series: Sequence[tuple[Sequence[tuple[float, float]], str]], title: st
         if drawn:
             path = "L".join(f"{x:.1f} {y:.1f}" for x, y in drawn)
             parts.append(f'<path class="line {css}" d="M{path}"/>')
-    parts.append(f'<text x="{x0 + size / 2}" y="{y0 + size + 29}" text-anchor="middle">{escaped(labels[0])}</text>')
     parts.append(
-        f'<text transform="translate(9 {y0 + size / 2}) rotate(-90)" text-anchor="middle">{escaped(labels[1])}</text>'
+        f'<text x="{x0 + size / 2}" y="{y0 + size + 29}" text-anchor="middle">{escaped(labels[0])}</text>'
     )
+    turned = f'transform="translate(9 {y0 + size / 2}) rotate(-90)"'
+    parts.append(f'<text {turned} text-anchor="middle">{escaped(labels[1])}</text>')
     return svg("".join(parts), title, width=300, height=y0 + size + 34)
 
 
 def interval(low: float, value: float, high: float, shown: tuple[float, float], title: str,
              mark: float | None = None) -> str:  # fmt: skip
-    """A value with its interval on a line from `shown[0]` to `shown[1]`; `mark` is a value to compare with."""
+    """A value with its interval on a line over the range `shown`; `mark` is a value to compare with."""
     xs = [4 + 142 * _part(v, *shown) for v in (low, value, high)]
     line = ""
     if mark is not None:
         x = 4 + 142 * _part(mark, *shown)
         line = f'<path class="gap" d="M{x:.1f} 1V15"/>'
-    return svg(
-        f'{line}<path class="line a" d="M{xs[0]:.1f} 8H{xs[2]:.1f}"/><circle class="a" cx="{xs[1]:.1f}" cy="8" r="3.2"/>',
-        title, width=150, height=16,
-    )  # fmt: skip
+    line += f'<path class="line a" d="M{xs[0]:.1f} 8H{xs[2]:.1f}"/>'
+    line += f'<circle class="a" cx="{xs[1]:.1f}" cy="8" r="3.2"/>'
+    return svg(line, title, width=150, height=16)
 
 
 def svg(inner: str, title: str, *, css: str = "", width: float = WIDTH, height: float = HEIGHT) -> str:
@@ -150,9 +150,10 @@ def _bars(bars: Bars, top: float, letter: str, *, filled: bool, log: bool) -> st
 
 def _box(parts: Sequence[float], y: float, letter: str) -> str:
     p5, p25, p50, p75, p95 = (_LEFT + (_RIGHT - _LEFT) * part for part in parts)
+    width = max(p75 - p25, 0.8)
     return (
         f'<path class="line {letter}" d="M{p5:.1f} {y:g}H{p25:.1f}M{p75:.1f} {y:g}H{p95:.1f}"/>'
-        f'<rect class="{letter} fill" x="{p25:.1f}" y="{y - 2:g}" width="{max(p75 - p25, 0.8):.1f}" height="4"/>'
+        f'<rect class="{letter} fill" x="{p25:.1f}" y="{y - 2:g}" width="{width:.1f}" height="4"/>'
         f'<path class="line {letter}" d="M{p50:.1f} {y - 3:g}V{y + 3:g}"/>'
     )
 
@@ -174,4 +175,4 @@ def _part(value: float, low: float, high: float) -> float:
 
 
 def _tick(value: float) -> str:
-    return number(round(value, 4))
+    return number(float(f"{value:.2g}"))

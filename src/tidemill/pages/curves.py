@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: ROC, precision and recall, calibration, scores, confusion, lift, residuals."""
+"""The pictures of an evaluation: ROC, precision and recall, calibration, scores, thresholds and more."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ def figures(found: Evaluated) -> Iterator[str]:
         ("pr", "Precision and recall", ("recall", "precision"),
          "How much of what is called positive is, for each share of positives found.", False),
     ):  # fmt: skip
-        series = [(_curve(side.get(name)), css) for side, css in ((model, "a"), (baseline, "b dash")) if side.get(name)]
+        series = [
+            (_curve(side.get(name)), css)
+            for side, css in ((model, "a"), (baseline, "b dash"))
+            if side.get(name)
+        ]
         if any(points for points, _ in series):
             yield _figure(title, note, lines(series, title, labels=labels, diagonal=diagonal))
     if model.get("calibration"):
@@ -65,18 +69,22 @@ def _calibration(model: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
         if x is None or y is None or not weight or heaviest <= 0:
             continue
         radius = 1.5 + 6 * (weight / heaviest) ** 0.5
-        clear_x, clear_y = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
-        dots.append(
-            f'<circle class="a fill" cx="{40 + 250 * clear_x:.1f}" cy="{260 - 250 * clear_y:.1f}" r="{radius:.1f}"/>'
-        )
+        at_x, at_y = 40 + 250 * min(max(x, 0.0), 1.0), 260 - 250 * min(max(y, 0.0), 1.0)
+        dots.append(f'<circle class="a fill" cx="{at_x:.1f}" cy="{at_y:.1f}" r="{radius:.1f}"/>')
     series = [(of(model["calibration"]), "a")]
     if baseline.get("calibration"):
         series.append((of(baseline["calibration"]), "b dash"))
     picture = lines(
-        series, "calibration", labels=("mean prediction", "share of positives"), diagonal=True, under="".join(dots)
+        series,
+        "calibration",
+        labels=("mean prediction", "share of positives"),
+        diagonal=True,
+        under="".join(dots),
     )
     return _figure(
-        "Calibration", "Whether a score of 0.3 means 30 %: on the dashed line it does. Dots grow with the rows.", picture
+        "Calibration",
+        "Whether a score of 0.3 means 30 %: on the dashed line it does. Dots grow with the rows.",
+        picture,
     )
 
 
@@ -115,7 +123,9 @@ def _thresholds(confusions: Sequence[Mapping[str, Any]]) -> str:
         (_points((threshold, three[i]) for threshold, _, three in rates), css)
         for i, css in enumerate(("a", "b", "c"))
     ]
-    picture = lines(series, "thresholds", labels=("threshold", "rate"), low=(ends[0], 0.0), high=(ends[1], 1.0))
+    picture = lines(
+        series, "thresholds", labels=("threshold", "rate"), low=(ends[0], 0.0), high=(ends[1], 1.0)
+    )
     step = max(1, (len(rates) - 1) // (LISTED_THRESHOLDS - 1))
     rows = "".join(
         f"<tr><td>{number(threshold)}</td>{''.join(f'<td>{number(n)}</td>' for n in counts)}"
@@ -131,9 +141,7 @@ def _thresholds(confusions: Sequence[Mapping[str, Any]]) -> str:
         f'<span class="key"><i class="{css}"></i>{word}</span>'
         for css, word in (("a", "precision"), ("b", "recall"), ("c", "F1"))
     )
-    return (
-        f"<figure><figcaption>Thresholds</figcaption><p>{keys}</p>{picture}{table}</figure>"
-    )
+    return f"<figure><figcaption>Thresholds</figcaption><p>{keys}</p>{picture}{table}</figure>"
 
 
 def _lift(points: Sequence[Mapping[str, Any]], old: Sequence[Mapping[str, Any]]) -> str:
@@ -141,7 +149,12 @@ def _lift(points: Sequence[Mapping[str, Any]], old: Sequence[Mapping[str, Any]])
         return [(0.0, 0.0), *_points((p["share"], p["captured"]) for p in some)]
 
     series = [(of(points), "a")] + ([(of(old), "b dash")] if old else [])
-    picture = lines(series, "gain", labels=("share of the rows, highest scores first", "share of positives"), diagonal=True)
+    picture = lines(
+        series,
+        "gain",
+        labels=("share of the rows, highest scores first", "share of positives"),
+        diagonal=True,
+    )
     return _figure("Gain", "How many of the positives are among the rows with the highest scores.", picture)
 
 
@@ -152,7 +165,11 @@ def _residuals(pairs: Sequence[Sequence[Any]], old: Sequence[Sequence[Any]]) -> 
         return ""
     low, high = min(heights), max(heights)
     picture = lines(
-        series, "residuals", labels=("share of the rows", "prediction − label"), low=(0.0, low), high=(1.0, high)
+        series,
+        "residuals",
+        labels=("share of the rows", "prediction − label"),
+        low=(0.0, low),
+        high=(1.0, high),
     )
     return _figure("Residuals", "The error that this share of the rows does not exceed.", picture)
 
@@ -169,10 +186,15 @@ def matrix(value: Mapping[str, Any] | None) -> str:
         line = [finite(n) or 0.0 for n in counts[i]]
         total = sum(line) or 1.0
         cells = "".join(
-            f'<td title="{percent(n / total)}">{number(n)}{_shade(n / total)}</td>' for n in line[:MATRIX_MOST]
+            f'<td title="{percent(n / total)}">{number(n)}{_shade(n / total)}</td>'
+            for n in line[:MATRIX_MOST]
         )
         rows.append(f"<tr><th>{escaped(name, 24)}</th>{cells}<td>{percent(line[i] / total)}</td></tr>")
-    more = f'<p class="dim">the first {MATRIX_MOST} of {len(classes)} classes</p>' if len(classes) > MATRIX_MOST else ""
+    more = (
+        f'<p class="dim">the first {MATRIX_MOST} of {len(classes)} classes</p>'
+        if len(classes) > MATRIX_MOST
+        else ""
+    )
     return (
         '<h2>Confusion</h2><p class="dim">Rows are labels, columns predictions; bars are shares of a row.</p>'
         f'<div class="scroll"><table><thead><tr><th></th>{head}<th>recall</th></tr></thead>'
@@ -181,4 +203,6 @@ def matrix(value: Mapping[str, Any] | None) -> str:
 
 
 def _shade(share: float) -> str:
-    return svg(f'<rect class="a fill" width="{60 * share:.1f}" height="4"/>', percent(share), width=60, height=4)
+    return svg(
+        f'<rect class="a fill" width="{60 * share:.1f}" height="4"/>', percent(share), width=60, height=4
+    )

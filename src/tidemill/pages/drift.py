@@ -137,6 +137,6 @@ def _divergence(p: Sequence[float], q: Sequence[float]) -> float:
 
 
 def _chance(p: Sequence[float], q: Sequence[float], a: Column, b: Column) -> float:
-    """Mean divergence of two samples of one distribution: (bins - 1)(1/n + 1/m) / (8 ln 2), to second order."""
+    """Mean divergence of two samples of one distribution: (bins - 1)(1/n + 1/m) / (8 ln 2), nearly."""
     bins = sum(1 for x, y in zip(p, q, strict=True) if x > 0 or y > 0)
     return min(1.0, max(bins - 1, 0) * (1 / a.count + 1 / b.count) / (8 * math.log(2)))

@@ -1,4 +1,4 @@
-"""The page of an evaluation: the verdict and why, the metrics, the curves, the slices, the gaps between groups."""
+"""The page of an evaluation: the verdict and why, metrics, curves, slices, gaps between groups."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from tidemill.pages.charts import interval
 from tidemill.pages.curves import figures, matrix
 from tidemill.pages.document import Facts, document
 from tidemill.pages.measured import Estimate, Evaluated, Part, read_evaluated
-from tidemill.pages.text import count_of, escaped, finite, name_html, number, percent
+from tidemill.pages.text import escaped, finite, name_html, number, percent
 
 SLICES_MOST = 400
 """Slices that are listed for each metric."""
 GROUPS_MOST = 12
+_SIDES = (("a", "model"), ("b", "baseline"))
 
 
 def evaluation_page(
@@ -60,15 +61,20 @@ def _tiles(found: Evaluated) -> str:
     if found.task:
         tiles.append(("", escaped(found.task), f"of {escaped(found.label, 40)}" if found.label else "task"))
     if found.splits:
-        tiles.append(("", escaped(", ".join(found.splits), 30), "split" if len(found.splits) == 1 else "splits"))
-    shown = "".join(f'<div class="tile {css}"><b>{value}</b><span>{word}</span></div>' for css, value, word in tiles)
+        tiles.append(
+            ("", escaped(", ".join(found.splits), 30), "split" if len(found.splits) == 1 else "splits")
+        )
+    shown = "".join(
+        f'<div class="tile {css}"><b>{value}</b><span>{word}</span></div>' for css, value, word in tiles
+    )
     return f'<div class="tiles">{shown}</div>'
 
 
 def _sides(found: Evaluated) -> str:
     if not found.baseline_plots:
         return ""
-    return '<p><span class="key"><i class="a"></i>model</span><span class="key"><i class="b"></i>baseline</span></p>'
+    keys = [f'<span class="key"><i class={css}></i>{word}</span>' for css, word in _SIDES]
+    return f"<p>{''.join(keys)}</p>"
 
 
 # --- metrics and checks ---------------------------------------------------------------------------
@@ -97,9 +103,9 @@ def _checks(found: Evaluated) -> str:
         return ""
     rows = []
     for check in sorted(found.checks, key=lambda c: (c.passed is not False, c.passed is None)):
-        css, word = {True: ("good", "passed"), False: ("bad", "failed")}.get(
-            check.passed if check.passed is not None else "", ("note", "not judged")
-        )  # type: ignore[call-overload]  # keys are truth values, and "" for neither
+        css, word = ("note", "not judged")
+        if check.passed is not None:
+            css, word = ("good", "passed") if check.passed else ("bad", "failed")
         rows.append(
             f'<tr><td><span class="badge {css}">{word}</span></td><td>{name_html(check.metric)}</td>'
             f"<td>{name_html(check.place)}</td><td>{escaped(check.text, 600)}</td></tr>"
@@ -113,10 +119,10 @@ def _checks(found: Evaluated) -> str:
 def _slices(found: Evaluated) -> str:
     if not found.parts:
         return ""
-    parts = [
-        f"<details{' open' if place == 0 else ''}><summary>{name_html(metric)}</summary>{_of_metric(found, metric)}</details>"
-        for place, metric in enumerate(found.metrics)
-    ]
+    parts = []
+    for place, metric in enumerate(found.metrics):
+        shown = f"<summary>{name_html(metric)}</summary>{_of_metric(found, metric)}"
+        parts.append(f"<details{' open' if place == 0 else ''}>{shown}</details>")
     more = ""
     if len(found.parts) > SLICES_MOST:
         more = f'<p class="dim">the first {SLICES_MOST} of {len(found.parts):,} slices</p>'
@@ -135,7 +141,8 @@ def _of_metric(found: Evaluated, metric: str) -> str:
         numbers.append(whole.value)
     if not numbers:
         reasons = {part.model[metric].reason for part in shown} - {""}
-        return f'<p class="dim">no slice has a value: {escaped("; ".join(sorted(reasons)) or "not defined", 300)}</p>'
+        why = escaped("; ".join(sorted(reasons)) or "it is not defined there", 300)
+        return f'<p class="dim">no slice has a value: {why}</p>'
     bounds = (min(numbers), max(numbers))
     compared = any(part.baseline for part in shown)
     heads = ["slice", "rows", "value", "", "gap to all", *(["baseline", "change"] if compared else [])]
@@ -145,19 +152,20 @@ def _of_metric(found: Evaluated, metric: str) -> str:
 
 def _slice_row(part: Part, metric: str, whole: Estimate, bounds: tuple[float, float], compared: bool) -> str:
     estimate = part.model[metric]
-    picture = gap = ""
-    far = False
+    picture, gap, far = "", None, False
     if estimate.value is not None:
         low, high = estimate.ends or (estimate.value, estimate.value)
         told = f"{part.name}: {number(estimate.value)}, {number(low)} to {number(high)}"
-        picture = f'<span class="interval">{interval(low, estimate.value, high, bounds, told, whole.value)}</span>'
+        picture = (
+            f'<span class="interval">{interval(low, estimate.value, high, bounds, told, whole.value)}</span>'
+        )
         if whole.value is not None:
             gap = estimate.value - whole.value
             far = estimate.excludes(whole.value)
     cells = [
         f"<td>{name_html(part.name)}</td>", f'<td data-sort="{part.rows}">{part.rows:,}</td>',
         f'<td data-sort="{_sort(estimate.value)}">{_value(estimate)}</td>', f"<td>{picture}</td>",
-        f'<td data-sort="{_sort(gap)}"{" class=warn" if far else ""}>{_plus(finite(gap))}{" •" if far else ""}</td>',
+        f'<td data-sort="{_sort(gap)}"{" class=warn" if far else ""}>{_plus(gap)}{" •" if far else ""}</td>',
     ]  # fmt: skip
     if compared:
         old, change = part.baseline.get(metric), part.changes.get(metric)
@@ -178,7 +186,9 @@ def _gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for gap in gaps:
         groups = list((gap.get("groups") or {}).items())
-        listed = "; ".join(f"{name_html(str(name), 40)} {number(value)}" for name, value in groups[:GROUPS_MOST])
+        listed = "; ".join(
+            f"{name_html(str(name), 40)} {number(value)}" for name, value in groups[:GROUPS_MOST]
+        )
         if len(groups) > GROUPS_MOST:
             listed += f" and {len(groups) - GROUPS_MOST} more"
         columns = " × ".join(map(str, gap.get("columns") or ()))
@@ -196,13 +206,14 @@ def _gaps(gaps: Sequence[Mapping[str, Any]]) -> str:
 def _challengers(found: Evaluated) -> str:
     if not found.challengers:
         return ""
+    heads = ["", "metric", "value", "interval", "minus the model"]
     rows = [
-        f"<tr><td>model {model_id}</td><td>{name_html(metric)}</td><td>{_value(estimate)}</td><td>{_ends(estimate)}</td>"
-        f"<td>{_signed(part.changes.get(metric))}</td></tr>"
+        f"<tr><td>model {model_id}</td><td>{name_html(metric)}</td><td>{_value(estimate)}</td>"
+        f"<td>{_ends(estimate)}</td><td>{_signed(part.changes.get(metric))}</td></tr>"
         for model_id, part in found.challengers
         for metric, estimate in part.model.items()
     ]
-    return f"<h2>Challengers</h2>{_table(['', 'metric', 'value', 'interval', 'minus the model'], rows, css='sortable')}"
+    return f"<h2>Challengers</h2>{_table(heads, rows, css='sortable')}"
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -217,9 +228,8 @@ def _notes(notes: Sequence[str]) -> str:
 def _table(heads: Sequence[str], rows: Sequence[str], *, css: str = "") -> str:
     head = "".join(f'<th scope="col">{escaped(heading)}</th>' for heading in heads)
     kind = f' class="{css}"' if css else ""
-    return (
-        f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-    )
+    table = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
 
 
 def _value(estimate: Estimate | None) -> str:
@@ -228,13 +238,13 @@ def _value(estimate: Estimate | None) -> str:
     if estimate.value is None:
         why = f' title="{escaped(estimate.reason, 300)}"' if estimate.reason else ""
         return f'<span class="dim"{why}>–</span>'
-    return number(estimate.value)
+    return _figure(estimate.value)
 
 
 def _ends(estimate: Estimate | None) -> str:
     if estimate is None or estimate.ends is None:
         return '<span class="dim">–</span>'
-    return f'<span class="dim">{number(estimate.ends[0])} to {number(estimate.ends[1])}</span>'
+    return f'<span class="dim">{_figure(estimate.ends[0])} to {_figure(estimate.ends[1])}</span>'
 
 
 def _signed(change: Estimate | None) -> str:
@@ -244,7 +254,12 @@ def _signed(change: Estimate | None) -> str:
 def _plus(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"+{number(value)}" if value > 0 else number(value)
+    return f"+{_figure(value)}" if value > 0 else _figure(value)
+
+
+def _figure(value: float) -> str:
+    """Four significant digits: no evaluation has more to say."""
+    return number(float(f"{value:.4g}"))
 
 
 def _sure(change: Estimate | None) -> str:

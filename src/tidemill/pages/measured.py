@@ -99,7 +99,9 @@ def read_evaluated(document: Any, blessing: Any = None) -> Evaluated:
         labelled = document.get("labelled_rows", document["rows"] - unlabelled)
         return Evaluated(
             whole=_part("overall", int(labelled), document),
-            parts=tuple(_part(slice_name(p["slice"]), int(p["rows"]), p) for p in document.get("slices") or ()),
+            parts=tuple(
+                _part(slice_name(p["slice"]), int(p["rows"]), p) for p in document.get("slices") or ()
+            ),
             rows=int(document["rows"]),
             unlabelled=unlabelled,
             task=str(document.get("task") or ""),
@@ -114,7 +116,8 @@ def read_evaluated(document: Any, blessing: Any = None) -> Evaluated:
             baseline_plots=plots.get("baseline") or {},
             gaps=tuple(document.get("gaps") or ()),
             challengers=tuple(
-                (int(c["model_id"]), _part(f"model {c['model_id']}", 0, c)) for c in document.get("challengers") or ()
+                (int(c["model_id"]), _part(f"model {c['model_id']}", 0, c))
+                for c in document.get("challengers") or ()
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -28,11 +28,9 @@ class Problem:
         """An item of a list; with its column where that is not clear from the place it stands in."""
         place = f"{name_html(self.column)}: " if with_place and self.column else ""
         split = f" <span class=dim>in split {name_html(self.split)}</span>" if self.split else ""
-        word = "error" if self.severe else "warning"
-        return (
-            f'<li class="{"bad" if self.severe else "warn"}"><span class="badge {"bad" if self.severe else "warn"}">'
-            f"{word}</span>{place}{escaped(self.text, 600)}{split} <code class=dim>{escaped(self.name)}</code></li>"
-        )
+        css, word = ("bad", "error") if self.severe else ("warn", "warning")
+        said = f"{place}{escaped(self.text, 600)}{split} <code class=dim>{escaped(self.name)}</code>"
+        return f'<li class="{css}"><span class="badge {css}">{word}</span>{said}</li>'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class Measured:
 
     @property
     def too_far(self) -> bool:
-        """Whether it is a distance over its threshold; ratios have a lower one as well, and anomalies of their own."""
+        """Whether it is a distance over its threshold. A ratio has two; anomalies say when it is outside."""
         if self.value is None or self.threshold is None or self.measure.endswith("ratio"):
             return False
         return self.value > self.threshold

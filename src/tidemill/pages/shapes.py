@@ -7,6 +7,7 @@ over each other: the share of values in a bin, divided by its part of the range.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ WHOLE_MOST = 40
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Densities over [low, high]: `heights[i]` from `edges[i]` to `edges[i+1]`, edges as parts of the range."""
+    """Densities: `heights[i]` from `edges[i]` to `edges[i+1]`; the edges are parts of a range, 0 to 1."""
 
     edges: tuple[float, ...]
     heights: tuple[float, ...]
@@ -62,7 +63,7 @@ def from_histogram(edges: Sequence[float], counts: Sequence[int], shown: Range) 
         return Bars((), ())
     if places[-1] <= places[0]:
         return Bars((0.46, 0.54), (1 / 0.08,))
-    widths = [max(right - left, 1e-9) for left, right in zip(places, places[1:], strict=False)]
+    widths = [max(right - left, 1e-9) for left, right in itertools.pairwise(places)]
     return Bars(tuple(places), tuple(n / total / w for n, w in zip(counts, widths, strict=True)))
 
 
@@ -75,7 +76,7 @@ def from_percentiles(percentiles: Sequence[float], shown: Range, *, whole: bool)
         return Bars((0.46, 0.54), (1 / 0.08,))
     if whole:
         first, last = int(shown.low), int(shown.high)
-        counts = {n: 0 for n in range(first, last + 1)}
+        counts = dict.fromkeys(range(first, last + 1), 0)
         for value in percentiles:
             if int(value) in counts:
                 counts[int(value)] += 1
@@ -86,7 +87,7 @@ def from_percentiles(percentiles: Sequence[float], shown: Range, *, whole: bool)
     below = [share_below(percentiles, _inside(shown, edge)) for edge in edges]
     # Values that equal the lowest edge belong to the first bin, as they do in any histogram.
     below[0] = bisect.bisect_left(percentiles, shown.low) / max(1, len(percentiles) - 1)
-    heights = tuple(max(0.0, right - left) * BINS for left, right in zip(below, below[1:], strict=False))
+    heights = tuple(max(0.0, right - left) * BINS for left, right in itertools.pairwise(below))
     return Bars(edges, heights)
 
 

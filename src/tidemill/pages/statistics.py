@@ -14,6 +14,7 @@ from tidemill.pages.card import Card, card_html, make_card
 from tidemill.pages.charts import LETTERS
 from tidemill.pages.columns import Split, read_splits
 from tidemill.pages.document import Facts, document
+from tidemill.pages.drift import FAR, MOVED
 from tidemill.pages.problems import Findings, problem_list, read_findings
 from tidemill.pages.text import count_of, escaped, name_html, number
 
@@ -92,7 +93,8 @@ def _section(split: str, sets: Sequence[Split], labels: Sequence[str], found: Fi
         )
     items = "".join(card_html(card, small=card.anchor not in drawn) for card in cards)
     html = (
-        f'<section data-columns><div>{head}{keys}<span class="shown dim" aria-live="polite"></span>{note}</div>'
+        f"<section data-columns><div>{head}{keys}"
+        f'<span class="shown dim" aria-live="polite"></span>{note}</div>'
         f'{items}<div class="pager"><button type="button" data-step="-1">← before</button>'
         '<span></span><button type="button" data-step="1">next →</button></div></section>'
     )
@@ -130,7 +132,9 @@ def _tiles(splits: Mapping[str, Split], other: Mapping[str, Split] | None, cards
     if other is not None or len(splits) > 1:
         moved = {card.name for card in cards if card.distance and card.distance.level}
         tiles.append(("warn" if moved else "good", number(len(moved)), "columns moved"))
-    shown = "".join(f'<div class="tile {css}"><b>{value}</b><span>{word}</span></div>' for css, value, word in tiles)
+    shown = "".join(
+        f'<div class="tile {css}"><b>{value}</b><span>{word}</span></div>' for css, value, word in tiles
+    )
     return f'<div class="tiles">{shown}</div>'
 
 
@@ -179,8 +183,9 @@ def _bar(cards: Sequence[Card]) -> str:
     options = "".join(f'<option value="{escaped(kind)}">{escaped(kind)}</option>' for kind in kinds)
     sorts = "".join(f'<option value="{value}">{words}</option>' for value, words in _SORTS)
     return (
-        '<div class="bar"><label class="needs-script">Find <input type="search" name="find" autocomplete="off"></label>'
-        f'<label class="needs-script">Type <select name="kind"><option value="">all</option>{options}</select></label>'
+        '<div class="bar"><label class="needs-script">Find <input type="search" name="find"></label>'
+        '<label class="needs-script">Type <select name="kind"><option value="">all</option>'
+        f"{options}</select></label>"
         f'<label class="needs-script">Sort by <select name="sort">{sorts}</select></label>'
         '<label class="needs-script"><input type="checkbox" name="only"> only what stands out</label>'
         '<label><input type="checkbox" id="full"> all values</label>'
@@ -190,8 +195,8 @@ def _bar(cards: Sequence[Card]) -> str:
 
 def _footer() -> str:
     return (
-        "<footer><p>Charts show the middle 98 % of the numbers unless <i>all values</i> is chosen; heights are "
-        "densities. Below each: the 5th, 25th, 50th, 75th and 95th percentile. A column has <i>moved</i> when "
-        "its Jensen-Shannon divergence is 0.02 or more and four times what chance gives, and <i>far</i> from "
-        "0.1 on.</p></footer>"
+        "<footer><p>Charts show the middle 98 % of the numbers unless <i>all values</i> is chosen; heights "
+        "are densities. Below each: the 5th, 25th, 50th, 75th and 95th percentile. A column has <i>moved</i> "
+        f"when its Jensen-Shannon divergence is {MOVED:g} or more and four times what chance gives, and "
+        f"<i>far</i> from {FAR:g} on.</p></footer>"
     )
