@@ -31,6 +31,20 @@ def metrics_of(project) -> dict[str, float]:
     return dict(json.loads((Path(uri) / "evaluation.json").read_text())["model"])
 
 
+def check_pages(project) -> None:
+    """Each kind of artifact there is a page of, found with its neighbours by the record."""
+    for kind, words in (
+        ("ExampleStatistics", ("trip_miles", "columns with missing values", "errors")),
+        ("ExampleAnomalies", ("trip_miles", "0</b><span>errors")),
+        ("ModelEvaluation", ("Blessed", "every threshold is met", "payment_type=Cash")),
+        ("ModelBlessing", ("Blessed", "payment_type=Cash")),
+    ):
+        listed = json.loads(project.tidemill("artifacts", "list", "--type", kind, "--json").stdout)
+        page = project.tidemill("artifacts", "page", str(listed[0]["artifact"]), "-o", "-").stdout
+        assert [word for word in words if word not in page] == []
+        assert len(page.encode()) < 300_000
+
+
 @pytest.mark.slow
 def test_taxi_from_generated_trips_to_a_pushed_model(project, sound) -> None:
     trips = project.folder / "trips.csv"
@@ -38,6 +52,7 @@ def test_taxi_from_generated_trips_to_a_pushed_model(project, sound) -> None:
     run_taxi(project, trips)
     assert metrics_of(project)["auc"] > 0.8
     assert len(list((project.folder / ".tidemill/taxi/serving/versions").iterdir())) == 1
+    check_pages(project)
     sound(project)
 
 

@@ -18,6 +18,7 @@ ROOMS = [
     "types.artifact",
     "ir.model",
     "storage.local",
+    "pages.document",
     "metadata.model",
     "metadata.sql.store",
     "data.table",
@@ -83,10 +84,15 @@ ALLOWED = [
     ("server.app", "metadata.sql.store"),
     ("server.app", "runners.local.pool"),
     ("cli.main", "server.app"),
+    ("cli.main", "pages.document"),
+    ("interactive.running", "pages.document"),
     ("testing.store_suite", "metadata.model"),
 ]
 
 REFUSED = [
+    ("pages.document", "data.table"),
+    ("pages.document", "storage.local"),
+    ("pages.document", "metadata.model"),
     ("errors", "types.artifact"),
     ("types.artifact", "ir.model"),
     ("ir.model", "metadata.model"),
