@@ -15,7 +15,7 @@ from tidemill.data.analyze import analyze_tables
 from tidemill.data.anomalies import ANOMALIES, FILE, Anomalies, read_anomalies, write_anomalies
 from tidemill.data.distance import jensen_shannon, l_infinity
 from tidemill.data.infer import infer_schema
-from tidemill.data.schema import ColumnSchema, DatasetSchema, Drift, Schema
+from tidemill.data.schema import ColumnSchema, DatasetSchema, Comparator, Schema
 from tidemill.data.statistics import ColumnStatistics, Statistics
 from tidemill.data.validate import validate_statistics
 from tidemill.errors import DataError
@@ -159,7 +159,7 @@ def test_numbers_of_rows(
 
 def drift(now: list[Any], before: list[Any] | None, type: str, **thresholds: float) -> Anomalies:
     baseline = statistics(train={"y": [1]} if before is None else {"x": before})
-    expected = ColumnSchema(type=type, drift=Drift(**thresholds) if thresholds else None)
+    expected = ColumnSchema(type=type, drift=Comparator(**thresholds) if thresholds else None)
     return check(now, expected, baseline=baseline)
 
 
