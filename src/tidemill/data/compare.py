@@ -9,8 +9,8 @@ from tidemill.data.anomalies import Measure
 from tidemill.data.check import Check
 from tidemill.data.distance import DISTANCES
 from tidemill.data.false_alarm import threshold as threshold_of_rate
-from tidemill.data.schema import CHECKED_STAGES, MEASURES, ColumnSchema, Comparator, FalseAlarm, Threshold
-from tidemill.data.seen import finite
+from tidemill.data.schema import CHECKED_STAGES, MEASURES, Comparator, FalseAlarm, Threshold
+from tidemill.data.seen import finite, value_total
 from tidemill.data.statistics import ColumnStatistics, SplitStatistics, Statistics
 from tidemill.data.validate_column import fits
 
@@ -86,17 +86,17 @@ def compare_columns(
         comparator = expected.drift if against == "baseline" else expected.skew
         bounds = _bounds(comparator)
         now, before = known.get(name), others.get(name)
-        if now is not None and now.count and not fits(now.type, expected.type):
+        if now is not None and now.count and not fits(now, expected.type):
             continue  # reported as UNEXPECTED_DATA_TYPE
         _compare_missing(check, now, before, bounds, against)
         if why := _cannot_compare(now, before, against):
             if bounds.keys() - {"missing"} or (bounds and (now is None or before is None)):
-                side = "TREATMENT" if now is None or not now.count else "CONTROL"
+                side = "TREATMENT" if now is None or not value_total(now) else "CONTROL"
                 check.found(f"COMPARATOR_{side}_DATA_MISSING", name, "cannot be compared", why)
             continue
         assert now is not None
         assert before is not None
-        usual = _USUAL["listed" if _is_listed(now, expected) else "numbers"]
+        usual = _USUAL["listed" if _is_listed(now) else "numbers"]
         for measure in sorted({*usual, *bounds} - {"missing"}):
             _judge(check, measure, now, before, bounds.get(measure), against)
 
@@ -108,8 +108,8 @@ def _bounds(comparator: Comparator | None) -> dict[str, Threshold]:
     return {measure: bound for measure, bound in found.items() if bound is not None}
 
 
-def _is_listed(column: ColumnStatistics, expected: ColumnSchema) -> bool:
-    return column.type in _LISTED or expected.categorical
+def _is_listed(column: ColumnStatistics) -> bool:
+    return column.type in _LISTED
 
 
 def _compare_missing(
@@ -162,15 +162,13 @@ def _alike(now: ColumnStatistics, before: ColumnStatistics) -> bool:
     return now.type == before.type or (now.type in _NUMERIC and before.type in _NUMERIC)
 
 
-def _cannot_compare(
-    now: ColumnStatistics | None, before: ColumnStatistics | None, against: Against
-) -> str:
+def _cannot_compare(now: ColumnStatistics | None, before: ColumnStatistics | None, against: Against) -> str:
     """Why two columns have no distance; empty when they have one."""
     what = "drift" if against == "baseline" else "skew"
     other = "the baseline has" if against == "baseline" else "the serving data has"
-    if now is None or not now.count:
+    if now is None or not value_total(now):
         return f"the column has no values, so its {what} cannot be measured"
-    if before is None or not before.count:
+    if before is None or not value_total(before):
         return f"{other} no values of the column, so its {what} cannot be measured"
     if _alike(now, before) and now.type in (*_NUMERIC, *_LISTED):
         return ""

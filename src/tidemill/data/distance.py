@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tidemill.data.seen import RESOLUTION, Cuts, Distribution, distribution, value_counts
+from tidemill.data.seen import RESOLUTION, Cuts, Distribution, distribution, value_counts, value_total
 from tidemill.data.statistics import ColumnStatistics
 
 RARE = 5
@@ -60,16 +60,16 @@ def largest_gap(a: Mapping[str, float], unknown_a: float, b: Mapping[str, float]
 def normalized_absolute(now: ColumnStatistics, before: ColumnStatistics) -> float:
     """Largest difference of the number of one value, over the values of both sides (TFDV, metrics.cc)."""
     left, right = value_counts(now), value_counts(before)
-    total = now.count + before.count
+    total = value_total(now) + value_total(before)
     sides = [
-        {value: share * c.count / total for value, share in v.shares.items()}
+        {value: share * value_total(c) / total for value, share in v.shares.items()}
         for c, v in ((now, left), (before, right))
     ]
     return largest_gap(
         sides[0],
-        left.unlisted_most * now.count / total,
+        left.unlisted_most * value_total(now) / total,
         sides[1],
-        right.unlisted_most * before.count / total,
+        right.unlisted_most * value_total(before) / total,
     )
 
 
@@ -119,9 +119,7 @@ def listed(column: ColumnStatistics) -> bool:
 def _number_bins(now: Distribution, before: Distribution, *, both: bool) -> Binned:
     cuts = Cuts.at(before.deciles, now.deciles) if both else Cuts.within(before.deciles)
     exact = now.exact and before.exact
-    return Binned(
-        now=now.masses(cuts), before=before.masses(cuts), resolution=0.0 if exact else RESOLUTION
-    )
+    return Binned(now=now.masses(cuts), before=before.masses(cuts), resolution=0.0 if exact else RESOLUTION)
 
 
 def jensen_shannon(now: ColumnStatistics, before: ColumnStatistics) -> float:
@@ -142,16 +140,16 @@ def stability_index(now: ColumnStatistics, before: ColumnStatistics) -> float:
 
     Half a row is added to each bin of both sides, so that an empty one makes it large and not infinite.
     """
-    bins = pooled(binned(now, before), now.count, before.count)
+    bins = pooled(binned(now, before), value_total(now), value_total(before))
     sides = []
-    for shares, rows in ((bins.now, now.count), (bins.before, before.count)):
+    for shares, rows in ((bins.now, value_total(now)), (bins.before, value_total(before))):
         sides.append([(s * rows + 0.5) / (rows + 0.5 * len(shares)) for s in shares])
     return max(0.0, math.fsum((p - q) * math.log(p / q) for p, q in zip(*sides, strict=True)))
 
 
 def chi_squared(now: ColumnStatistics, before: ColumnStatistics) -> float:
     """Root of chi-squared of the two rows of counts, over all values: Cramer's V, 0 to 1."""
-    n, m = now.count, before.count
+    n, m = value_total(now), value_total(before)
     bins = pooled(binned(now, before), n, m)
     total = 0.0
     for p, q in zip(bins.now, bins.before, strict=True):
@@ -167,7 +165,9 @@ def kolmogorov_smirnov(now: ColumnStatistics, before: ColumnStatistics) -> float
     """
     a, b = distribution(now), distribution(before)
     points = sorted({*a.points, *b.points})
-    gaps = [abs(a.below(x, inclusive=side) - b.below(x, inclusive=side)) for x in points for side in (False, True)]
+    gaps = [
+        abs(a.below(x, inclusive=side) - b.below(x, inclusive=side)) for x in points for side in (False, True)
+    ]
     return max(gaps, default=0.0) if points else abs(a.odd - b.odd)
 
 

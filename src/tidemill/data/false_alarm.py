@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 
 from tidemill.data.distance import Binned, binned, pooled
-from tidemill.data.seen import RESOLUTION, distribution, value_counts
+from tidemill.data.seen import RESOLUTION, distribution, value_counts, value_total
 from tidemill.data.statistics import ColumnStatistics
 
 STEPS = 50
@@ -38,13 +38,13 @@ def threshold(measure: str, rate: float, now: ColumnStatistics, before: ColumnSt
 
 
 def _spread(now: ColumnStatistics, before: ColumnStatistics) -> float:
-    return 1 / now.count + 1 / before.count
+    return 1 / value_total(now) + 1 / value_total(before)
 
 
 def _excess(bins: Binned, rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
     """The value of X that is exceeded at the rate, what the summaries blur included."""
     noise = chi_squared_quantile(rate, max(1, len(bins.now) - 1)) * _spread(now, before)
-    n, m = now.count, before.count
+    n, m = value_total(now), value_total(before)
     blur = sum(
         bins.resolution**2 / ((n * p + m * q) / (n + m))
         for p, q in zip(bins.now, bins.before, strict=True)
@@ -54,11 +54,11 @@ def _excess(bins: Binned, rate: float, now: ColumnStatistics, before: ColumnStat
 
 
 def _psi(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
-    return _excess(pooled(binned(now, before), now.count, before.count), rate, now, before)
+    return _excess(pooled(binned(now, before), value_total(now), value_total(before)), rate, now, before)
 
 
 def _chi2(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
-    n, m = now.count, before.count
+    n, m = value_total(now), value_total(before)
     return math.sqrt(_psi(rate, now, before) * (n / (n + m)) * (m / (n + m)))
 
 
@@ -66,7 +66,7 @@ def _jsd(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
     bins = binned(now, before, both=True)
     some = [(p, q) for p, q in zip(bins.now, bins.before, strict=True) if p or q]
     kept = Binned(now=tuple(p for p, _ in some), before=tuple(q for _, q in some), resolution=bins.resolution)
-    rare = len(pooled(bins, now.count, before.count).now) < len(some)
+    rare = len(pooled(bins, value_total(now), value_total(before)).now) < len(some)
     return _excess(kept, rate, now, before) / (4 if rare else 8 * math.log(2))
 
 
@@ -76,7 +76,7 @@ def _ks(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
 
 def _linf(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
     left, right = value_counts(now).shares, value_counts(before).shares
-    n, m = now.count, before.count
+    n, m = value_total(now), value_total(before)
     values = left.keys() | right.keys()
     shares = [(n * left.get(v, 0.0) + m * right.get(v, 0.0)) / (n + m) for v in values]
     widest = max((p * (1 - p) for p in shares), default=0.0)

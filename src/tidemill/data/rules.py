@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tidemill.data.schema import Rule
+from tidemill.data.seen import value_total
 from tidemill.data.statistics import (
     BooleanSummary,
+    BytesSummary,
     ColumnStatistics,
     NumericSummary,
     SplitStatistics,
@@ -38,13 +40,15 @@ LONGEST = 1000
 DEEPEST = 40
 
 _SUMMARIES = {
-    "numeric": NumericSummary, "string": StringSummary, "boolean": BooleanSummary, "timestamp": TimestampSummary,
+    "numeric": NumericSummary, "string": StringSummary, "boolean": BooleanSummary,
+    "timestamp": TimestampSummary, "bytes": BytesSummary,
 }  # fmt: skip
+_VALENCY = ("min_values", "max_values", "avg_values", "total_values")
 _OWN = ("rows", "fraction_present", "median", "first_value")
 _COLUMN_FIELDS = sorted(
     {f.name for cls in (ColumnStatistics, *_SUMMARIES.values()) for f in dataclasses.fields(cls)}
-    - {*_SUMMARIES, "quantiles", "histogram", "frequencies", "name"}
-    | {*_OWN}
+    - {*_SUMMARIES, "quantiles", "histogram", "frequencies", "name", "valency", "weighted", "types"}
+    | {*_OWN, *_VALENCY}
 )
 _ROW_FIELDS = ["columns", "rows"]
 _SIDES = ("baseline", "serving")
@@ -166,7 +170,9 @@ class _Checker:
         for op, right in zip(node.ops, node.comparators, strict=True):
             if isinstance(op, (ast.In, ast.NotIn)):
                 if not isinstance(right, (ast.Tuple, ast.List)):
-                    _refuse("looks for a value in something that is no list", 'write `type in ("int", "float")`')
+                    _refuse(
+                        "looks for a value in something that is no list", 'write `type in ("int", "float")`'
+                    )
                 for item in right.elts:
                     self.check(item)
             elif type(op) in _ORDER:
@@ -184,7 +190,9 @@ class _Checker:
             self.field(node.id, _SIDES)
             return
         if not isinstance(node, ast.Call) or _called(node) != "column":
-            _refuse(f"has a dot after {ast.unparse(node)}", 'before a dot stands baseline, serving or column("x")')
+            _refuse(
+                f"has a dot after {ast.unparse(node)}", 'before a dot stands baseline, serving or column("x")'
+            )
         self.call(node)
 
     def call(self, node: ast.Call) -> None:
@@ -304,7 +312,9 @@ class _Walker:
         """A field of the statistics; remembered, so that the outcome can be explained."""
         found = self.found(node)
         if found is None:
-            raise _Unknown(f"{ast.unparse(node)} is not known: there is no such figure, or there are no values")
+            raise _Unknown(
+                f"{ast.unparse(node)} is not known: there is no such figure, or there are no values"
+            )
         self.seen[ast.unparse(node)] = found
         return found
 
@@ -342,7 +352,11 @@ class _Walker:
         if isinstance(node, ast.Name):
             return self.sides[node.id]
         assert isinstance(node, ast.Call)
-        side = node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
+        side = (
+            node.func.value.id
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+            else ""
+        )
         argument = node.args[0]
         assert isinstance(argument, ast.Constant)
         return self.column_of(self.sides[side], str(argument.value))
@@ -359,7 +373,9 @@ def _field(column: ColumnStatistics, name: str) -> Any:
         return _quantile(column, 0.5)
     if name == "first_value":
         return column.string.frequencies[0][0] if column.string and column.string.frequencies else None
-    for owner in (column, column.numeric, column.string, column.boolean, column.timestamp):
+    if name in _VALENCY:
+        return getattr(column.valency[0], name.removesuffix("_values")) if column.valency else None
+    for owner in (column, column.numeric, column.string, column.boolean, column.timestamp, column.bytes):
         if owner is not None and hasattr(type(owner), name):
             found = getattr(owner, name)
             return found if isinstance(found, (int, float, str)) else None
@@ -383,7 +399,7 @@ def _share(column: ColumnStatistics, value: str) -> float | None:
     found = dict(column.string.frequencies).get(value)
     if found is None:
         return 0.0 if column.string.complete else None
-    return found / column.count
+    return found / value_total(column)
 
 
 def _shown(value: Any) -> str:

@@ -107,8 +107,6 @@ class ColumnSchema:
     """Least and largest finite number allowed; for timestamp columns moments, ISO 8601, UTC."""
     allow_nan: bool = False
     allow_infinite: bool = False
-    categorical: bool = False
-    """Whether ints are names of things, not amounts: compared as texts are."""
     domain: tuple[str, ...] | None = None
     """The texts allowed. For string columns."""
     min_domain_mass: float = 1.0
@@ -118,7 +116,7 @@ class ColumnSchema:
     """What every text must be readable as. For string columns."""
     min_unique: int | None = None
     max_unique: int | None = None
-    """Fewest and most distinct values. For string columns, and categorical int."""
+    """Fewest and most distinct values. Not for float and timestamp columns."""
     drift: Comparator | None = None
     """Against the baseline: the same data of an earlier time."""
     skew: Comparator | None = None
@@ -129,9 +127,9 @@ class ColumnSchema:
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures that a comparator of this column may bound."""
-        if self.type == "float" or (self.type == "int" and not self.categorical):
+        if self.type in ("int", "float"):
             return _NUMBERS
-        return _LISTED if self.type in ("string", "bool", "int") else _ALWAYS
+        return _LISTED if self.type in ("string", "bool") else _ALWAYS
 
     def is_in(self, environment: str, default_environments: tuple[str, ...]) -> bool:
         """Whether the column is expected in that environment (`schema.proto`, in_environment)."""

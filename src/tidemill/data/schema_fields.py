@@ -76,7 +76,6 @@ CHECKS: Mapping[str, Check] = {
     "required": _BOOL,
     "allow_nan": _BOOL,
     "allow_infinite": _BOOL,
-    "categorical": _BOOL,
     "min_fraction": _SHARE,
     "min_domain_mass": _SHARE,
     "min_count": _COUNT,
@@ -116,13 +115,12 @@ _ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "max": ("int", "float", "timestamp"),
     "allow_nan": ("float",),
     "allow_infinite": ("float",),
-    "categorical": ("int",),
     "domain": ("string",),
     "min_domain_mass": ("string",),
     "bool_domain": ("int", "float", "string"),
     "text_of": ("string",),
-    "min_unique": ("string", "int"),
-    "max_unique": ("string", "int"),
+    "min_unique": ("string", "int", "bool", "any"),
+    "max_unique": ("string", "int", "bool", "any"),
     "drift": ("int", "float", "string", "bool", "timestamp"),
     "skew": ("int", "float", "string", "bool", "timestamp"),
 }
@@ -135,9 +133,6 @@ def wrong_field(column: ColumnSchema, name: str) -> Mistake | None:
     kinds = _ONLY_FOR.get(name)
     if kinds and column.type not in kinds:
         return Mistake((name,), f"is not for {column.type} columns", f"it is for {', '.join(kinds)}")
-    if name in ("min_unique", "max_unique") and column.type == "int" and not column.categorical:
-        hint = "add categorical: true if the numbers are names"
-        return Mistake((name,), "is not for int columns that are amounts", hint)
     if name in _LIST_FIELDS and not column.nesting:
         return Mistake((name,), "is for columns of lists", "add nesting: 1 if each row holds a list")
     if name in ("min", "max"):
@@ -148,7 +143,7 @@ def wrong_field(column: ColumnSchema, name: str) -> Mistake | None:
         for measure in given:
             if measure not in column.measures:
                 return Mistake(
-                    (name, measure), f"is not for {_called(column)} columns", f"use {_use(column, measure)}"
+                    (name, measure), f"is not for {column.type} columns", f"use {_use(column, measure)}"
                 )
     return None
 
@@ -161,10 +156,6 @@ def _wrong_bound(column: ColumnSchema, name: str) -> Mistake | None:
         hint = "YAML reads this as text; write the number plainly, as in 0.00001"
         return Mistake((name,), f"is {value!r}, expected a finite number", hint)
     return None
-
-
-def _called(column: ColumnSchema) -> str:
-    return "categorical int" if column.categorical else column.type
 
 
 def _use(column: ColumnSchema, measure: str) -> str:

@@ -49,6 +49,7 @@ def compose(text: str, name: str, what: str) -> yaml.Node:
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, ValueError) as error:
+        error = _slow_error(text) or error  # the C library names other lines
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         why = getattr(error, "problem", None) or str(error)
@@ -59,6 +60,14 @@ def compose(text: str, name: str, what: str) -> yaml.Node:
         raise DataError(f"{what} is empty", where=name)
     assert isinstance(node, yaml.Node)
     return node
+
+
+def _slow_error(text: str) -> Exception | None:
+    try:
+        yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        return error
+    return None
 
 
 class SchemaReader:

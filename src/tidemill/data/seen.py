@@ -17,6 +17,15 @@ RESOLUTION = 0.01
 """Largest error of a rank that was read from percentiles, where the values jump."""
 
 
+def value_total(column: ColumnStatistics) -> int:
+    """Number of values that the summary of a column is of: elements of lists, and of one type only."""
+    if column.types:
+        return column.types[0][1]
+    if column.valency:
+        return column.valency[-1].total - column.valency[-1].nulls
+    return column.count
+
+
 @dataclass(frozen=True, slots=True)
 class ValueCounts:
     """Values that are compared one by one."""
@@ -30,18 +39,17 @@ class ValueCounts:
 
 def value_counts(column: ColumnStatistics) -> ValueCounts:
     """The listed values of a column that has values. ValueError when it has no such list."""
+    total = value_total(column)
     if column.boolean is not None:
-        shares = {
-            "true": column.boolean.true / column.count,
-            "false": column.boolean.false / column.count,
-        }
+        shares = {"true": column.boolean.true / total, "false": column.boolean.false / total}
         return ValueCounts(shares, True, 0.0)
     if column.string is None:
         raise ValueError(f"column {column.name!r} is {column.type}: it has no list of values")
-    shares = {value: rows / column.count for value, rows in column.string.frequencies}
+    shares = {value: rows / total for value, rows in column.string.frequencies}
     if column.string.complete:
         return ValueCounts(shares, True, 0.0)
-    return ValueCounts(shares, False, min(shares.values(), default=1e-4))
+    lost = column.string.lost / total
+    return ValueCounts(shares, False, min(shares.values(), default=1e-4) + lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ def distribution(column: ColumnStatistics) -> Distribution:
     """The distribution of a column of numbers that has values. ValueError when it has no numbers."""
     if column.numeric is None:
         raise ValueError(f"column {column.name!r} is {column.type}: it has no numbers")
-    odd = (column.numeric.nan + column.numeric.infinite) / column.count
+    odd = (column.numeric.nan + column.numeric.infinite) / value_total(column)
     return Distribution(tuple(column.numeric.quantiles), odd)
 
 

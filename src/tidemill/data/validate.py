@@ -132,9 +132,7 @@ def _missing_column(check: Check, name: str, strange: Sequence[str]) -> None:
     check.found("SCHEMA_MISSING_COLUMN", name, "column is missing", f"the schema requires it{near}")
 
 
-def _check_rules(
-    check: Check, split: SplitStatistics, sides: Mapping[str, SplitStatistics | None]
-) -> None:
+def _check_rules(check: Check, split: SplitStatistics, sides: Mapping[str, SplitStatistics | None]) -> None:
     for name, rule in check.schema.rules.items():
         if rule.environments and check.environment not in rule.environments:
             continue

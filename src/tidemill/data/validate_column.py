@@ -7,7 +7,8 @@ import math
 from tidemill.data.check import Check, quoted, share_text
 from tidemill.data.schema import ColumnSchema
 from tidemill.data.schema_fields import moment
-from tidemill.data.statistics import BooleanSummary, ColumnStatistics, NumericSummary, StringSummary
+from tidemill.data.seen import value_total
+from tidemill.data.statistics import ColumnStatistics, NumericSummary, StringSummary
 
 _SHOWN = 5
 
@@ -17,8 +18,10 @@ def check_column(check: Check, column: ColumnStatistics, expected: ColumnSchema)
     _check_presence(check, column, expected)
     if not column.count:
         return
-    if not fits(column.type, expected.type):
-        long = f"the column is {column.type}, the schema says {expected.type}"
+    _check_lists(check, column, expected)
+    if not fits(column, expected.type):
+        kinds = " and ".join(f"{kind} ({rows} rows)" for kind, rows in column.types) or column.type
+        long = f"the column is {kinds}, the schema says {expected.type}"
         check.found("UNEXPECTED_DATA_TYPE", column.name, "column has another type", long)
         return
     if column.numeric is not None:
@@ -30,9 +33,12 @@ def check_column(check: Check, column: ColumnStatistics, expected: ColumnSchema)
     _check_unique(check, column, expected)
 
 
-def fits(found: str, declared: str) -> bool:
-    """Whether a column of that type may be where another was declared."""
-    return declared == "any" or found in (declared, "empty") or (found == "int" and declared == "float")
+def fits(column: ColumnStatistics, declared: str) -> bool:
+    """Whether a column may be where that type was declared; with files of several types, if all may."""
+    kinds = [kind for kind, _ in column.types] or [column.type]
+    return declared == "any" or all(
+        kind in (declared, "empty") or (kind == "int" and declared == "float") for kind in kinds
+    )
 
 
 def _check_presence(check: Check, column: ColumnStatistics, expected: ColumnSchema) -> None:
@@ -56,6 +62,51 @@ def _check_presence(check: Check, column: ColumnStatistics, expected: ColumnSche
         check.found("FEATURE_TYPE_LOW_NUMBER_PRESENT", column.name, "values are missing", long)
 
 
+def _check_lists(check: Check, column: ColumnStatistics, expected: ColumnSchema) -> None:
+    depth = len(column.valency)
+    if depth != expected.nesting:
+        if expected.type == "any" and not expected.nesting:
+            return
+        if not expected.nesting:
+            long = "rows hold lists, the schema expects one value; `nesting: 1` would allow lists"
+            check.found("FEATURE_TYPE_UNEXPECTED_REPEATED", column.name, "values are lists", long)
+            return
+        long = f"lists are nested {depth} deep, the schema says {expected.nesting}"
+        check.found("VALUE_NESTEDNESS_MISMATCH", column.name, "lists are nested otherwise", long)
+        return
+    if not depth:
+        return
+    outer = column.valency[0]
+    least, most = expected.min_values, expected.max_values
+    if least and not outer.total:
+        long = f"all {column.count} lists are empty, at least {least} values expected"
+        check.found("FEATURE_TYPE_NO_VALUES", column.name, "lists are empty", long)
+    elif least is not None and outer.min is not None and outer.min < least:
+        long = f"the shortest list has {outer.min} values, at least {least} expected"
+        check.found("FEATURE_TYPE_LOW_NUMBER_VALUES", column.name, "lists too short", long)
+    if most is not None and outer.max is not None and outer.max > most:
+        long = f"the longest list has {outer.max} values, at most {most} expected"
+        check.found("FEATURE_TYPE_HIGH_NUMBER_VALUES", column.name, "lists too long", long)
+    _check_shape(check, column, expected)
+
+
+def _check_shape(check: Check, column: ColumnStatistics, expected: ColumnSchema) -> None:
+    if expected.shape is None:
+        return
+    lengths = [(level.min, level.max) for level in column.valency]
+    wrong = next(
+        (at for at, (low, high) in enumerate(lengths) if not low == high == expected.shape[at]), None
+    )
+    if wrong is not None:
+        low, high = lengths[wrong]
+        long = f"lists of level {wrong + 1} have {low} to {high} values, exactly {expected.shape[wrong]} expected"
+    elif column.missing:
+        long = f"{column.missing} rows have no list, every row needs one of shape {list(expected.shape)}"
+    else:
+        return
+    check.found("INVALID_FEATURE_SHAPE", column.name, "lists have another shape", long)
+
+
 def _check_numbers(
     check: Check, column: ColumnStatistics, numbers: NumericSummary, expected: ColumnSchema
 ) -> None:
@@ -73,10 +124,10 @@ def _check_numbers(
         long = f"the largest value is {numbers.max}, at most {most} expected"
         check.found(f"{kind}_TYPE_BIG_{kind}", column.name, "value too large", long)
     if numbers.nan and not expected.allow_nan:
-        long = f"{numbers.nan} of {column.count} values are NaN"
+        long = f"{numbers.nan} of {value_total(column)} values are NaN"
         check.found("FLOAT_TYPE_HAS_NAN", column.name, "values are NaN", long)
     if numbers.infinite and not expected.allow_infinite:
-        long = f"{numbers.infinite} of {column.count} values are infinite"
+        long = f"{numbers.infinite} of {value_total(column)} values are infinite"
         check.found("FLOAT_TYPE_HAS_INF", column.name, "values are infinite", long)
 
 
@@ -118,7 +169,9 @@ def _check_moments(check: Check, column: ColumnStatistics, expected: ColumnSchem
             check.found(f"TIMESTAMP_TYPE_{size}_TIMESTAMP", column.name, f"moments too {word}", long)
 
 
-def _check_texts(check: Check, column: ColumnStatistics, texts: StringSummary, expected: ColumnSchema) -> None:
+def _check_texts(
+    check: Check, column: ColumnStatistics, texts: StringSummary, expected: ColumnSchema
+) -> None:
     if expected.domain is not None:
         _check_domain(check, column, texts, expected, expected.domain)
     if expected.bool_domain is not None:
@@ -155,16 +208,16 @@ def _check_domain(
     expected: ColumnSchema,
     domain: tuple[str, ...],
 ) -> None:
-    allowed = set(domain)
+    allowed, total = set(domain), value_total(column)
     inside = sum(rows for value, rows in texts.frequencies if value in allowed)
-    if inside >= column.count * expected.min_domain_mass:
+    if inside >= total * expected.min_domain_mass:
         return
     outside = [(value, rows) for value, rows in texts.frequencies if value not in allowed]
     shown = ", ".join(f"{quoted(value)} ({rows})" for value, rows in outside[:_SHOWN])
     more = ", ..." if len(outside) > _SHOWN or not texts.complete else ""
-    odd = column.count - inside
+    odd = total - inside
     long = (
-        f"{odd} of {column.count} values ({share_text(odd / column.count)}) are not among the {len(domain)} "
+        f"{odd} of {total} values ({share_text(odd / total)}) are not among the {len(domain)} "
         f"of the domain, {share_text(1 - expected.min_domain_mass)} tolerated: {shown}{more}"
     )
     check.found("ENUM_TYPE_UNEXPECTED_STRING_VALUES", column.name, "values outside the domain", long)
@@ -188,7 +241,7 @@ def _check_unique(check: Check, column: ColumnStatistics, expected: ColumnSchema
 
 def distinct_values(column: ColumnStatistics) -> int | None:
     """Number of distinct values; None where the statistics do not count them."""
-    summary: StringSummary | BooleanSummary | None = column.string or column.boolean
-    if isinstance(summary, StringSummary):
-        return summary.distinct
-    return None if summary is None else (summary.true > 0) + (summary.false > 0)
+    if column.boolean is not None:
+        return (column.boolean.true > 0) + (column.boolean.false > 0)
+    summary = column.string or column.bytes or column.numeric
+    return None if summary is None else summary.distinct

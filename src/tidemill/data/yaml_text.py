@@ -79,9 +79,7 @@ def _float(value: float) -> str:
 def _escaped(value: str) -> str:
     """In double quotes, with what does not print as an escape: JSON's, but for characters beyond 16 bits."""
     parts = [
-        json.dumps(c, ensure_ascii=False)[1:-1]
-        if c.isprintable() or c in "\n\t\r"
-        else f"\\U{ord(c):08x}"
+        json.dumps(c, ensure_ascii=False)[1:-1] if c.isprintable() or c in "\n\t\r" else f"\\U{ord(c):08x}"
         for c in value
     ]
     return f'"{"".join(parts)}"'

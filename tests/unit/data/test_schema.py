@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidemill.data.analyze import analyze_tables
 from tidemill.data.infer import infer_schema
-from tidemill.data.schema import ColumnSchema, DatasetSchema, Comparator, Schema
+from tidemill.data.schema import ColumnSchema, Comparator, DatasetSchema, Schema
 from tidemill.data.schema_file import FILE, load_schema, read_schema, write_schema
 from tidemill.data.statistics import SplitStatistics
 from tidemill.errors import DataError
@@ -128,7 +128,7 @@ def test_the_file_is_made_to_be_read(tmp_path: Path) -> None:
     lines = (tmp_path / FILE).read_text().splitlines()
     assert lines[0].startswith("# ")
     assert lines[1:] == [
-        "format: tidemill.schema/1",
+        "format: tidemill.schema/2",
         "dataset:",
         "  min_examples: 1",
         "severity:",
@@ -158,7 +158,7 @@ HEAD = "format: tidemill.schema/1\n"
         ("", 0, "is empty"),
         ("columns: [", 1, "not readable as YAML"),
         ("- a\n", 1, "must be a mapping"),
-        ("columns: {}\n", 1, "write format: tidemill.schema/1"),
+        ("columns: {}\n", 1, "write format: tidemill.schema/2"),
         ("format: tidemill.schema/9\ncolumns: {}\n", 1, "not a schema this version can read"),
         (HEAD, 1, "list the columns"),
         (HEAD + "colums: {}\n", 2, "did you mean 'columns'"),

@@ -15,7 +15,7 @@ from tidemill.data.analyze import analyze_tables
 from tidemill.data.anomalies import ANOMALIES, FILE, Anomalies, read_anomalies, write_anomalies
 from tidemill.data.distance import jensen_shannon, l_infinity
 from tidemill.data.infer import infer_schema
-from tidemill.data.schema import ColumnSchema, DatasetSchema, Comparator, Schema
+from tidemill.data.schema import ColumnSchema, Comparator, DatasetSchema, Schema
 from tidemill.data.statistics import ColumnStatistics, Statistics
 from tidemill.data.validate import validate_statistics
 from tidemill.errors import DataError
@@ -58,7 +58,7 @@ NAN, INF = float("nan"), float("inf")
         ([1.5], ColumnSchema(type="int"), "UNEXPECTED_DATA_TYPE", "is float, the schema says int"),
         ([1], ColumnSchema(type="string", domain=("a",)), "UNEXPECTED_DATA_TYPE", "is int"),
         ([1, None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "1 of 2"),
-        ([None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "0 of 1"),
+        ([None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_NOT_PRESENT", "0 of 1"),
         (
             ["a", "ü", "b", "ü"],
             ColumnSchema(type="string", domain=("a", "b"), min_domain_mass=0.9),
