@@ -152,6 +152,27 @@ class Anomalies:
         )
 
 
+SHOWN = 20
+
+
+def report_text(result: Anomalies) -> str:
+    """All anomalies in words, errors first; of many the first `SHOWN`."""
+    if not result.anomalies:
+        return "the examples fit the schema"
+    errors = result.errors
+    warnings = [a for a in result.anomalies if a.severity == "warning"]
+    counts = [
+        f"{n} {word}{'' if n == 1 else 's'}"
+        for n, word in ((len(errors), "error"), (len(warnings), "warning"))
+    ]
+    lines = [f"the examples break the schema: {', '.join(counts)}"]
+    listed = [*errors, *warnings]
+    lines += [f"  {anomaly}" for anomaly in listed[:SHOWN]]
+    if len(listed) > SHOWN:
+        lines.append(f"  and {len(listed) - SHOWN} more")
+    return "\n".join(lines)
+
+
 def write_anomalies(folder: Path, anomalies: Anomalies) -> None:
     """Write the file."""
     text = json.dumps(anomalies.to_json(), ensure_ascii=False, allow_nan=False, indent=1)

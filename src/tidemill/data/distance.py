@@ -8,6 +8,7 @@ worked out from a few hundred stored figures in plain Python, so that no library
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def pooled(bins: Binned, n: int, m: int) -> Binned:
             rare = [rare[0] + p, rare[1] + q]
     if rare != [0.0, 0.0]:
         kept.append((rare[0], rare[1]))
+    if len(kept) < 2:  # too little to say anything; as it is, rather than as if all were alike
+        kept = [(p, q) for p, q in zip(bins.now, bins.before, strict=True) if p or q]
     now, before = zip(*kept, strict=True)
     return Binned(now=now, before=before, resolution=bins.resolution)
 
@@ -193,7 +196,7 @@ def _area(a: Sequence[float], b: Sequence[float]) -> float:
     left, right = (_at_steps(q, steps) for q in (a, b))
     # halves: a range may exceed the largest float
     gaps = [_half_gap(x, y) for x, y in zip(left, right, strict=True)]
-    total = math.fsum(_trapezoid(g, h) / steps for g, h in zip(gaps, gaps[1:], strict=False))
+    total = math.fsum(_trapezoid(g, h) / steps for g, h in itertools.pairwise(gaps))
     return min(total * 2, 1e308)
 
 

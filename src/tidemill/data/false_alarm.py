@@ -16,6 +16,7 @@ What the summaries cannot resolve is added, so that they never fire by themselve
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -95,7 +96,7 @@ def _wasserstein(rate: float, now: ColumnStatistics, before: ColumnStatistics) -
         return 0.0
     last = len(known.quantiles) - 1
     places = [known.quantiles[round(i * last / STEPS)] / known.unit for i in range(STEPS + 1)]
-    widths = [b - a for a, b in zip(places, places[1:], strict=False)]
+    widths = [b - a for a, b in itertools.pairwise(places)]
     shares = [(i + 0.5) / STEPS for i in range(STEPS)]
     deviations = [math.sqrt(u * (1 - u)) for u in shares]
     mean = math.sqrt(2 / math.pi) * sum(w * d for w, d in zip(widths, deviations, strict=True))

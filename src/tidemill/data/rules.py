@@ -16,40 +16,20 @@ does not hold, and says what it missed. `count == 0 or mean < 3` allows for it.
 from __future__ import annotations
 
 import ast
-import dataclasses
 import operator
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from tidemill.data.rule_fields import COLUMN_FIELDS, field_of, quantile, share
 from tidemill.data.schema import Rule
-from tidemill.data.seen import value_total
-from tidemill.data.statistics import (
-    BooleanSummary,
-    BytesSummary,
-    ColumnStatistics,
-    NumericSummary,
-    SplitStatistics,
-    StringSummary,
-    TimestampSummary,
-)
+from tidemill.data.statistics import ColumnStatistics, SplitStatistics
 from tidemill.errors import DataError, did_you_mean
 
 LONGEST = 1000
 DEEPEST = 40
 
-_SUMMARIES = {
-    "numeric": NumericSummary, "string": StringSummary, "boolean": BooleanSummary,
-    "timestamp": TimestampSummary, "bytes": BytesSummary,
-}  # fmt: skip
-_VALENCY = ("min_values", "max_values", "avg_values", "total_values")
-_OWN = ("rows", "fraction_present", "median", "first_value")
-_COLUMN_FIELDS = sorted(
-    {f.name for cls in (ColumnStatistics, *_SUMMARIES.values()) for f in dataclasses.fields(cls)}
-    - {*_SUMMARIES, "quantiles", "histogram", "frequencies", "name", "valency", "weighted", "types"}
-    | {*_OWN, *_VALENCY}
-)
 _ROW_FIELDS = ["columns", "rows"]
 _SIDES = ("baseline", "serving")
 _METHODS = ("quantile", "share")
@@ -126,7 +106,7 @@ class _Checker:
     """Refuses everything that the walker does not know, before any data is seen."""
 
     def __init__(self, rule: Rule) -> None:
-        self.fields = _COLUMN_FIELDS if rule.column is not None else _ROW_FIELDS
+        self.fields = COLUMN_FIELDS if rule.column is not None else _ROW_FIELDS
 
     def whole(self, node: ast.expr) -> None:
         """A text that says yes or no."""
@@ -159,7 +139,7 @@ class _Checker:
                 self.field(node.id, self.fields)
             case ast.Attribute():
                 self.owner(node.value)
-                self.field(node.attr, _ROW_FIELDS if self.is_rows(node.value) else _COLUMN_FIELDS)
+                self.field(node.attr, _ROW_FIELDS if self.is_rows(node.value) else COLUMN_FIELDS)
             case ast.Call():
                 self.call(node)
             case _:
@@ -217,8 +197,8 @@ class _Checker:
                 _refuse(f"calls {name} without a column", f'write column("x").{name}(...)')
         else:
             _refuse(f"calls {name}", did_you_mean(name, [*_FUNCTIONS, *_METHODS, "column"]))
-        argument = node.args[0] if len(node.args) == 1 else None
-        given = argument.value if isinstance(argument, ast.Constant) else None
+        only = node.args[0] if len(node.args) == 1 else None
+        given = only.value if isinstance(only, ast.Constant) else None
         right = isinstance(given, str) if expected is str else type(given) in (int, float)
         if not right or (name == "quantile" and not 0 <= float(str(given)) <= 1):
             what = "a text" if expected is str else "a number from 0 to 1"
@@ -325,7 +305,7 @@ class _Walker:
             owner = self.owner(node.value)
             if isinstance(owner, SplitStatistics):
                 return self.own(owner, node.attr)
-            return None if owner is None else _field(owner, node.attr)
+            return None if owner is None else field_of(owner, node.attr)
         assert isinstance(node, ast.Call)
         column: Any
         if isinstance(node.func, ast.Attribute):
@@ -337,8 +317,9 @@ class _Walker:
         assert isinstance(argument, ast.Constant)
         if column is None:
             return None
-        ask = _quantile if _called(node) == "quantile" else _share
-        return ask(column, argument.value)
+        if _called(node) == "quantile":
+            return quantile(column, float(str(argument.value)))
+        return share(column, str(argument.value))
 
     def own(self, split: SplitStatistics | None, field: str) -> Any:
         if split is None:
@@ -346,7 +327,7 @@ class _Walker:
         if self.rule.column is None:
             return split.num_rows if field == "rows" else len(split.columns)
         column = self.column_of(split, self.rule.column)
-        return None if column is None else _field(column, field)
+        return None if column is None else field_of(column, field)
 
     def owner(self, node: ast.expr) -> SplitStatistics | ColumnStatistics | None:
         if isinstance(node, ast.Name):
@@ -363,43 +344,6 @@ class _Walker:
 
     def column_of(self, split: SplitStatistics | None, name: str | None) -> ColumnStatistics | None:
         return None if split is None or name is None else split.column(name)
-
-
-def _field(column: ColumnStatistics, name: str) -> Any:
-    """A figure of a column by the name rules know it by; None when the column has none."""
-    if name == "rows":
-        return column.count + column.missing
-    if name == "median":
-        return _quantile(column, 0.5)
-    if name == "first_value":
-        return column.string.frequencies[0][0] if column.string and column.string.frequencies else None
-    if name in _VALENCY:
-        return getattr(column.valency[0], name.removesuffix("_values")) if column.valency else None
-    for owner in (column, column.numeric, column.string, column.boolean, column.timestamp, column.bytes):
-        if owner is not None and hasattr(type(owner), name):
-            found = getattr(owner, name)
-            return found if isinstance(found, (int, float, str)) else None
-    return None
-
-
-def _quantile(column: ColumnStatistics, share: float) -> float | None:
-    if column.numeric is None or not column.numeric.quantiles:
-        return None
-    quantiles = column.numeric.quantiles
-    at = share * (len(quantiles) - 1)
-    low = int(at)
-    high = min(low + 1, len(quantiles) - 1)
-    return quantiles[low] + (quantiles[high] - quantiles[low]) * (at - low)
-
-
-def _share(column: ColumnStatistics, value: str) -> float | None:
-    """Share of the rows with a value that have this text; None when an incomplete list does not name it."""
-    if column.string is None or not column.count:
-        return None
-    found = dict(column.string.frequencies).get(value)
-    if found is None:
-        return 0.0 if column.string.complete else None
-    return found / value_total(column)
 
 
 def _shown(value: Any) -> str:

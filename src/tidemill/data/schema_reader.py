@@ -49,10 +49,10 @@ def compose(text: str, name: str, what: str) -> yaml.Node:
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except (yaml.YAMLError, ValueError) as error:
-        error = _slow_error(text) or error  # the C library names other lines
-        mark = getattr(error, "problem_mark", None)
+        found = _slow_error(text) or error  # the C library names other lines
+        mark = getattr(found, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or str(error)
+        why = getattr(found, "problem", None) or str(found)
         raise DataError(f"not readable as YAML: {why}", where=f"{name}{line}") from error
     except RecursionError as error:
         raise DataError("not readable as YAML: nested too deeply", where=name) from error

@@ -99,7 +99,7 @@ def _check_shape(check: Check, column: ColumnStatistics, expected: ColumnSchema)
     )
     if wrong is not None:
         low, high = lengths[wrong]
-        long = f"lists of level {wrong + 1} have {low} to {high} values, exactly {expected.shape[wrong]} expected"
+        long = f"lists of level {wrong + 1} have {low} to {high} values, {expected.shape[wrong]} expected"
     elif column.missing:
         long = f"{column.missing} rows have no list, every row needs one of shape {list(expected.shape)}"
     else:

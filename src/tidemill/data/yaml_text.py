@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 _PLAIN = re.compile(r"[^\W\d][\w./ -]*(?<! )|[^\W\d]")
-_RESOLVER = yaml.resolver.Resolver()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -59,10 +59,14 @@ def scalar(value: Any) -> str:
         raise TypeError(f"no YAML for {type(value).__name__}")
     if not value.isprintable():
         return _escaped(value)
-    if _PLAIN.fullmatch(value) and _RESOLVER.resolve(yaml.ScalarNode, value, (True, False)) == _TEXT:
+    if _PLAIN.fullmatch(value) and _resolves_to(value) == _TEXT:
         return value
     quoted = value.replace("'", "''")
     return f"'{quoted}'"
+
+
+def _resolves_to(value: str) -> Any:
+    return _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))
 
 
 def _float(value: float) -> str:

@@ -204,7 +204,13 @@ def test_a_column_of_the_wrong_type_is_reported_once() -> None:
 def test_every_distance_is_kept_with_its_threshold() -> None:
     found = drift(["a"], ["b"], "string", jsd=0.5)
     kept = {m.measure: (m.value, m.threshold) for m in found.measures}
-    assert kept == {"examples_ratio": (1.0, None), "jsd": (1.0, 0.5), "linf": (1.0, None)}
+    assert kept == {
+        "examples_ratio": (1.0, None),
+        "jsd": (1.0, 0.5),
+        "linf": (1.0, None),
+        "chi2": (1.0, None),
+        "psi": (pytest.approx(np.log(3)), None),  # half a row more on every side: 3/4 and 1/4
+    }
 
 
 @pytest.mark.parametrize(
