@@ -32,7 +32,7 @@ def ExampleValidator(
         under `drift`. Without it nothing is compared.
     serving_statistics: what to measure skew from: examples as the model meets them. Thresholds are under
         `skew`. Of one split, or of splits with the same names.
-    environment: columns that the schema does not put into it are not expected: the label where data is served.
+    environment: columns that the schema does not put into it are not expected: the label, in serving data.
     min_examples: least number of rows in all splits together; in place of the schema's.
     fail: whether an anomaly that is an error fails the node. If not, ask `anomalies.blessed`.
     exclude_splits: splits to leave out.
