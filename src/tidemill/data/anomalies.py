@@ -11,38 +11,79 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tidemill.data.schema import Severity
 from tidemill.errors import DataError
 
 FILE = "anomalies.json"
-FORMAT = "tidemill.anomalies/1"
+FORMAT = "tidemill.anomalies/2"
+READABLE = ("tidemill.anomalies/1", FORMAT)
+"""The first had no `against` and no `false_alarm`; both mean their defaults."""
 
 ANOMALIES: Mapping[str, Severity] = {
     "SCHEMA_MISSING_COLUMN": "error",
     "SCHEMA_NEW_COLUMN": "warning",
+    "SCHEMA_TRAINING_SERVING_SKEW": "error",
     "UNEXPECTED_DATA_TYPE": "error",
+    "FEATURE_TYPE_NOT_PRESENT": "error",
     "FEATURE_TYPE_LOW_FRACTION_PRESENT": "error",
+    "FEATURE_TYPE_LOW_NUMBER_PRESENT": "error",
+    "FEATURE_TYPE_UNEXPECTED_REPEATED": "error",
+    "FEATURE_TYPE_NO_VALUES": "error",
+    "FEATURE_TYPE_LOW_NUMBER_VALUES": "error",
+    "FEATURE_TYPE_HIGH_NUMBER_VALUES": "error",
+    "VALUE_NESTEDNESS_MISMATCH": "error",
+    "INVALID_FEATURE_SHAPE": "error",
+    "FEATURE_TYPE_LOW_UNIQUE": "error",
+    "FEATURE_TYPE_HIGH_UNIQUE": "error",
+    "FEATURE_TYPE_NO_UNIQUE": "error",
+    "STATS_NOT_AVAILABLE": "error",
     "ENUM_TYPE_UNEXPECTED_STRING_VALUES": "error",
+    "BOOL_TYPE_SMALL_INT": "error",
+    "BOOL_TYPE_BIG_INT": "error",
+    "BOOL_TYPE_UNEXPECTED_FLOAT": "error",
+    "BOOL_TYPE_UNEXPECTED_STRING": "error",
+    "INT_TYPE_NOT_INT_STRING": "error",
+    "FLOAT_TYPE_STRING_NOT_FLOAT": "error",
     "INT_TYPE_SMALL_INT": "error",
     "INT_TYPE_BIG_INT": "error",
     "FLOAT_TYPE_SMALL_FLOAT": "error",
     "FLOAT_TYPE_BIG_FLOAT": "error",
     "FLOAT_TYPE_HAS_NAN": "error",
     "FLOAT_TYPE_HAS_INF": "error",
+    "TIMESTAMP_TYPE_SMALL_TIMESTAMP": "error",
+    "TIMESTAMP_TYPE_BIG_TIMESTAMP": "error",
+    "NO_DATA_IN_SPAN": "error",
     "DATASET_LOW_NUM_EXAMPLES": "error",
     "DATASET_HIGH_NUM_EXAMPLES": "error",
     "COMPARATOR_LOW_NUM_EXAMPLES": "error",
     "COMPARATOR_HIGH_NUM_EXAMPLES": "error",
     "COMPARATOR_L_INFTY_HIGH": "error",
     "COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH": "error",
+    "COMPARATOR_NORMALIZED_ABSOLUTE_DIFFERENCE_HIGH": "error",
+    "COMPARATOR_POPULATION_STABILITY_INDEX_HIGH": "error",
+    "COMPARATOR_KOLMOGOROV_SMIRNOV_HIGH": "error",
+    "COMPARATOR_WASSERSTEIN_HIGH": "error",
+    "COMPARATOR_CHI_SQUARED_HIGH": "error",
+    "COMPARATOR_MISSING_RATE_CHANGE_HIGH": "error",
     "COMPARATOR_CONTROL_DATA_MISSING": "error",
     "COMPARATOR_TREATMENT_DATA_MISSING": "error",
+    "CUSTOM_VALIDATION": "error",
 }
 """Every anomaly that is looked for, with its usual severity; a schema's `severity` overrides it.
 
-A new column is a warning only: components read the columns they know."""
+A new column is a warning only: components read the columns they know. Seven of the names are not TFDV's,
+because it does not look for it: bounds of timestamps, and the five measures it does not have."""
+
+OWN = frozenset(
+    {
+        "TIMESTAMP_TYPE_SMALL_TIMESTAMP", "TIMESTAMP_TYPE_BIG_TIMESTAMP",
+        "COMPARATOR_POPULATION_STABILITY_INDEX_HIGH", "COMPARATOR_KOLMOGOROV_SMIRNOV_HIGH",
+        "COMPARATOR_WASSERSTEIN_HIGH", "COMPARATOR_CHI_SQUARED_HIGH", "COMPARATOR_MISSING_RATE_CHANGE_HIGH",
+    }
+)  # fmt: skip
+"""Names that `anomalies.proto` does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +108,19 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A distance from the baseline, kept whether or not it is too large."""
+    """A distance from other statistics, kept whether or not it is too large."""
 
     split: str
     column: str
     """Empty for the rows as a whole."""
     measure: str
-    """`linf`, `jsd` or `examples_ratio`."""
+    """A measure of `schema.Comparator`, or `examples_ratio`."""
     value: float
     threshold: float | None
+    """As a distance, whatever it was given as."""
+    against: Literal["baseline", "serving"] = "baseline"
+    false_alarm: float | None = None
+    """The rate that the threshold was worked out from, if it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +152,27 @@ class Anomalies:
         )
 
 
+SHOWN = 20
+
+
+def report_text(result: Anomalies) -> str:
+    """All anomalies in words, errors first; of many the first `SHOWN`."""
+    if not result.anomalies:
+        return "the examples fit the schema"
+    errors = result.errors
+    warnings = [a for a in result.anomalies if a.severity == "warning"]
+    counts = [
+        f"{n} {word}{'' if n == 1 else 's'}"
+        for n, word in ((len(errors), "error"), (len(warnings), "warning"))
+    ]
+    lines = [f"the examples break the schema: {', '.join(counts)}"]
+    listed = [*errors, *warnings]
+    lines += [f"  {anomaly}" for anomaly in listed[:SHOWN]]
+    if len(listed) > SHOWN:
+        lines.append(f"  and {len(listed) - SHOWN} more")
+    return "\n".join(lines)
+
+
 def write_anomalies(folder: Path, anomalies: Anomalies) -> None:
     """Write the file."""
     text = json.dumps(anomalies.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
@@ -118,7 +184,7 @@ def read_anomalies(folder: Path) -> Anomalies:
     path = folder / FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != FORMAT:
+        if value["format"] not in READABLE:
             raise DataError(f"format is {value['format']!r}, expected {FORMAT!r}", where=str(path))
         return Anomalies.from_json(value)
     except FileNotFoundError:

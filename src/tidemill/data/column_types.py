@@ -7,13 +7,12 @@ are none of these pass through as `other`: counted, not looked into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import polars as pl
 import pyarrow as pa
 
-Kind = Literal["int", "float", "string", "bool", "timestamp", "other", "empty"]
-"""`empty`: no value was ever seen, so any kind may follow."""
+from tidemill.data.kinds import KINDS as KINDS
+from tidemill.data.kinds import Kind as Kind
 
 DECLARABLE: dict[str, pa.DataType] = {
     "int": pa.int64(),
@@ -23,8 +22,6 @@ DECLARABLE: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
 }
 """Kinds a user may ask for, and the Arrow type they are stored as."""
-
-KINDS: tuple[str, ...] = get_args(Kind)
 
 _DAY = "%Y-%m-%d"
 _MOMENTS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")

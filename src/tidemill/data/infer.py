@@ -32,24 +32,47 @@ def infer_schema(splits: Sequence[SplitStatistics], *, max_domain: int = 100) ->
 
 def _infer_column(found: Sequence[ColumnStatistics], *, everywhere: bool, max_domain: int) -> ColumnSchema:
     seen = any(column.count for column in found)
-    numbers = [column.numeric for column in found if column.numeric is not None]
+    kind = _common_type(found)
+    numbers = [column.numeric for column in found if column.numeric is not None and kind == "float"]
+    nesting, least, most = _lists(found)
     return ColumnSchema(
-        type=_common_type(found),
+        type=kind,
         required=everywhere,
         min_fraction=1.0 if seen and not any(column.missing for column in found) else 0.0,
+        nesting=nesting,
+        min_values=least,
+        max_values=most,
         allow_nan=any(n.nan for n in numbers),
         allow_infinite=any(n.infinite for n in numbers),
         domain=_domain(found, max_domain),
     )
 
 
+def _lists(found: Sequence[ColumnStatistics]) -> tuple[int, int | None, int | None]:
+    """Depth of lists, and fewest and most values: both where all lists are equally long, else whether there
+    is always one (as TFDV's InitValueCount)."""
+    depths = {len(column.valency) for column in found if column.count}
+    if len(depths) > 1:
+        raise DataError(f"column {found[0].name!r} holds lists in one split and values in another")
+    if not depths or not (depth := depths.pop()):
+        return 0, None, None
+    ends = [(column.valency[0].min, column.valency[0].max) for column in found if column.valency]
+    least = min((low for low, _ in ends if low is not None), default=0)
+    most = max((high for _, high in ends if high is not None), default=0)
+    if not least:
+        return depth, None, None
+    return depth, (least if least == most else 1), (most if least == most else None)
+
+
 def _common_type(found: Sequence[ColumnStatistics]) -> str:
-    types = {"other" if column.valency else column.type for column in found if column.count}
+    types = {column.type for column in found if column.count}
+    types |= {kind for column in found for kind, _ in column.types}
     if types == {"int", "float"}:
         return "float"
     if len(types) > 1:
         raise DataError(
-            f"column {found[0].name!r} has different types in different splits: {', '.join(sorted(types))}"
+            f"column {found[0].name!r} has different types in different splits: {', '.join(sorted(types))}",
+            hint="mend the data, or give ExampleGen the type to read it as",
         )
     declared = types or {column.type for column in found}
     type = min(declared)

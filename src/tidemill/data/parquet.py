@@ -14,6 +14,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tidemill.data.split_names import select_splits as select_splits
 from tidemill.errors import DataError, did_you_mean
 
 ROW_GROUP_ROWS = 100_000
@@ -23,23 +24,6 @@ ROW_GROUP_ROWS = 100_000
 def split_folder(artifact: Path, split: str) -> Path:
     """Folder of the files of one split of an artifact."""
     return artifact / f"Split-{split}"
-
-
-def select_splits(splits: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """The splits that are left, in order. DataError for an unknown name, or when none is left."""
-    for name in exclude:
-        if name not in splits:
-            raise DataError(
-                f"exclude_splits names {name!r}, which the examples do not have",
-                hint=did_you_mean(name, splits),
-            )
-    kept = [name for name in splits if name not in exclude]
-    if not kept:
-        raise DataError(
-            f"no split is left: splits {list(splits)}, excluded {list(exclude)}",
-            hint="exclude fewer splits" if splits else "the examples record no splits: were they published?",
-        )
-    return kept
 
 
 def open_parquet(

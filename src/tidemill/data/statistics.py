@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tidemill.data.column_types import Kind
+from tidemill.data.kinds import Kind
 from tidemill.errors import DataError, did_you_mean
 
 FILE = "statistics.json"

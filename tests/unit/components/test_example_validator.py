@@ -13,7 +13,7 @@ from tidemill.components.example_validator.component import ExampleValidator
 from tidemill.components.example_validator.executor import run
 from tidemill.data.analyze import analyze_tables
 from tidemill.data.anomalies import read_anomalies
-from tidemill.data.schema import ColumnSchema, Drift
+from tidemill.data.schema import ColumnSchema, Comparator
 from tidemill.data.schema import Schema as SchemaValue
 from tidemill.data.schema_file import write_schema
 from tidemill.data.statistics import Statistics, write_statistics
@@ -32,7 +32,7 @@ def statistics_of(folder: Path, **splits: dict[str, list[Any]]) -> ExampleStatis
 @pytest.fixture
 def schema(tmp_path: Path) -> Schema:
     columns = {
-        "fare": ColumnSchema(type="float", min=0, drift=Drift(jsd=0.1)),
+        "fare": ColumnSchema(type="float", min=0, drift=Comparator(jsd=0.1)),
         "kind": ColumnSchema(type="string", domain=("a", "b")),
     }
     (tmp_path / "schema").mkdir()

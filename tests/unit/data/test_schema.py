@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tidemill.data.analyze import analyze_tables
 from tidemill.data.infer import infer_schema
-from tidemill.data.schema import ColumnSchema, DatasetSchema, Drift, Schema
+from tidemill.data.schema import ColumnSchema, Comparator, DatasetSchema, Schema
 from tidemill.data.schema_file import FILE, load_schema, read_schema, write_schema
 from tidemill.data.statistics import SplitStatistics
 from tidemill.errors import DataError
@@ -80,7 +80,7 @@ def columns(draw: st.DrawFn) -> ColumnSchema:
         fields |= {
             "min": bounds[0],
             "max": bounds[1],
-            "drift": draw(st.none() | st.builds(Drift, jsd=shares)),
+            "drift": draw(st.none() | st.builds(Comparator, jsd=shares)),
         }
     if type == "float":
         fields |= {"allow_nan": draw(st.booleans()), "allow_infinite": draw(st.booleans())}
@@ -88,7 +88,7 @@ def columns(draw: st.DrawFn) -> ColumnSchema:
         fields |= {
             "domain": draw(st.none() | st.lists(texts, min_size=1, unique=True).map(tuple)),
             "min_domain_mass": draw(shares),
-            "drift": draw(st.none() | st.builds(Drift, linf=shares, jsd=st.none() | shares)),
+            "drift": draw(st.none() | st.builds(Comparator, linf=shares, jsd=st.none() | shares)),
         }
     return ColumnSchema(type=type, **fields)
 
@@ -118,7 +118,7 @@ def test_the_file_is_made_to_be_read(tmp_path: Path) -> None:
     schema = Schema(
         columns={
             "payment": ColumnSchema(
-                type="string", domain=("Cash", "no", "2024-01-01"), drift=Drift(linf=0.01)
+                type="string", domain=("Cash", "no", "2024-01-01"), drift=Comparator(linf=0.01)
             ),
             "fare": ColumnSchema(type="float", min_fraction=0.9, min=0),
         },
@@ -128,7 +128,7 @@ def test_the_file_is_made_to_be_read(tmp_path: Path) -> None:
     lines = (tmp_path / FILE).read_text().splitlines()
     assert lines[0].startswith("# ")
     assert lines[1:] == [
-        "format: tidemill.schema/1",
+        "format: tidemill.schema/2",
         "dataset:",
         "  min_examples: 1",
         "severity:",
@@ -158,7 +158,7 @@ HEAD = "format: tidemill.schema/1\n"
         ("", 0, "is empty"),
         ("columns: [", 1, "not readable as YAML"),
         ("- a\n", 1, "must be a mapping"),
-        ("columns: {}\n", 1, "write format: tidemill.schema/1"),
+        ("columns: {}\n", 1, "write format: tidemill.schema/2"),
         ("format: tidemill.schema/9\ncolumns: {}\n", 1, "not a schema this version can read"),
         (HEAD, 1, "list the columns"),
         (HEAD + "colums: {}\n", 2, "did you mean 'columns'"),

@@ -15,7 +15,7 @@ from tidemill.data.analyze import analyze_tables
 from tidemill.data.anomalies import ANOMALIES, FILE, Anomalies, read_anomalies, write_anomalies
 from tidemill.data.distance import jensen_shannon, l_infinity
 from tidemill.data.infer import infer_schema
-from tidemill.data.schema import ColumnSchema, DatasetSchema, Drift, Schema
+from tidemill.data.schema import ColumnSchema, Comparator, DatasetSchema, Schema
 from tidemill.data.statistics import ColumnStatistics, Statistics
 from tidemill.data.validate import validate_statistics
 from tidemill.errors import DataError
@@ -58,7 +58,7 @@ NAN, INF = float("nan"), float("inf")
         ([1.5], ColumnSchema(type="int"), "UNEXPECTED_DATA_TYPE", "is float, the schema says int"),
         ([1], ColumnSchema(type="string", domain=("a",)), "UNEXPECTED_DATA_TYPE", "is int"),
         ([1, None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "1 of 2"),
-        ([None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_LOW_FRACTION_PRESENT", "0 of 1"),
+        ([None], ColumnSchema(type="int", min_fraction=1), "FEATURE_TYPE_NOT_PRESENT", "0 of 1"),
         (
             ["a", "ü", "b", "ü"],
             ColumnSchema(type="string", domain=("a", "b"), min_domain_mass=0.9),
@@ -159,7 +159,7 @@ def test_numbers_of_rows(
 
 def drift(now: list[Any], before: list[Any] | None, type: str, **thresholds: float) -> Anomalies:
     baseline = statistics(train={"y": [1]} if before is None else {"x": before})
-    expected = ColumnSchema(type=type, drift=Drift(**thresholds) if thresholds else None)
+    expected = ColumnSchema(type=type, drift=Comparator(**thresholds) if thresholds else None)
     return check(now, expected, baseline=baseline)
 
 
@@ -204,7 +204,13 @@ def test_a_column_of_the_wrong_type_is_reported_once() -> None:
 def test_every_distance_is_kept_with_its_threshold() -> None:
     found = drift(["a"], ["b"], "string", jsd=0.5)
     kept = {m.measure: (m.value, m.threshold) for m in found.measures}
-    assert kept == {"examples_ratio": (1.0, None), "jsd": (1.0, 0.5), "linf": (1.0, None)}
+    assert kept == {
+        "examples_ratio": (1.0, None),
+        "jsd": (1.0, 0.5),
+        "linf": (1.0, None),
+        "chi2": (1.0, None),
+        "psi": (pytest.approx(np.log(3)), None),  # half a row more on every side: 3/4 and 1/4
+    }
 
 
 @pytest.mark.parametrize(
