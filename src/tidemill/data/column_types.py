@@ -56,8 +56,11 @@ def parse_text(text: pl.Series, kind: Kind) -> pl.Series:
 
     int: digits with an optional sign, within 64 bits. float: decimal or scientific, `nan`, `inf`.
     bool: `true`, `false` in any case. timestamp: ISO 8601 date or date and time; a zone offset is
-    applied, so that the result is UTC. empty: every value is refused.
+    applied, so that the result is UTC. empty: every value is refused. Blanks around a value other than text
+    do not count.
     """
+    if kind not in ("string", "empty"):
+        text = text.str.strip_chars(" \t")
     if kind == "int":
         return text.cast(pl.Int64, strict=False)
     if kind == "float":

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from tidemill.errors import ResolutionError, StorageError
 from tidemill.types.source import SourceFile
 
-
 KnownFiles = Callable[[], Mapping[str, SourceFile]]
 """Files as they were found before, by uri; asked for once, and only when there is much to read."""
 _WORTH_ASKING = 4 << 20

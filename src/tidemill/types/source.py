@@ -8,11 +8,12 @@ holds it where the node runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from tidemill.errors import DataError, did_you_mean
+from tidemill.errors import DataError, DefinitionError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +196,14 @@ class Query(Source):
     as_of: str = ""
     """Asked for with a database, whose content no cache key can cover: a text that changes when the rows may
     have. `run.date` for a table that is complete for each day, `run.id` to ask anew in every run."""
+
+    def __post_init__(self) -> None:
+        """DefinitionError for a password in `url`: it would stand in the IR, the record and the logs."""
+        if isinstance(self.url, str) and re.match(r"[^/]*//[^/@]*:[^/@]+@", self.url):
+            raise DefinitionError(
+                "the url of a Query has a password in it, which would be recorded",
+                hint="leave it out and name the environment variable that holds it: password_env='DB_PASSWORD'",
+            )
 
 
 @dataclass(frozen=True)
