@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
 
 _BATCH_ROWS = 10_000
+_DAMAGE = (ValueError, EOFError, TypeError, KeyError, OSError)
+"""What fastavro raises for bytes that are no Avro."""
 _PLAIN: dict[str, pa.DataType] = {
     "null": pa.null(), "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(),
     "double": pa.float64(), "bytes": pa.binary(), "string": pa.string(), "enum": pa.string(),
@@ -42,7 +45,7 @@ def avro_file(file: SourceFile) -> Iterator[Opened]:
         try:
             reader = fastavro.reader(source)
             written: Any = reader.writer_schema
-        except (ValueError, EOFError, TypeError, KeyError, OSError) as error:
+        except _DAMAGE as error:
             raise _broken(file, error) from error
         if not isinstance(written, Mapping) or written.get("type") != "record":
             raise DataError("the Avro file does not hold records", where=file.uri)
@@ -51,22 +54,11 @@ def avro_file(file: SourceFile) -> Iterator[Opened]:
 
 
 def _batches(reader: Any, schema: pa.Schema, file: SourceFile) -> Iterator[pa.RecordBatch]:
-    import zlib
-
     try:
         while rows := list(itertools.islice(reader, _BATCH_ROWS)):
             columns = [pa.array([_value(row[f.name]) for row in rows], f.type) for f in schema]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
-    except (
-        ValueError,
-        EOFError,
-        TypeError,
-        KeyError,
-        IndexError,
-        OSError,
-        zlib.error,
-        pa.ArrowException,
-    ) as error:
+    except (*_DAMAGE, IndexError, zlib.error, pa.ArrowException) as error:
         raise _broken(file, error) from error
 
 

@@ -7,6 +7,7 @@ each other. This room does not know splits.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def arrow_file(file: SourceFile) -> Iterator[Opened]:
 
 def _messages(whole: Any, uri: str) -> Iterator[pa.RecordBatch]:
     for at in range(whole.num_record_batches):
-        yield from _sliced(_validated(lambda at=at: whole.get_batch(at), uri))
+        yield from _sliced(_validated(functools.partial(whole.get_batch, at), uri))
 
 
 def _checked(stream: Any, source: Any, uri: str) -> Iterator[pa.RecordBatch]:
@@ -229,5 +230,5 @@ def _not_arrow(uri: str, error: Exception) -> DataError:
     return DataError(
         f"not readable as Arrow IPC: {why}",
         where=uri,
-        hint="the file is truncated or neither an Arrow file (Feather 2) nor an Arrow stream: deliver it again",
+        hint="the file is truncated, or neither an Arrow file nor an Arrow stream: deliver it again",
     )

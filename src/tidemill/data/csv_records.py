@@ -43,7 +43,9 @@ def header(file: SourceFile, dialect: Dialect) -> list[str]:
     if dialect.column_names:
         return _checked(list(dialect.column_names), "column_names")
     try:
-        names = next((record for _, record in records(file, dialect)), [])
+        names = next((record for _, record in records(file, dialect, errors="replace")), [])
+        if any("\ufffd" in name for name in names):  # rows are decoded ahead, and their faults come later
+            next(records(file, dialect))
     except (UnicodeDecodeError, csv.Error, *BROKEN_STREAM) as error:
         raise unreadable(file, 0, error, dialect) from error
     if not names:
@@ -101,8 +103,8 @@ def put_aside(
 
 def _as_text(record: Sequence[str], dialect: Dialect) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="", delimiter=dialect.delimiter).writerow(record)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n", delimiter=dialect.delimiter).writerow(record)
+    return text.getvalue().removesuffix("\n")
 
 
 def _ragged(found: int, columns: int) -> str:

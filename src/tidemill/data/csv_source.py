@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -308,7 +308,7 @@ class _Reading:
             ),
         )
 
-    def _invalid(self, row: pa_csv.InvalidRow) -> str:  # noqa: ARG002 - Arrow's signature
+    def _invalid(self, row: pa_csv.InvalidRow) -> Literal["skip", "error"]:  # noqa: ARG002 - Arrow's signature
         self.ragged += 1
         return "error" if self.ragged > self._bad.limit else "skip"
 

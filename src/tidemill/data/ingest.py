@@ -55,7 +55,7 @@ def ingest(
     for parameter, column in (("partition_by", partition_by), ("order_by", order_by)):
         if column is not None:
             check_column(column, parameter, source.schema.names)
-    bad = bad or BadRows()
+    bad = BadRows() if bad is None else bad
     while True:
         try:
             rule: SplitRule = HashRule(tuple(splits.values()), partition_by)
@@ -79,7 +79,7 @@ def ingest_input_splits(
     All splits have the same columns and types. Errors: as `ingest`, and a split without rows is one.
     """
     check_splits(dict.fromkeys(inputs, 1))
-    bad = bad or BadRows()
+    bad = BadRows() if bad is None else bad
     while True:
         rows: dict[str, int] = {}
         try:

@@ -8,6 +8,7 @@ what all of it says. This room does not know splits.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,7 +180,7 @@ def _blocks(file: SourceFile) -> Iterator[tuple[int, bytes]]:
 
 def _arrow(block: bytes, **options: Any) -> pa.Table:
     return pa_json.read_json(
-        pa.BufferReader(block),
+        io.BytesIO(block),
         read_options=pa_json.ReadOptions(block_size=max(len(block), 1)),
         parse_options=pa_json.ParseOptions(**options),
     )

@@ -85,8 +85,8 @@ class DatabaseQuery:
                 except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
                     if self.complete or field.name in self.declared:
                         raise DataError(
-                            f"column {field.name!r} has a value that is not {field.type}: {error}", where=_WHERE,
-                            hint="cast the column in the query",
+                            f"column {field.name!r} has a value that is not {field.type}: {error}",
+                            where=_WHERE, hint="cast the column in the query",
                         ) from error  # fmt: skip
                     schema = _learned(self.query, None)
                     raise Reread(
@@ -103,7 +103,7 @@ def open_query(query: Query, column_types: Mapping[str, str]) -> FilesQuery | Da
     if database == bool(query.tables):
         raise DataError(
             "a query needs either tables, or url or url_env", where=_WHERE,
-            hint="Query(sql, tables={'trips': files('trips/*.parquet')}) or Query(sql, url=..., as_of=run.date)",
+            hint="give it tables={'trips': files('trips/*.parquet')}, or url=..., as_of=run.date",
         )  # fmt: skip
     if database and not query.as_of:
         raise DataError(

@@ -17,9 +17,10 @@ from tidemill.types.source import SourceFile
 
 QUARANTINE = "Quarantine"
 """Folder of an Examples artifact with the rows that could not be read; only there when there are any."""
-QUARANTINE_SCHEMA = pa.schema(
-    [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("row", pa.string())]
-)
+_QUARANTINE_TYPES: dict[str, pa.DataType] = {
+    "file": pa.string(), "line": pa.int64(), "reason": pa.string(), "row": pa.string()
+}  # fmt: skip
+QUARANTINE_SCHEMA = pa.schema(_QUARANTINE_TYPES)
 _SHOWN = 3
 _ROW_CHARACTERS = 100_000
 
@@ -38,8 +39,8 @@ class TableSource(Protocol):
         ...
 
     def tables(self, bad: BadRows, files: Sequence[SourceFile] | None = None) -> Iterator[pa.Table]:
-        """All rows in a fixed order, or those of some of its files. A row that cannot be read goes to `bad`, or is a DataError that names
-        its place. Reread when the rest does not fit the schema."""
+        """All rows in a fixed order, or those of some of its files. A row that cannot be read goes to `bad`,
+        or is a DataError that names its place. Reread when the rest does not fit the schema."""
         ...
 
 

@@ -6,8 +6,9 @@ Messages (TensorFlow, core/example/example.proto and feature.proto), by field nu
     Features         1 feature: map<string, Feature>
     FeatureLists     1 feature_list: map<string, FeatureList>
     FeatureList      1 feature: repeated Feature
-    Feature          one of 1 bytes_list, 2 float_list, 3 int64_list; each has 1 value: repeated, packed or not
-Unknown fields are skipped, as protocol buffers ask for. Errors are ValueErrors; who reads files adds the place.
+    Feature          one of 1 bytes_list, 2 float_list, 3 int64_list; each has 1 value: repeated (or packed)
+Unknown fields are skipped, as protocol buffers ask for. Errors are ValueErrors; who reads files adds the
+place.
 """
 
 from __future__ import annotations

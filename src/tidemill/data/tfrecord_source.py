@@ -140,7 +140,7 @@ def _merge(name: str, one: pa.DataType, other: pa.DataType, uri: str) -> pa.Data
 
 def _as_type(column: Any, type: pa.DataType, rows: int, name: str, uri: str) -> Any:
     if column is None:
-        return pa.nulls(rows, type)
+        return pa.array([None] * rows, type)
     if isinstance(type, pa.ListType) and not isinstance(column.type, pa.ListType):
         present = column.is_valid().to_numpy(zero_copy_only=False)
         offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int32)

@@ -32,8 +32,8 @@ def ExampleGen(
     """Read external data, check it, and write every row to one split.
 
     source: `files("data/{YYYY}-{MM}-{DD}.csv", date=run.date)`, or one of `tidemill.types.source`: `Csv`,
-        `Parquet`, `Jsonl`, `Arrow`, `TFRecord`, `Avro`, each of files; `Query`, of files or a database; `Custom`,
-        of a function. All files must have the same columns. Data that comes in splits is
+        `Parquet`, `Jsonl`, `Arrow`, `TFRecord`, `Avro`, each of files; `Query`, of files or a database;
+        `Custom`, of a function. All files must have the same columns. Data that comes in splits is
         `Csv({"train": files(...), "eval": files(...)})`: then the splits stay as they are.
     format: of bare `files(...)`; `auto` goes by the ending of the names (.csv, .csv.gz, .parquet, .jsonl,
         .arrow, .tfrecord, .avro).
@@ -47,9 +47,9 @@ def ExampleGen(
         ISO dates or times for time stamps, or "HH:MM" for that time on the last day in the data.
     column_types: int, float, string, bool or timestamp by column, where the guess would be wrong.
     null_values: texts that mean "no value" in CSV files.
-    max_bad_rows: so many rows of CSV or JSON Lines that cannot be read (ragged, of another type, not UTF-8) are
-        put aside with their file, line and reason, in `Quarantine/part-00000.parquet` of the examples. One more,
-        or the first one by default, is an error. A file that is cut off or damaged always is.
+    max_bad_rows: so many rows of CSV or JSON Lines that cannot be read (ragged, of another type, not UTF-8)
+        are put aside with their file, line and reason, in `Quarantine/part-00000.parquet` of the examples.
+        One more, or the first one by default, is an error. A file that is cut off or damaged always is.
 
     The examples get the `span` and `version` of the source, `num_rows`, `num_bad_rows` and a `fingerprint` of
     the files' content.
