@@ -49,7 +49,8 @@ def avro_file(file: SourceFile) -> Iterator[Opened]:
             raise _broken(file, error) from error
         if not isinstance(written, Mapping) or written.get("type") != "record":
             raise DataError("the Avro file does not hold records", where=file.uri)
-        schema = pa.schema([(f["name"], _type(f["type"], file, f["name"], {})) for f in written["fields"]])
+        named: dict[str, pa.DataType] = {}
+        schema = pa.schema([(f["name"], _type(f["type"], file, f["name"], named)) for f in written["fields"]])
         yield Opened(schema, lambda: _batches(reader, schema, file), None)
 
 

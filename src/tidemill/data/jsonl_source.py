@@ -23,7 +23,14 @@ from tidemill.data.column_types import DECLARABLE, parse_text
 from tidemill.data.csv_records import BROKEN_STREAM, cut_off
 from tidemill.data.csv_source import check_column_types
 from tidemill.data.external import open_stream
-from tidemill.data.nested_types import MOMENT, MixedTypesError, merge_schemas, merge_types, type_of
+from tidemill.data.nested_types import (
+    MOMENT,
+    MixedTypesError,
+    holds,
+    merge_schemas,
+    merge_types,
+    type_of,
+)
 from tidemill.data.source import BadRows, Reread
 from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
@@ -105,26 +112,16 @@ class JsonlSource:
         self, field: Any, values: list[Any], rows: Sequence[tuple[int, str, dict[str, Any]]],
         kept: list[bool], file: SourceFile, bad: BadRows,
     ) -> Any:  # fmt: skip
-        nested = isinstance(field.type, (pa.StructType, pa.ListType))
-        if nested and not self.complete and any(_fits(field.type, value) for value in values):
-            raise Reread(self._with_all())  # Arrow would leave out the keys that it does not know
-        try:
-            return _array(values, field.type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
-            pass
-        for at, value in enumerate(values):
-            try:
-                _array([value], field.type)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
-                if not self.complete and field.name not in self.declared and _fits(field.type, value):
-                    raise Reread(self._with_all()) from None
-                line, text, _ = rows[at]
-                shown = json.dumps(value, ensure_ascii=False)
-                shown = shown if len(shown) <= 60 else shown[:57] + "..."
-                _put_aside(
-                    file, line, f"column {field.name!r} has {shown}, which is not {field.type}", text, bad
-                )
-                values[at], kept[at] = None, False
+        refused = [at for at, value in enumerate(values) if not _is_kept(field.type, value)]
+        wider = not self.complete and field.name not in self.declared
+        if wider and any(_fits(field.type, values[at]) for at in refused):
+            raise Reread(self._with_all())
+        for at in refused:
+            line, text, _ = rows[at]
+            shown = json.dumps(values[at], ensure_ascii=False)
+            shown = shown if len(shown) <= 60 else shown[:57] + "..."
+            _put_aside(file, line, f"column {field.name!r} has {shown}, which is not {field.type}", text, bad)
+            values[at], kept[at] = None, False
         return _array(values, field.type)
 
     def _with_all(self) -> JsonlSource:
@@ -206,11 +203,13 @@ def _objects(first: int, block: bytes) -> Iterator[tuple[int, str, dict[str, Any
 def _array(values: list[Any], type: pa.DataType) -> Any:
     if type != MOMENT:
         return pa.array(values, type)
-    text = pl.Series(values, dtype=pl.String, strict=True)
-    moments = parse_text(text, "timestamp")
-    if moments.null_count() > text.null_count():
-        raise pa.ArrowInvalid("not a time stamp")
-    return moments.to_arrow().cast(MOMENT)
+    return parse_text(pl.Series(values, dtype=pl.String), "timestamp").to_arrow().cast(MOMENT)
+
+
+def _is_kept(type: pa.DataType, value: Any) -> bool:
+    if type != MOMENT or value is None:
+        return holds(type, value)
+    return isinstance(value, str) and not parse_text(pl.Series([value]), "timestamp").has_nulls()
 
 
 def _put_aside(file: SourceFile, line: int, reason: str, text: str, bad: BadRows) -> None:

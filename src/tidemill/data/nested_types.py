@@ -90,6 +90,20 @@ def type_of(value: Any) -> pa.DataType:
     raise MixedTypesError(f"{type(value).__name__}, which is no type of a column")
 
 
+def holds(type: pa.DataType, value: Any) -> bool:
+    """Whether a column of that type keeps the value as it is. Arrow is no judge: it makes 1.5 an int."""
+    try:
+        return merge_types(type, type_of(value)) == type
+    except MixedTypesError:
+        return False
+
+
+def exact_array(values: list[Any], type: pa.DataType) -> Any:
+    """Python values as an Arrow array of that type. ArrowInvalid when one would have to change for it."""
+    natural: Any = pa.array(values)
+    return natural if natural.type == type else natural.cast(type)
+
+
 def common_type(values: Iterable[Any]) -> pa.DataType:
     """The type that holds all of the values. MixedTypesError where there is none."""
     found: pa.DataType = pa.null()

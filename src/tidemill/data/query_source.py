@@ -18,7 +18,7 @@ from tidemill.data.column_types import DECLARABLE
 from tidemill.data.columnar_source import check_names, plain_type
 from tidemill.data.csv_source import check_column_types
 from tidemill.data.external import check_unchanged
-from tidemill.data.nested_types import MixedTypesError, common_type, merge_schemas
+from tidemill.data.nested_types import MixedTypesError, common_type, exact_array, merge_schemas
 from tidemill.data.parquet import ROW_GROUP_ROWS
 from tidemill.data.source import BadRows, Reread
 from tidemill.errors import DataError, TransientError
@@ -81,7 +81,7 @@ class DatabaseQuery:
             for at, field in enumerate(self.schema):
                 values = [row[at] for row in rows]
                 try:
-                    columns.append(pa.array(values, field.type))
+                    columns.append(exact_array(values, field.type))
                 except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
                     if self.complete or field.name in self.declared:
                         raise DataError(

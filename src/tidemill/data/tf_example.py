@@ -62,10 +62,19 @@ class ExampleDecoder:
         return dict(sorted(columns.items()))
 
     def _features(self, body: bytes, at: int, rows: int, found: dict[str, list[Feature]]) -> None:
-        memo = self._memo
-        for field, entry in _fields(body):
-            if field != 1:
+        memo, at_byte, end = self._memo, 0, len(body)
+        while at_byte < end:
+            # What `_fields` does, for the one loop in which the time is spent.
+            tag, size, start = body[at_byte], body[at_byte + 1], at_byte + 2
+            if tag != 0x0A:
+                at_byte = _skip(body, *_tag(body, at_byte))
                 continue
+            if size > 127:
+                size, start = _varint(body, at_byte + 1)
+            at_byte = start + size
+            if at_byte > end:
+                raise ValueError("a field is longer than its message")
+            entry = body[start:at_byte]
             known = memo.get(entry)
             if known is None:
                 known = _entry(entry)
@@ -173,6 +182,12 @@ def _integers(body: bytes) -> Iterator[int]:
             yield value - (1 << 64) if value >> 63 else value
         else:
             at = _skip(body, at, tag & 7)
+
+
+def _tag(message: bytes, at: int) -> tuple[int, int]:
+    """Where a field's content begins, and its wire type."""
+    tag, at = _varint(message, at)
+    return at, tag & 7
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

@@ -36,8 +36,14 @@ def test_bad_rows_of_csv_are_put_aside_with_line_and_reason(reading: Any) -> Non
         {"id": 6, "fare": 1000.0, "name": "e"},
     ]
     assert reading.quarantine(examples) == [
-        {"file": "a.csv", "line": 3, "reason": "column 'fare' has 'free', which is not float", "row": "2,free,b"},
-        {"file": "a.csv", "line": 4, "reason": "the row has 2 values, the header has 3 columns", "row": "3,3.5"},
+        {
+            "file": "a.csv", "line": 3, "reason": "column 'fare' has 'free', which is not float",
+            "row": "2,free,b",
+        },
+        {
+            "file": "a.csv", "line": 4, "reason": "the row has 2 values, the header has 3 columns",
+            "row": "3,3.5",
+        },
         {
             "file": "a.csv", "line": 5, "reason": "the row has 4 values, the header has 3 columns",
             "row": '"4\n",1,2,3',
@@ -144,7 +150,15 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(reading: Any) -> None
 
 
 def test_bad_lines_of_json_are_named_or_put_aside(reading: Any) -> None:
-    lines = ['{"id": 1, "tags": ["x"]}', "{", "[1]", '{"id": "two", "tags": []}', "", '{"id": 3}', '{"id": 4}']
+    lines = [
+        '{"id": 1, "tags": ["x"]}',
+        "{",
+        "[1]",
+        '{"id": "two", "tags": []}',
+        "",
+        '{"id": 3}',
+        '{"id": 4}',
+    ]
     source = reading.write("a.jsonl", "\n".join(lines).encode() + b'\n{"id": 5, "s": "\xff"}\n')
     text = reading.refusal(source)
     assert "not JSON" in text
