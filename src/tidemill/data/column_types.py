@@ -23,6 +23,7 @@ DECLARABLE: dict[str, pa.DataType] = {
 }
 """Kinds a user may ask for, and the Arrow type they are stored as."""
 
+_BLANKS = " \t"
 _DAY = "%Y-%m-%d"
 _MOMENTS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 _ZONED = "%Y-%m-%dT%H:%M:%S%.f%#z"
@@ -53,12 +54,17 @@ def parse_text(text: pl.Series, kind: Kind) -> pl.Series:
 
     int: digits with an optional sign, within 64 bits. float: decimal or scientific, `nan`, `inf`.
     bool: `true`, `false` in any case. timestamp: ISO 8601 date or date and time; a zone offset is
-    applied, so that the result is UTC. empty: every value is refused.
+    applied, so that the result is UTC. empty: every value is refused. Blanks around a value other than text
+    do not count.
     """
-    if kind == "int":
-        return text.cast(pl.Int64, strict=False)
-    if kind == "float":
-        return text.cast(pl.Float64, strict=False)
+    if kind in ("int", "float"):
+        type = pl.Int64 if kind == "int" else pl.Float64
+        values = text.cast(type, strict=False)
+        if values.null_count() > text.null_count():
+            values = text.str.strip_chars(_BLANKS).cast(type, strict=False)
+        return values
+    if kind not in ("string", "empty"):
+        text = text.str.strip_chars(_BLANKS)
     if kind == "bool":
         lower = text.str.to_lowercase()
         return pl.select(

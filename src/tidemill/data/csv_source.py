@@ -1,40 +1,48 @@
 """CSV files as Arrow tables: typed, streamed, and strict about rows that do not fit.
 
-Every block is read as text and then parsed, so that a value that does not fit can be named with its
-line. The kind of a column is that of all values of the first block of every file; later blocks may
-widen int to float, and nothing to something, for which `WiderKind` asks the caller to start again.
-This room does not know splits, nor where tables go.
+A file is read with the types its columns have. Only when a value does not fit, the rest of the file is read
+again as text, so that the value can be named with its line, its row put aside, or the column widened. The
+kind of a column is that of all values of the first block of every file; later blocks may widen int to
+float, and nothing to something. This room does not know splits, nor where tables go.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from tidemill.data.column_types import DECLARABLE, Kind, TypeVote, arrow_type, parse_text
+from tidemill.data.csv_records import (
+    BROKEN_STREAM,
+    Dialect,
+    check_quotes_close,
+    header,
+    line_of_row,
+    put_aside,
+    unreadable,
+)
 from tidemill.data.external import open_stream
+from tidemill.data.source import BadRows, Reread
 from tidemill.errors import DataError, did_you_mean
 from tidemill.types.source import SourceFile
 
 BLOCK_BYTES = 8 << 20
+_CELL_BYTES = 4 << 10
+"""A block has room for that many bytes of each column, so that very wide files have blocks of many rows."""
+Mask = npt.NDArray[np.bool_]
 
 
-class WiderKind(Exception):
-    """A later block needs a wider kind; read again with `source.widened(...)`."""
-
-    def __init__(self, column: str, kind: Kind) -> None:
-        super().__init__(column, kind)
-        self.column = column
-        self.kind = kind
+class _DoesNotFitError(Exception):
+    """Arrow met a value that is not of its column's type."""
 
 
 @dataclass(frozen=True)
@@ -45,87 +53,168 @@ class CsvSource:
     kinds: Mapping[str, Kind]
     declared: frozenset[str]
     null_values: tuple[str, ...]
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def schema(self) -> pa.Schema:
         """Columns of the tables, in the order of the first file's header."""
         return pa.schema([(name, arrow_type(kind)) for name, kind in self.kinds.items()])
 
-    def widened(self, request: WiderKind) -> CsvSource:
-        """The same files with one column of a wider kind."""
-        return dataclasses.replace(self, kinds={**self.kinds, request.column: request.kind})
+    @property
+    def names(self) -> list[str]:
+        """URIs of the files."""
+        return [file.uri for file in self.files]
 
-    def tables(self) -> Iterator[pa.Table]:
-        """All rows, block by block. DataError for a ragged row or a value of another kind, with its line;
-        WiderKind when a column must be read anew."""
+    def tables(self, bad: BadRows, files: Sequence[SourceFile] | None = None) -> Iterator[pa.Table]:
+        """All rows, block by block. DataError for a ragged row or a value of another kind, with its line,
+        unless `bad` takes it; Reread when a column must be read as a wider kind."""
         schema = self.schema
-        for file in self.files:
-            before = 0
-            for block in _blocks(file, list(self.kinds), self.null_values):
-                yield self._typed(block, schema, file, before)
-                before += block.num_rows
+        types = {name: arrow_type(kind) for name, kind in self.kinds.items()}
+        for file in self.files if files is None else files:
+            reading = _Reading(file, types, self.null_values, self.dialect, bad)
+            rows = 0
+            try:
+                for block in reading.blocks():
+                    yield pa.Table.from_batches([block]).select(schema.names)
+                    rows += block.num_rows
+            except _DoesNotFitError:
+                yield from self._with_care(file, rows, bad)
+                continue
+            if reading.ragged:
+                put_aside(file, len(self.kinds), {}, bad, self.dialect)
 
-    def _typed(self, block: pa.RecordBatch, schema: pa.Schema, file: SourceFile, before: int) -> pa.Table:
-        columns = []
+    def _with_care(self, file: SourceFile, skip: int, bad: BadRows) -> Iterator[pa.Table]:
+        """The rows of a file from the one with index `skip` on, read as text."""
+        as_text = pa.binary() if bad.wanted else pa.string()
+        types = dict.fromkeys(self.kinds, as_text)
+        reading = _Reading(file, types, self.null_values, self.dialect, bad)
+        before = 0
+        reasons: dict[int, str] = {}
+        for block in reading.blocks():
+            fresh = block.slice(max(0, skip - before))
+            first = before + block.num_rows - fresh.num_rows
+            if fresh.num_rows:
+                table, refused = self._parsed(fresh, file, first, bad)
+                reasons.update((first + at, why) for at, why in refused.items())
+                if len(reasons) > bad.limit:
+                    put_aside(file, len(self.kinds), reasons, bad, self.dialect)
+                yield table
+            before += block.num_rows
+        if reasons or reading.ragged:
+            put_aside(file, len(self.kinds), reasons, bad, self.dialect)
+
+    def _parsed(
+        self, block: pa.RecordBatch, file: SourceFile, first: int, bad: BadRows
+    ) -> tuple[pa.Table, dict[int, str]]:
+        """The rows that can be read, and why others cannot, by their index in the block."""
+        columns: list[Any] = []
+        refused: dict[int, str] = {}
         for name, kind in self.kinds.items():
             column = block.column(name)
+            if bad.wanted:
+                column = _decoded(column, name, refused)
             if kind != "string":
                 text = cast("pl.Series", pl.from_arrow(column))
                 values = parse_text(text, kind)
                 if values.null_count() > text.null_count():
-                    raise self._refusal(name, text, values, file, before)
+                    odd = (values.is_null() & text.is_not_null()).to_numpy()
+                    self._consider(name, text.filter(pl.Series(odd)), tolerant=bad.wanted)
+                    if not bad.wanted:
+                        raise self._refusal(name, text, odd, file, first)
+                    for row in np.flatnonzero(odd).tolist():
+                        refused.setdefault(
+                            row, f"column {name!r} has {_shown(text[row])}, which is not {kind}"
+                        )
                 column = values.to_arrow().cast(arrow_type(kind))
             columns.append(column)
-        return pa.Table.from_arrays(columns, schema=schema)
+        table = pa.Table.from_arrays(columns, schema=self.schema)
+        if refused:
+            keep = np.ones(table.num_rows, np.bool_)
+            keep[list(refused)] = False
+            table = table.filter(pa.array(keep))
+        return table, refused
 
-    def _refusal(
-        self, name: str, text: pl.Series, values: pl.Series, file: SourceFile, before: int
-    ) -> WiderKind | DataError:
+    def _consider(self, name: str, refused: pl.Series, *, tolerant: bool) -> None:
+        """Reread when the values that do not fit are of a kind that the column can be widened to."""
         kind = self.kinds[name]
-        refused = text.filter(values.is_null() & text.is_not_null())
-        if name not in self.declared:
-            vote = TypeVote()
-            vote.add(refused)
-            wider, mixed = vote.kinds()
-            if (kind == "int" and wider == "float") or (kind == "empty" and mixed is None):
-                return WiderKind(name, wider)
-        row = int((values.is_null() & text.is_not_null()).arg_max() or 0)
+        if name in self.declared or kind not in ("int", "empty"):
+            return
+        vote = TypeVote()
+        vote.add(refused)
+        wider, mixed = vote.kinds()
+        if kind == "empty" and (mixed is None or tolerant):
+            raise Reread(self._widened(name, mixed or wider))
+        if kind == "int" and vote.accepted["float"]:
+            raise Reread(self._widened(name, "float"))
+
+    def _widened(self, name: str, kind: Kind) -> CsvSource:
+        return dataclasses.replace(self, kinds={**self.kinds, name: kind})
+
+    def _refusal(self, name: str, text: pl.Series, odd: Mask, file: SourceFile, first: int) -> DataError:
+        row = int(np.argmax(odd))
         return DataError(
-            f"column {name!r} has {_shown(refused[0])}, which is not {kind}"
-            + (" as declared in column_types" if name in self.declared else f": its other values are {kind}"),
-            where=f"{file.uri}:{_line_of_row(file, before + row)}",
+            f"column {name!r} has {_shown(text[row])}, which is not {self.kinds[name]}"
+            + (
+                " as declared in column_types"
+                if name in self.declared
+                else f": its other values are {self.kinds[name]}"
+            ),
+            where=f"{file.uri}:{line_of_row(file, first + row, self.dialect)}",
             hint=_type_hint(name),
         )
 
 
 def open_csv(
-    files: Sequence[SourceFile], column_types: Mapping[str, str], null_values: Sequence[str] = ("",)
+    files: Sequence[SourceFile],
+    column_types: Mapping[str, str],
+    null_values: Sequence[str] = ("",),
+    *,
+    dialect: Dialect | None = None,
+    tolerant: bool = False,
 ) -> CsvSource:
     """Check the headers, and find the kind of each column from the first block of every file.
 
     DataError: empty file, duplicate or nameless column, headers that differ, a name in `column_types`
     that no file has, a column of mixed types (at least half of its values, not all, are of one kind
-    other than text).
+    other than text). With `tolerant`, such a column is of that kind: who reads it will put the rest aside.
     """
-    header = _header(files[0])
+    dialect = dialect or Dialect()
+    if len(dialect.delimiter) != 1:
+        raise DataError(f"delimiter is {dialect.delimiter!r}, but must be one character")
+    columns = header(files[0], dialect)
     for file in files[1:]:
-        check_same_columns(header, _header(file), files[0].uri, file.uri)
-    check_column_types(column_types, header)
-    votes = {name: TypeVote() for name in header if name not in column_types}
-    for file in files:
-        block = next(_blocks(file, header, null_values), None)
-        for name, vote in votes.items():
-            if block is not None:
-                vote.add(cast("pl.Series", pl.from_arrow(block.column(name))))
+        check_same_columns(columns, header(file, dialect), files[0].uri, file.uri)
+    check_column_types(column_types, columns)
     kinds: dict[str, Kind] = {}
-    for name in header:
+    votes = _votes(files, columns, column_types, null_values, dialect, tolerant=tolerant)
+    for name in columns:
         if name in column_types:
             kinds[name] = cast("Kind", column_types[name])
             continue
         kinds[name], mixed = votes[name].kinds()
-        if mixed is not None:
-            raise _mixed(files, header, name, mixed, null_values)
-    return CsvSource(tuple(files), kinds, frozenset(column_types), tuple(null_values))
+        if mixed is not None and tolerant:
+            kinds[name] = mixed
+        elif mixed is not None:
+            raise _mixed(files, columns, name, mixed, null_values, dialect)
+    return CsvSource(tuple(files), kinds, frozenset(column_types), tuple(null_values), dialect)
+
+
+def _votes(
+    files: Sequence[SourceFile], columns: list[str], column_types: Mapping[str, str],
+    null_values: Sequence[str], dialect: Dialect, *, tolerant: bool,
+) -> dict[str, TypeVote]:  # fmt: skip
+    votes = {name: TypeVote() for name in columns if name not in column_types}
+    as_text = pa.binary() if tolerant else pa.string()
+    for file in files:
+        # With a limit of its own: what is bad here is counted when it is read.
+        bad = BadRows(1 << 60 if tolerant else 0)
+        reading = _Reading(file, dict.fromkeys(columns, as_text), null_values, dialect, bad)
+        block = next(reading.blocks(), None)
+        for name, vote in votes.items():
+            if block is not None:
+                column = _decoded(block.column(name), name, {}) if tolerant else block.column(name)
+                vote.add(cast("pl.Series", pl.from_arrow(column)))
+    return votes
 
 
 def check_column_types(column_types: Mapping[str, str], columns: Sequence[str]) -> None:
@@ -143,8 +232,9 @@ def check_column_types(column_types: Mapping[str, str], columns: Sequence[str]) 
 
 def check_same_columns(first: Sequence[str], other: Sequence[str], first_uri: str, other_uri: str) -> None:
     """DataError when two files of one source do not have the same set of columns."""
-    missing = [name for name in first if name not in other]
-    added = [name for name in other if name not in first]
+    names = (set(first), set(other))
+    missing = [name for name in first if name not in names[1]]
+    added = [name for name in other if name not in names[0]]
     if missing or added:
         parts = [f"lacks {', '.join(map(repr, missing))}"] if missing else []
         parts += [f"adds {', '.join(map(repr, added))}"] if added else []
@@ -158,46 +248,69 @@ def check_same_columns(first: Sequence[str], other: Sequence[str], first_uri: st
 # -- reading
 
 
-def _header(file: SourceFile) -> list[str]:
-    """Column names of a file, checked."""
-    try:
-        names = next((record for _, record in _records(file)), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"not readable as CSV: {error}", where=file.uri, hint="CSV must be UTF-8") from error
-    if not names:
-        raise DataError("the file is empty: it has no header", where=file.uri)
-    for at, name in enumerate(names):
-        if not name.strip():
-            raise DataError(f"column {at + 1} of the header has no name", where=f"{file.uri}:1")
-        if name in names[:at]:
-            raise DataError(f"the header names column {name!r} twice", where=f"{file.uri}:1")
-    return names
+class _Reading:
+    """One pass over one file with given types. Ragged rows are left out and counted, if `bad` takes them."""
 
+    def __init__(
+        self, file: SourceFile, types: Mapping[str, pa.DataType], null_values: Sequence[str],
+        dialect: Dialect, bad: BadRows,
+    ) -> None:  # fmt: skip
+        self.ragged = 0
+        self._file = file
+        self._types = types
+        self._null_values = list(null_values)
+        self._dialect = dialect
+        self._bad = bad
 
-def _blocks(file: SourceFile, header: list[str], null_values: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Blocks of rows with every column as text."""
-    last: pa.RecordBatch | None = None
-    try:
-        reader = pa_csv.open_csv(
-            open_stream(file),
-            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+    def blocks(self) -> Iterator[pa.RecordBatch]:
+        """Blocks of rows; DataError for what is not CSV, _DoesNotFitError for a value of another type."""
+        last: pa.RecordBatch | None = None
+        try:
+            for block in _read_ahead(self._open()):
+                last = block
+                yield block
+        except (pa.ArrowInvalid, *BROKEN_STREAM) as error:
+            if "cannot infer number of columns" in str(error):
+                return  # a header and not even a line break after it
+            if "conversion error" in str(error) and not self._untyped(error):
+                raise _DoesNotFitError from error
+            if self.ragged > self._bad.limit > 0:
+                put_aside(self._file, len(self._types), {}, self._bad, self._dialect)
+            raise unreadable(self._file, len(self._types), error, self._dialect) from error
+        if last is not None and last.num_rows:
+            value = last.column(len(self._types) - 1)[-1].as_py()
+            if "\n" in value if isinstance(value, str) else isinstance(value, bytes) and b"\n" in value:
+                check_quotes_close(self._file, self._dialect)
+
+    def _untyped(self, error: Exception) -> bool:
+        """Whether reading as text cannot help: it was tried."""
+        return "conversion error to string" in str(error) and not self._bad.wanted
+
+    def _open(self) -> pa_csv.CSVStreamingReader:
+        return pa_csv.open_csv(
+            open_stream(self._file),
+            read_options=pa_csv.ReadOptions(
+                block_size=max(BLOCK_BYTES, _CELL_BYTES * len(self._types) if len(self._types) > 2048 else 0),
+                column_names=list(self._dialect.column_names) or None,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                newlines_in_values=True,
+                delimiter=self._dialect.delimiter,
+                invalid_row_handler=self._invalid if self._bad.wanted else None,
+            ),
             convert_options=pa_csv.ConvertOptions(
-                column_types={name: pa.string() for name in header},
-                null_values=list(null_values),
+                column_types=dict(self._types),
+                null_values=self._null_values,
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
             ),
         )
-        for block in _read_ahead(reader):
-            last = block
-            yield block
-    except pa.ArrowInvalid as error:
-        if "cannot infer number of columns" in str(error):
-            return  # a header and not even a line break after it
-        raise _unreadable(file, len(header), error) from error
-    if last is not None and "\n" in str(last.column(len(header) - 1)[-1]):
-        _check_quotes_close(file)
+
+    def _invalid(self, row: pa_csv.InvalidRow) -> Literal["skip", "error"]:  # noqa: ARG002 - Arrow's signature
+        self.ragged += 1
+        return "error" if self.ragged > self._bad.limit else "skip"
 
 
 def _read_ahead(reader: pa_csv.CSVStreamingReader) -> Iterator[pa.RecordBatch]:
@@ -210,62 +323,33 @@ def _read_ahead(reader: pa_csv.CSVStreamingReader) -> Iterator[pa.RecordBatch]:
                 yield block
 
 
-def _records(file: SourceFile, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Records that are not blank lines, with the line each starts on; slow, for headers and errors."""
-    with io.TextIOWrapper(open_stream(file), encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, strict=strict)
-        line = 1
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-
-
-def _line_of_row(file: SourceFile, row: int) -> int:
-    """Line on which the data row with that index (0 is the first after the header) starts."""
-    return next((line for at, (line, _) in enumerate(_records(file)) if at == row + 1), 0)
+def _decoded(column: Any, name: str, refused: dict[int, str]) -> Any:
+    """Bytes as text; what is not UTF-8 becomes null, and says so in `refused`, by its row."""
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        values: list[str | None] = []
+        for row, value in enumerate(column.to_pylist()):
+            try:
+                values.append(None if value is None else value.decode())
+            except UnicodeDecodeError as error:
+                values.append(None)
+                byte = f"0x{value[error.start]:02x}"
+                refused.setdefault(row, f"column {name!r} has the byte {byte}, which is not UTF-8")
+        return pa.array(values, pa.string())
 
 
 # -- errors
 
 
-def _unreadable(file: SourceFile, columns: int, error: Exception) -> DataError:
-    why = " ".join(str(error).split())
-    try:
-        for line, record in _records(file):
-            if len(record) != columns:
-                return DataError(
-                    f"the row has {len(record)} values, the header has {columns} columns",
-                    where=f"{file.uri}:{line}",
-                    hint='mend the row; a value with a comma or line break must be in double quotes ("a, b")',
-                )
-    except (UnicodeDecodeError, csv.Error) as cause:
-        why = str(cause)
-    if "straddling" in why:
-        why = f"a row is longer than {BLOCK_BYTES >> 20} MiB; is a double quote never closed?"
-    return DataError(
-        f"not readable as CSV: {why}", where=file.uri, hint="CSV must be UTF-8, with one header line"
-    )
-
-
-def _check_quotes_close(file: SourceFile) -> None:
-    """DataError when the last value was opened by a double quote that never closes."""
-    line = 0
-    try:
-        for line, _ in _records(file, strict=True):  # noqa: B007 - the last one read is wanted
-            pass
-    except csv.Error as error:
-        raise DataError(
-            f"a double quote is never closed: {error}", where=f"{file.uri}, after line {line}"
-        ) from error
-
-
 def _mixed(
-    files: Sequence[SourceFile], header: list[str], name: str, mostly: Kind, null_values: Sequence[str]
-) -> DataError:
+    files: Sequence[SourceFile], columns: list[str], name: str, mostly: Kind, null_values: Sequence[str],
+    dialect: Dialect,
+) -> DataError:  # fmt: skip
     """The error for a column of mixed types, with the first value that does not fit."""
+    types = dict.fromkeys(columns, pa.string())
     for file in files:
-        for block in _blocks(file, header, null_values):
+        for block in _Reading(file, types, null_values, dialect, BadRows()).blocks():
             text = cast("pl.Series", pl.from_arrow(block.column(name)))
             odd = parse_text(text, mostly).is_null() & text.is_not_null()
             if odd.any():
@@ -273,7 +357,7 @@ def _mixed(
                 return DataError(
                     f"column {name!r} has mixed types: most of its values are {mostly}, "
                     f"but there is {_shown(text[row])}",
-                    where=f"{file.uri}:{_line_of_row(file, row)}",
+                    where=f"{file.uri}:{line_of_row(file, row, dialect)}",
                     hint=_type_hint(name),
                 )
             break
@@ -282,7 +366,8 @@ def _mixed(
 
 def _type_hint(name: str) -> str:
     return (
-        f"mend the value, add it to null_values if it means none, or set column_types={{{name!r}: 'string'}}"
+        f"mend the value, add it to null_values if it means none, set column_types={{{name!r}: 'string'}}, "
+        "or allow some loss with max_bad_rows"
     )
 
 

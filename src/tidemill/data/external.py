@@ -19,7 +19,7 @@ from tidemill.types.source import SourceFile
 
 def open_stream(file: SourceFile) -> Any:
     """A readable binary stream, decompressed when the name ends with .gz, .bz2, .zst or the like."""
-    _check_unchanged(file)
+    check_unchanged(file)
     if not is_local(file.uri):
         return pa.PythonFile(open_remote(file.uri, decompress=True), mode="r")
     try:
@@ -30,7 +30,7 @@ def open_stream(file: SourceFile) -> Any:
 
 def open_seekable(file: SourceFile) -> Any:
     """A random-access binary file."""
-    _check_unchanged(file)
+    check_unchanged(file)
     if not is_local(file.uri):
         return pa.PythonFile(open_remote(file.uri), mode="r")
     try:
@@ -39,7 +39,8 @@ def open_seekable(file: SourceFile) -> Any:
         raise StorageError(f"cannot read the file: {error}", where=file.uri) from error
 
 
-def _check_unchanged(file: SourceFile) -> None:
+def check_unchanged(file: SourceFile) -> None:
+    """DataError for an empty file, or a local one that has another size than when it was resolved."""
     if not file.size:
         raise DataError(
             "the file is empty", where=file.uri, hint="deliver it again: it has no header, no rows"

@@ -67,8 +67,9 @@ def hash_column(column: Column) -> Hashes:
 def hash_rows(table: pa.Table) -> Hashes:
     """One hash per row over all columns, independent of the order of the columns."""
     hashes = np.zeros(table.num_rows, np.uint64)
-    for name in sorted(table.column_names):
-        hashes = _mix(hashes ^ hash_column(pa.array([name]))[0])
+    names = sorted(table.column_names)
+    for name, hashed in zip(names, hash_column(pa.array(names, pa.string())), strict=True):
+        hashes = _mix(hashes ^ hashed)
         hashes = _mix(hashes ^ hash_column(table.column(name)))
     return hashes
 

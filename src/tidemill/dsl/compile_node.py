@@ -310,9 +310,12 @@ class NodeCompiler:
         def optional(part: Any) -> model.Value | None:
             return None if part is None else self._value(part, node)
 
+        everything = value.window is None and value.since is not None
+        window = 0 if everything else 1 if value.window is None else value.window
         return model.Files(
-            self._value(value.pattern, node), optional(value.date), optional(value.span), value.window
-        )
+            self._value(value.pattern, node), optional(value.date), optional(value.span), window,
+            value.skip, optional(value.since),
+        )  # fmt: skip
 
 
 def _environment(wanted: Environment | None) -> model.EnvironmentIR | None:

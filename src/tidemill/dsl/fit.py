@@ -7,6 +7,7 @@ come from a file. Placeholders are judged by the type of the value they will hav
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,7 +21,6 @@ from tidemill.types.source import FileSet
 _UNIONS = (typing.Union, types.UnionType)
 _PLAIN = (int, float, str, bool, bytes, type(None))
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
-_DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
 def mismatch(value: Any, annotation: Any) -> str:
@@ -47,6 +47,8 @@ def mismatch(value: Any, annotation: Any) -> str:
     if isinstance(value, Mapping):
         if (origin or annotation) in (*_PLAIN, *_LISTS, FileSet):
             return _expected(annotation, value)
+        if hasattr(value, "__dataclass_fields__"):
+            return _fields_mismatch(value, annotation)
         return _entries_mismatch(value, args[1] if len(args) == 2 else Any)
     return _plain_mismatch(value, annotation, origin)
 
@@ -56,7 +58,8 @@ def _plain_mismatch(value: Any, annotation: Any, origin: Any) -> str:
         return not_json(value, "it")
     if annotation in _PLAIN:
         return not_json(value, "it") if type(value) is annotation else _expected(annotation, value)
-    if (origin or annotation) in (*_LISTS, *_DICTS):
+    wanted = origin or annotation
+    if wanted in _LISTS or (isinstance(wanted, type) and issubclass(wanted, collections.abc.Mapping)):
         return _expected(annotation, value)
     return _expected(annotation, value) if annotation is FileSet else not_json(value, "it")
 
@@ -86,6 +89,18 @@ def _entries_mismatch(value: Mapping[Any, Any], item: Any) -> str:
     return ""
 
 
+def _fields_mismatch(value: Any, annotation: Any) -> str:
+    """For a mapping that is a dataclass, such as a source: each field against its own annotation."""
+    if isinstance(annotation, type) and not isinstance(value, annotation):
+        return _expected(annotation, value)
+    hints = typing.get_type_hints(type(value))
+    found = (
+        _at(item.name, mismatch(getattr(value, item.name), hints[item.name]))
+        for item in dataclasses.fields(value)
+    )
+    return next(filter(None, found), "")
+
+
 def _at(key: Any, why: str) -> str:
     return f"at [{key!r}]: {why}" if why else ""
 
@@ -112,9 +127,14 @@ def _placeholder_mismatch(value: Placeholder, annotation: Any) -> str:
 
 
 def _files_mismatch(value: SourceFiles) -> str:
-    if type(value.window) is not int or value.window < 1:
+    if value.window is not None and (type(value.window) is not int or value.window < 1):
         return f"files(...): window is {value.window!r}; it must be a number of days or spans"
-    for name, annotation in (("pattern", str), ("date", str | None), ("span", int | None)):
+    if type(value.skip) is not int or value.skip < 0:
+        return f"files(...): skip is {value.skip!r}; it must be a number of days or spans"
+    wanted: dict[str, Any] = {
+        "pattern": str, "date": str | None, "span": int | None, "since": int | str | None
+    }  # fmt: skip
+    for name, annotation in wanted.items():
         if why := mismatch(getattr(value, name), annotation):
             return f"files(...): {name}: {why}"
     return ""

@@ -322,12 +322,12 @@ def _nodes_of(value: Any, *, earlier_runs: bool, collected: bool = False) -> lis
         case ArtifactProperty():
             parts = [value.channel]
         case SourceFiles():
-            parts = [value.pattern, value.date, value.span]
+            parts = [value.pattern, value.date, value.span, value.since]
         case str() if "\x00" in value:
             parts = [part for part in split_text(value) if not isinstance(part, str)]
         case list() | tuple():
             parts = list(value)
-        case dict():
+        case Mapping():
             parts = list(value.values())
     return [
         node for part in parts for node in _nodes_of(part, earlier_runs=earlier_runs, collected=collected)

@@ -233,7 +233,9 @@ class SourceFiles(Placeholder):
     pattern: Any
     date: Any
     span: Any
-    window: int
+    window: int | None
+    skip: int = 0
+    since: Any = None
     __str__ = Placeholder.__str__
 
     def describe(self) -> str:
@@ -296,11 +298,20 @@ def env(name: str, default: str | None = None) -> str:
     return cast("str", EnvironmentVariable(name, default))
 
 
-def files(pattern: str, *, date: str | None = None, span: int | None = None, window: int = 1) -> FileSet:
+def files(
+    pattern: str, *, date: str | None = None, span: int | None = None, window: int | None = None,
+    skip: int = 0, since: int | str | None = None,
+) -> FileSet:  # fmt: skip
     """External files matching `pattern` when the node runs, with their content digests.
 
-    `{YYYY}`, `{MM}`, `{DD}` stand for `date` (usually `run.date`); `{SPAN}` and `{VERSION}` for numbers,
-    the largest found by default; `*` is a glob. `window` counts days or spans, the newest last.
-    Relative patterns start at the directory in which the run was started.
+    pattern: a path or URI. `{YYYY}`, `{MM}`, `{DD}` stand for `date` (usually `run.date`); `{SPAN}` and
+        `{VERSION}` for numbers, the largest found by default, `{SPAN:3}` for one of three digits; `*` is a
+        glob. Relative patterns start at the directory in which the run was started.
+    window: how many days or spans, the newest last; 1 unless given, with `since` all of them.
+    skip: leave out this many of the newest first: the days whose data may not be complete yet.
+    since: a span, or a day as YYYY-MM-DD, before which nothing is read.
+
+    TFX's StaticRange(start, end) is `since=start, span=end`, and its RollingRange(start_span_number,
+    num_spans, skip_num_recent_spans) is `since=..., window=..., skip=...`.
     """
-    return cast("FileSet", SourceFiles(pattern, date, span, window))
+    return cast("FileSet", SourceFiles(pattern, date, span, window, skip, since))

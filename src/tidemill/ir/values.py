@@ -77,6 +77,9 @@ class Files:
     date: Value | None = None
     span: Value | None = None
     window: int = 1
+    """0: every span from `since` on."""
+    skip: int = 0
+    since: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,6 @@ def nodes_in(value: Value) -> set[str]:
             return set().union(*map(nodes_in, parts)) if parts else set()
         case Object(items=items):
             return set().union(*map(nodes_in, items.values())) if items else set()
-        case Files(pattern=pattern, date=date, span=span):
-            return set().union(*(nodes_in(v) for v in (pattern, date, span) if v is not None))
+        case Files(pattern=pattern, date=date, span=span, since=since):
+            return set().union(*(nodes_in(v) for v in (pattern, date, span, since) if v is not None))
     return set()

@@ -9,7 +9,6 @@ cause one in the next. What has effects outside of its outputs is skipped unless
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from tidemill.metadata.model import (
     Run,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import importing
+from tidemill.runtime import importing, watermark
 from tidemill.runtime.decide import Skip
 from tidemill.runtime.plan import Plan, make_plan
 from tidemill.runtime.resolve import Resolved, Resolver, noted
@@ -108,6 +107,7 @@ class _RecordedResolver(Resolver):
         super().__init__(store, run, workdir, before)
         self.record = record
         self.with_effects = with_effects
+        self._read_then: tuple[str, list[FileSet]] = ("", [])
 
     def check_condition(self, node: ir.NodeIR) -> None:
         """What the condition was then stands in the record: a node that was skipped has no result."""
@@ -157,8 +157,7 @@ class _RecordedResolver(Resolver):
 
     def _parameter(self, name: str, value: ir.Value, recorded: Mapping[str, PropertyValue]) -> Any:
         before = recorded.get(name)
-        if isinstance(value, ir.Files) and isinstance(before, str):
-            return self._same_files(name, before)
+        self._read_then = (name, watermark.file_sets(before))
         try:
             now = self.value(value)
         except ResolutionError as error:
@@ -169,12 +168,14 @@ class _RecordedResolver(Resolver):
             )
         return now
 
-    def _same_files(self, name: str, recorded: str) -> FileSet:
+    def _files(self, value: ir.Files) -> FileSet:
         """The files of then, if they still are what they were."""
-        try:
-            files = FileSet.from_json(json.loads(recorded)["$files"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise NotReproduced(f"the files of its parameter {name!r} are not in the record") from error
+        name, recorded = self._read_then
+        pattern = self.value(value.pattern)
+        files = next((found for found in recorded if found.pattern == pattern), None)
+        if files is None:
+            raise NotReproduced(f"the files of its parameter {name!r} are not in the record")
+        recorded.remove(files)
         for file in files.files:
             if not is_local(file.uri):
                 raise NotReproduced(f"its parameter {name!r} names a remote file, {file.uri}")

@@ -13,13 +13,13 @@ from tidemill.errors import ResolutionError, TidemillError
 from tidemill.ir import model as ir
 from tidemill.metadata.model import Artifact, PropertyValue, Run
 from tidemill.metadata.store import MetadataStore
-from tidemill.runtime import conditions
+from tidemill.runtime import conditions, watermark
 from tidemill.runtime.decide import Skip
 from tidemill.runtime.upstream import Before
 from tidemill.runtime.values import read_value
 from tidemill.storage.pattern import resolve_files
 from tidemill.storage.uri import local_path
-from tidemill.types.source import FileSet
+from tidemill.types.source import FileSet, SourceFile
 
 DIGEST = "digest"
 """Custom property that holds an artifact's content digest."""
@@ -58,12 +58,14 @@ class Resolver:
         self.facts = facts or {}
         """What exit nodes may ask beyond the run's own fields: `state`, `failures`."""
         self.chooser = chooser
+        self.node_id = ""
 
     def resolve(self, node: ir.NodeIR) -> Resolved:
         """Inputs and parameters of `node`; ResolutionError says which one has no value and why.
 
         Skip when it needs one of several outputs and none of them exists.
         """
+        self.node_id = node.id
         inputs = {inp.name: self._input(node, inp) for inp in node.inputs}
         parameters = {}
         for name, value in node.parameters.items():
@@ -220,8 +222,14 @@ class Resolver:
     def _files(self, value: ir.Files) -> FileSet:
         date = None if value.date is None else self.value(value.date)
         span = None if value.span is None else self.value(value.span)
-        pattern = self.value(value.pattern)
-        return resolve_files(pattern, date=date, span=span, window=value.window, base=self.workdir)
+        since = None if value.since is None else self.value(value.since)
+        return resolve_files(
+            self.value(value.pattern), date=date, span=span, window=value.window, skip=value.skip,
+            since=since, base=self.workdir, known=self._known_files,
+        )  # fmt: skip
+
+    def _known_files(self) -> Mapping[str, SourceFile]:
+        return watermark.known_files(self.store, self.run.pipeline, self.node_id)
 
     def _run_field(self, name: str) -> str:
         if name == "date" and not self.run.date:

@@ -6,11 +6,27 @@ The only user of fsspec. It knows nothing of patterns, formats or artifacts.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from tidemill.errors import ResolutionError, StorageError
 from tidemill.types.source import SourceFile
+
+KnownFiles = Callable[[], Mapping[str, SourceFile]]
+"""Files as they were found before, by uri; asked for once, and only when there is much to read."""
+_WORTH_ASKING = 4 << 20
+"""Bytes from which on a look into the record is cheaper than hashing."""
+_SETTLED = 2.0
+"""Seconds after which a file's time stamps tell a later write from the last one, on any file system in use:
+the rule by which git trusts its index (racy-git)."""
+
+
+def nothing_known() -> Mapping[str, SourceFile]:
+    """No file was found before."""
+    return {}
 
 
 class ExternalFiles(Protocol):
@@ -40,10 +56,12 @@ class ExternalFiles(Protocol):
 
 
 class LocalFiles:
-    """Local files; digest: sha256 of the content."""
+    """Local files; digest: sha256 of the content, which is read unless the file is known and unchanged."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, known: KnownFiles = nothing_known) -> None:
         self.root = root
+        self._known = known
+        self._asked: Mapping[str, SourceFile] | None = None
 
     def child(self, folder: str, name: str) -> str:
         """The path of `name` in `folder`."""
@@ -67,11 +85,21 @@ class LocalFiles:
         return Path(path).is_file()
 
     def fingerprint(self, path: str) -> SourceFile:
-        """Size and digest of a file, read now."""
+        """Size and digest of a file, as it is now."""
         try:
             with Path(path).open("rb") as stream:
+                before = os.fstat(stream.fileno())
+                stamp = _stamp(before)
+                if stamp and before.st_size >= _WORTH_ASKING:
+                    self._asked = self._known() if self._asked is None else self._asked
+                    known = self._asked.get(path)
+                    if known is not None and (known.size, known.stamp) == (before.st_size, stamp):
+                        return known
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                return SourceFile(uri=path, size=stream.tell(), digest=digest)
+                unchanged = stamp == _stamp(os.fstat(stream.fileno()))
+                return SourceFile(
+                    uri=path, size=stream.tell(), digest=digest, stamp=stamp if unchanged else ""
+                )
         except OSError as error:
             raise StorageError(f"cannot read the file: {error.strerror}", where=path) from error
 
@@ -114,6 +142,13 @@ class RemoteFiles:
     def fingerprint(self, path: str) -> SourceFile:
         """Size and digest of a file, read now."""
         return SourceFile(uri=path, size=int(self._fs.info(path)["size"]), digest=str(self._fs.ukey(path)))
+
+
+def _stamp(status: os.stat_result) -> str:
+    """Times, inode and size of a file that was left alone for a while; empty for one written just now."""
+    if time.time() - max(status.st_mtime, status.st_ctime) < _SETTLED:
+        return ""
+    return f"{status.st_mtime_ns:x}-{status.st_ctime_ns:x}-{status.st_ino:x}"
 
 
 def open_remote(uri: str, *, decompress: bool = False) -> Any:

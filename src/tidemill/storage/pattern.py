@@ -10,6 +10,7 @@ This room knows names, sizes and digests of files; it knows neither their format
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.errors import ResolutionError, did_you_mean
-from tidemill.storage.external import ExternalFiles, LocalFiles, RemoteFiles
+from tidemill.storage.external import ExternalFiles, KnownFiles, LocalFiles, RemoteFiles, nothing_known
 from tidemill.types.source import FileSet
 
 _EPOCH = datetime.date(1970, 1, 1)
@@ -33,34 +34,62 @@ def resolve_files(
     date: str | None = None,
     span: int | None = None,
     window: int = 1,
+    skip: int = 0,
+    since: int | str | None = None,
     base: Path | None = None,
+    known: KnownFiles = nothing_known,
 ) -> FileSet:
     """The files that `pattern` names, oldest span first, then by path; each with size and digest.
 
-    With `date` (YYYY-MM-DD) or `span`: the `window` spans that end there; without: that end at the
-    newest span found. The newest must exist; older ones may be missing. Of each span the highest
-    `{VERSION}` is taken. Relative patterns are relative to `base`, by default the working directory.
+    With `date` (YYYY-MM-DD) or `span`: the `window` spans that end `skip` spans before it; without: before
+    the newest span found. The newest must exist; older ones may be missing. Nothing before the span or
+    day `since` is read; a window of 0 goes back to it. Of each span the highest `{VERSION}` is taken.
+    Relative patterns are relative to `base`, by default the working directory. What `known` has is not read
+    again unless it changed.
 
     Errors: ResolutionError for a malformed pattern or when nothing matches (it says what was looked
     for and what exists nearest); StorageError when a folder or file cannot be read.
     """
     parsed = _parse(pattern)
-    wanted = _wanted_span(parsed, date, span, window)
-    files = _storage(parsed, base or Path.cwd())
-    found = _search(parsed, files, None if wanted is None else range(wanted - window + 1, wanted + 1))
-    if wanted is None and found and parsed.spanned:
-        newest = max(f.span for f in found)
-        found = [f for f in found if f.span > newest - window]
-    elif wanted is not None and not any(f.span == wanted for f in found):
-        raise _span_missing(parsed, files, wanted)
+    _check_range(parsed, date, span, window, skip, since)
+    files = _storage(parsed, base or Path.cwd(), known)
+    wanted = _day_number(date) if date is not None else span
+    since = _day_number(since) if isinstance(since, str) else since
+    if wanted is None:
+        found = _search(parsed, files, None)
+        newest = max((f.span for f in found), default=0) - skip
+        wanted = max((f.span for f in found if f.span <= newest), default=newest)
+    else:
+        wanted -= skip
+        found = _search(parsed, files, range(wanted - window + 1, wanted + 1) if window else None)
+        if not any(f.span == wanted for f in found):
+            raise _span_missing(parsed, files, wanted)
+    if parsed.spanned:
+        bounds = ([wanted - window + 1] if window else []) + ([] if since is None else [since])
+        found = [f for f in found if max(bounds) <= f.span <= wanted]
     if not found:
         raise _nothing_found(parsed, files)
+    return _file_set(parsed, files, found)
+
+
+def list_files(pattern: str, *, base: Path | None = None, known: KnownFiles = nothing_known) -> FileSet:
+    """Every file of every span that the pattern names today, of each span the highest version; maybe none."""
+    parsed = _parse(pattern)
+    files = _storage(parsed, base or Path.cwd(), known)
+    return _file_set(parsed, files, _search(parsed, files, None))
+
+
+def _file_set(pattern: _Pattern, files: ExternalFiles, found: list[_Found]) -> FileSet:
     chosen = _latest_versions(found)
+    last = chosen[-1] if chosen else None
     return FileSet(
-        pattern=pattern,
-        files=tuple(files.fingerprint(f.path) for f in chosen),
-        span=chosen[-1].span if parsed.spanned else None,
-        version=chosen[-1].version if "VERSION" in parsed.placeholders else None,
+        pattern=pattern.text,
+        files=tuple(
+            dataclasses.replace(files.fingerprint(f.path), span=f.span if pattern.spanned else None)
+            for f in chosen
+        ),
+        span=last.span if last and pattern.spanned else None,
+        version=last.version if last and "VERSION" in pattern.placeholders else None,
     )
 
 
@@ -153,19 +182,26 @@ def _check_placeholders(names: set[str], text: str) -> None:
         raise ResolutionError("{VERSION} needs {SPAN} or {YYYY}{MM}{DD} beside it", where=repr(text))
 
 
-def _wanted_span(pattern: _Pattern, date: str | None, span: int | None, window: int) -> int | None:
+def _check_range(
+    pattern: _Pattern, date: str | None, span: int | None, window: int, skip: int, since: int | str | None
+) -> None:
+    where = repr(pattern.text)
     if date is not None and span is not None:
-        raise ResolutionError("give a date or a span, not both", where=repr(pattern.text))
-    if window < 1:
-        raise ResolutionError(f"window is {window}, but must be at least 1", where=repr(pattern.text))
-    if not pattern.spanned and (date is not None or span is not None or window > 1):
+        raise ResolutionError("give a date or a span, not both", where=where)
+    if window < (1 if since is None else 0):
+        raise ResolutionError(f"window is {window}, but must be at least 1", where=where)
+    if skip < 0:
+        raise ResolutionError(f"skip is {skip}, but must be at least 0", where=where)
+    anything = date is not None or span is not None or since is not None or window > 1 or skip
+    if not pattern.spanned and anything:
         raise ResolutionError(
             "a date, span or window was given, but the pattern says nowhere where it goes",
-            where=repr(pattern.text),
+            where=where,
             hint="put {YYYY}-{MM}-{DD} or {SPAN} into the pattern",
         )
-    if date is None:
-        return span
+
+
+def _day_number(date: str) -> int:
     try:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", date):
             raise ValueError
@@ -308,10 +344,10 @@ def _deepest_folder(pattern: _Pattern, files: ExternalFiles) -> str:
     return f"{folder} has {', '.join(entries[:5])}{', ...' if len(entries) > 5 else ''}" if entries else ""
 
 
-def _storage(pattern: _Pattern, base: Path) -> ExternalFiles:
+def _storage(pattern: _Pattern, base: Path, known: KnownFiles) -> ExternalFiles:
     if pattern.scheme:
         return RemoteFiles(pattern.scheme, pattern.names[0])
     root = Path("/") if pattern.names[0] == "" else base.resolve()
     for _ in (n for n in pattern.names if n == ".."):
         root = root.parent
-    return LocalFiles(str(root))
+    return LocalFiles(str(root), known)

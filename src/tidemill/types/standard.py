@@ -35,6 +35,8 @@ class Examples(_WithSplits):
     span = Property(int, "the period the rows belong to; for dates, days since 1970-01-01")
     version = Property(int, "which delivery of that span")
     num_rows = Property(int, "rows in all splits", custom=True)
+    num_bad_rows = Property(int, "rows that could not be read and are in `Quarantine`", custom=True)
+    fingerprint = Property(str, "digest of the content of the files that were read", custom=True)
 
 
 class ExampleStatistics(_WithSplits):

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from tidemill.data import csv_source
 from tidemill.data import ingest as ingesting
 from tidemill.data.hashing import hash_column
-from tidemill.data.ingest import ingest, open_source
+from tidemill.data.ingest import ingest
+from tidemill.data.opening import open_source
 from tidemill.data.parquet import read_tables, split_folder
 from tidemill.errors import DataError, StorageError
 from tidemill.storage.pattern import resolve_files
