@@ -25,6 +25,8 @@ VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base_imp
 EXECUTORS = ("components/*/*",)
 ROOMS_OF: dict[str, tuple[str, ...]] = {
     "polars": ("data/*",),
+    "apache_beam": ("data/engine/backends/beam*",),
+    "ray": ("data/engine/backends/ray*",),
     "pyarrow": ("data/*", "interactive/display*", *EXECUTORS),
     "numpy": ("data/*", *EXECUTORS),
     "sqlite3": ("metadata/sql/*",),
