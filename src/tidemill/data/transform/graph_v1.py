@@ -18,8 +18,8 @@ _ANALYZERS = {
 }
 _ANALYSIS_PARAMS = {"bucketize": ("buckets",), "vocabulary": ("top_k", "frequency_threshold")}
 _OPERATIONS = {
-    "scale_to_z_score": ("scale", {"center": "mean", "width": "std"}),
-    "scale_to_0_1": ("scale", {"center": "min", "width": "width"}),
+    "scale_to_z_score": ("scale", {"subtract": "mean", "divide": "std"}),
+    "scale_to_0_1": ("scale", {"subtract": "min", "divide": "width"}),
     "bucketize": ("apply_buckets", {}),
     "vocabulary": ("apply_vocabulary", {}),
 }

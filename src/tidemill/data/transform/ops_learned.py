@@ -21,7 +21,7 @@ def _scaled(x: Array, *, middle: float, spread: float) -> Array:
 
 
 def _with_scale(params: Params) -> Params:
-    return {**params, "middle": params[params["center"]], "spread": params[params["width"]] or 1.0}
+    return {**params, "middle": params[params["subtract"]], "spread": params[params["divide"]] or 1.0}
 
 
 def _scaled_by_key(x: Array, key: Array, *, places: Mapping[str, int], table: Array) -> Values:
@@ -32,7 +32,7 @@ def _scaled_by_key(x: Array, key: Array, *, places: Mapping[str, int], table: Ar
 
 def _with_scale_by_key(params: Params) -> Params:
     keys: list[str] = params["keys"]
-    middle, spread = params[params["center"]], params[params["width"]]
+    middle, spread = params[params["subtract"]], params[params["divide"]]
     table = np.array([[m, s or 1.0] for m, s in zip(middle, spread, strict=True)], dtype=np.float64)
     return {**params, "places": _index(keys), "table": table if keys else np.ones((1, 2))}
 

@@ -122,7 +122,7 @@ OPS: dict[str, Op] = {
     "le": _comparison(operator.le),
     "gt": _comparison(operator.gt),
     "ge": _comparison(operator.ge),
-    "is_in": Op((ANY,), "bool", _is_in, params=("values",)),
+    "is_in": Op((("float", "int", "string", "bool"),), "bool", _is_in, params=("values",)),
     "and": Op((BOOL, BOOL), "bool", _and, operator.and_, sees_nulls=True),
     "or": Op((BOOL, BOOL), "bool", _or, operator.or_, sees_nulls=True),
     "not": Op((BOOL,), "bool", np.logical_not, operator.invert),
@@ -131,5 +131,5 @@ OPS: dict[str, Op] = {
     "fill_null": Op(
         (ANY, ANY), "=0", _fill_null, lambda x, value: x.fill_null(value), same=(0, 1), sees_nulls=True
     ),
-    "cast": Op((EVERY,), "=to", cast_values, params=("to",), sees_nulls=True, lifts=True),
+    "cast": Op(((*ANY, "empty"),), "=to", cast_values, params=("to",), sees_nulls=True, lifts=True),
 }

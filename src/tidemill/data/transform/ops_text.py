@@ -103,7 +103,9 @@ OPS: dict[str, Op] = {
         params=("regex",),
         prepare=_with_regex,
     ),
-    "regex_extract": Op((TEXT,), "string", _extract, params=("regex", "group"), prepare=_with_regex, lifts=True),
+    "regex_extract": Op(
+        (TEXT,), "string", _extract, params=("regex", "group"), prepare=_with_regex, lifts=True
+    ),
     "regex_replace": Op(
         (TEXT,), "string", _replace, params=("regex", "replacement"), prepare=_with_regex, lifts=True
     ),
