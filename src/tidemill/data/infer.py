@@ -44,7 +44,7 @@ def _infer_column(found: Sequence[ColumnStatistics], *, everywhere: bool, max_do
 
 
 def _common_type(found: Sequence[ColumnStatistics]) -> str:
-    types = {column.type for column in found if column.count}
+    types = {"other" if column.valency else column.type for column in found if column.count}
     if types == {"int", "float"}:
         return "float"
     if len(types) > 1:

@@ -16,6 +16,8 @@ An analyzer says how to begin (`empty`), take in the rows of one row group (`add
 This room knows row groups, states as bytes and backends. It does not know what an analyzer looks for.
 """
 
+from __future__ import annotations
+
 from tidemill.data.engine.analyze import Progress, analyze
 from tidemill.data.engine.analyzer import Analyzer
 from tidemill.data.engine.backends import BACKENDS, Backend, open_backend
