@@ -68,23 +68,6 @@ class QuantileSummary:
             if summary is not None:
                 self._carry(summary, level)
 
-    def plain(self) -> list[object]:
-        """The state as plain values and arrays, for the data engine; equal for equal states."""
-        levels: list[object] = []
-        for level in self._levels:
-            levels += [None, None] if level is None else list(level)
-        return [self.points, self.count, self.minimum, self.maximum, levels]
-
-    @classmethod
-    def from_plain(cls, value: list[Any]) -> QuantileSummary:
-        """Inverse of `plain`."""
-        found = cls(value[0])
-        found.count, found.minimum, found.maximum = value[1:4]
-        flat = value[4]
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        found._levels = [None if values is None else (values, weights) for values, weights in pairs]
-        return found
-
     def _carry(self, summary: tuple[Floats, Floats], level: int) -> None:
         self._merged = None
         while True:

@@ -141,7 +141,7 @@ class KeyedQuantiles:
 
     def plain(self) -> list[Any]:
         """See `State`."""
-        return [[key, self.table[key].plain()] for key in sorted(self.table)]
+        return [[key, self.table[key].to_plain()] for key in sorted(self.table)]
 
     def restore(self, value: list[Any]) -> None:
         """See `State`."""

@@ -178,7 +178,7 @@ class Quantiles:
 
     def plain(self) -> list[object]:
         """See `State`."""
-        return self.summary.plain()
+        return self.summary.to_plain()
 
     def restore(self, value: list[Any]) -> None:
         """See `State`."""
