@@ -1,9 +1,9 @@
 """P5 and P8: Transform beside a plan written by hand in polars, and its memory as rows grow.
 
 The task: three z-scores, ten quantile buckets, and vocabularies of 7, 140 and 7,000 terms, learned from all
-rows and applied to them, from Parquet to Parquet (zstd). Both sides get the same file and two threads. TensorFlow
-Transform 1.21 took 15.9 s for it on another machine (Beam's DirectRunner, its fastest way in, TFRecord out),
-without 12.7 s of imports.
+rows and applied to them, from Parquet to Parquet (zstd). Both sides get the same file and the same threads.
+TensorFlow Transform 1.21 took 15.9 s for it on another machine (Beam's DirectRunner, its fastest way in,
+TFRecord out), without 12.7 s of imports.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from goals import Goal
 
 import tidemill.data.transform as tft
+from goals import Goal
 from tidemill.data.dataset import Dataset
 from tidemill.data.engine import open_backend
 from tidemill.data.parquet import read_schema, split_folder, write_split
@@ -45,7 +46,9 @@ def make_rows(folder: Path, rows: int) -> None:
     """Rows as a taxi's meter would give them: skewed numbers, texts of 7, 140 and 7,000 kinds, nulls."""
     rng = np.random.default_rng(8)
     kinds = {"payment": 7, "company": 140, "taxi": 7000}
-    words = {name: np.array([f"{name} number {i:05d}" for i in range(n)], object) for name, n in kinds.items()}
+    words = {
+        name: np.array([f"{name} number {i:05d}" for i in range(n)], object) for name, n in kinds.items()
+    }
 
     def tables() -> Iterator[pa.Table]:
         for start in range(0, rows, 100_000):
@@ -56,7 +59,9 @@ def make_rows(folder: Path, rows: int) -> None:
                 "seconds": rng.gamma(2, 400, many),
                 "latitude": rng.normal(41.9, 0.05, many),
             }
-            made = {name: pa.array(v, mask=rng.random(many) < 0.02) for name, v in columns.items()}
+            made: dict[str, Any] = {
+                name: pa.array(v, mask=rng.random(many) < 0.02) for name, v in columns.items()
+            }
             for name, known in words.items():
                 at = np.minimum(rng.zipf(1.3, many) - 1, len(known) - 1)
                 made[name] = pa.array(known[at], pa.string(), mask=rng.random(many) < 0.05)
@@ -117,7 +122,8 @@ def transform_speed(rows: int | None) -> Goal:
                 cpu[side].append(_cpu() - used)
     mine, hand = (statistics.median(figures[1:]) for figures in taken)
     mine_cpu, hand_cpu = (statistics.median(figures[1:]) for figures in cpu)
-    note = f"{mine:.2f} s and {hand:.2f} s; {mine_cpu:.2f} and {hand_cpu:.2f} CPU-s; TFT {TFT_SECONDS} s elsewhere"
+    note = f"{mine:.2f} s and {hand:.2f} s; {mine_cpu:.2f} and {hand_cpu:.2f} CPU-s; "
+    note += f"TFT {TFT_SECONDS} s elsewhere"
     return Goal(
         number="P8",
         what=f"Transform of {rows:,} rows, wall, against a polars plan by hand",

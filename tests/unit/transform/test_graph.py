@@ -92,7 +92,8 @@ def test_the_file_round_trips_and_has_no_code(tmp_path: Path) -> None:
     assert again.digest == graph.digest
     assert again.transform(pa.table(RIDES)).equals(graph.transform(pa.table(RIDES)))
     assert set(json.loads((tmp_path / FILE).read_text())) == {
-        "analyses", "fitted", "format", "inputs", "labels", "learned", "nodes", "outputs", "source", "version",
+        "analyses", "fitted", "format", "inputs", "labels", "learned", "nodes", "outputs", "source",
+        "version",
     }  # fmt: skip
 
 

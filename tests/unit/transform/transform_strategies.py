@@ -62,13 +62,16 @@ def _in(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.lists(values, max_size=4).map(lambda given: {"values": given})
 
 
+PLAIN = """
+    add sub mul div mod minimum maximum pow abs sign exp log log1p sqrt floor ceil is_nan is_finite
+    eq lt le gt ge and or not where is_null fill_null lower upper strip text_length
+    from_unix to_unix year month day day_of_year weekday hour minute second
+    list_length list_sum list_mean list_min list_max stack
+"""
+"""Operations without parameters."""
+
 PARAMS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    **dict.fromkeys(
-        "add sub mul div mod minimum maximum pow abs sign exp log log1p sqrt floor ceil is_nan is_finite eq lt le gt "
-        "ge and or not where is_null fill_null lower upper strip text_length from_unix to_unix year month day "
-        "day_of_year weekday hour minute second list_length list_sum list_mean list_min list_max stack".split(),
-        NONE,
-    ),
+    **dict.fromkeys(PLAIN.split(), NONE),
     "round": st.integers(-15, 15).map(lambda n: {"decimals": n}),
     "clip": st.sampled_from([{"lower": -1.0, "upper": 2.0}, {"lower": None, "upper": 0.5}]),
     "is_in": NONE,  # depends on the type: see `draw_params`
@@ -131,7 +134,7 @@ def signatures() -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
             kinds += [kind for kind in LISTS if element(kind) in kinds]
         for kind in kinds:
             types = tuple(
-                kind if i in op.same or not op.same and i == 0 else op.takes[i][0]
+                kind if i in op.same or (not op.same and i == 0) else op.takes[i][0]
                 for i in range(len(op.takes))
             )
             types = types * 3 if op.many else types

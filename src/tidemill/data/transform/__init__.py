@@ -63,21 +63,6 @@ from tidemill.data.transform.functions import (
     where,
     year,
 )
-from tidemill.data.transform.functions_list import (
-    bag_of_words,
-    list_get,
-    list_join,
-    list_length,
-    list_max,
-    list_mean,
-    list_min,
-    list_sum,
-    multi_hot,
-    ngrams,
-    one_hot,
-    stack,
-    to_dense,
-)
 from tidemill.data.transform.functions_learned import (
     apply_buckets,
     apply_vocabulary,
@@ -104,6 +89,21 @@ from tidemill.data.transform.functions_learned import (
     tfidf,
     var,
     vocabulary,
+)
+from tidemill.data.transform.functions_list import (
+    bag_of_words,
+    list_get,
+    list_join,
+    list_length,
+    list_max,
+    list_mean,
+    list_min,
+    list_sum,
+    multi_hot,
+    ngrams,
+    one_hot,
+    stack,
+    to_dense,
 )
 
 __all__ = [

@@ -52,7 +52,7 @@ class State(Protocol):
 class Maker(Protocol):
     """Makes the state before any row."""
 
-    def __call__(self, params: Mapping[str, Any]) -> State:
+    def __call__(self, params: Mapping[str, Any], /) -> State:
         """A new state for an analysis with these parameters."""
         ...
 

@@ -81,9 +81,9 @@ class KeyedMoments(_Keyed):
         }
 
     def _of_batch(self, codes: NDArray[Any], values: Floats, many: int) -> tuple[Floats, Floats, Floats]:
-        counts = np.bincount(codes, minlength=many).astype(np.float64)
-        means = np.bincount(codes, values, minlength=many) / counts
-        squares = np.bincount(codes, np.square(values - means[codes]), minlength=many)
+        counts = _counts(codes, many)
+        means: Floats = np.bincount(codes, values, minlength=many) / counts
+        squares: Floats = np.bincount(codes, np.square(values - means[codes]), minlength=many)
         return counts, means, squares
 
     def _together(self, a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
@@ -110,7 +110,7 @@ class KeyedRange(_Keyed):
         low, high = np.full(many, np.inf), np.full(many, -np.inf)
         np.minimum.at(low, codes, values)
         np.maximum.at(high, codes, values)
-        return low, high, np.bincount(codes, minlength=many).astype(np.float64)
+        return low, high, _counts(codes, many)
 
     def _together(self, a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
         return min(a[0], b[0]), max(a[1], b[1]), a[2] + b[2]
@@ -170,6 +170,10 @@ def too_many(keys: int, limit: int) -> None:
             f"the key has more than {limit:,} distinct values",
             hint='make fewer of them: cast(hash_bucket(key, 1000), "string"), or a column with fewer values',
         )
+
+
+def _counts(codes: NDArray[Any], many: int) -> Floats:
+    return np.bincount(codes, minlength=many).astype(np.float64)
 
 
 def _coded(columns: Sequence[pl.Series]) -> tuple[list[str], NDArray[Any], Floats]:

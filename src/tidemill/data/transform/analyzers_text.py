@@ -21,8 +21,8 @@ class Vocabulary:
     """How often each text occurs, exactly, up to LIMIT distinct texts.
 
     Beyond it, with `top_k`, the state becomes a summary of Misra and Gries (1982): as much is taken off every
-    count as the first text that finds no room has, and what falls to 0 is forgotten; `off_by` sums that up. A text
-    that occurs more often than `off_by` is never lost. Without `top_k` every text would have to be kept.
+    count as the first text that finds no room has, and what falls to 0 is forgotten; `off_by` sums that up.
+    A text that occurs more often than `off_by` is never lost. Without `top_k`, more texts are an error.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:

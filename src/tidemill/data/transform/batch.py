@@ -71,7 +71,7 @@ def read_frame(table: pa.Table, types: Mapping[str, str], names: Iterable[str]) 
 
 
 def type_of(type: pa.DataType) -> str:
-    """The graph's type for an Arrow type: a kind of `column_types`, or a list; `other` for what it cannot read."""
+    """The graph's type for an Arrow type: a kind of `column_types` or a list; `other` where it has none."""
     if pa.types.is_dictionary(type):
         return type_of(type.value_type)
     if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
@@ -182,5 +182,6 @@ def _list_series(values: Values, item: str) -> pl.Series:
     arrow: Any = {"string": pa.large_string(), "int": pa.int64(), "float": pa.float64()}[item]
     flat: Any = pa.array(lists.flat.tolist() if item == "string" else lists.flat, arrow)
     mask = None if values.valid.all() else pa.array(~values.valid)
-    array: Any = pa.LargeListArray.from_arrays(pa.array(lists.offsets), flat, mask=mask)
+    offsets: Any = pa.array(lists.offsets)
+    array: Any = pa.LargeListArray.from_arrays(offsets, flat, mask=mask)
     return pl.Series(pl.from_arrow(array)).cast(POLARS[f"list[{item}]"])

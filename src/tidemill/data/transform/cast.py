@@ -18,7 +18,7 @@ CASTS = {
 def cast_problem(source: str, to: str) -> str:
     """Why a column of type `source` cannot be cast to `to`; empty when it can."""
     inner = element(source)
-    if source in (to, "empty") or (inner or source, to) in CASTS and (not inner or to != "bool"):
+    if source in (to, "empty") or ((inner or source, to) in CASTS and not (inner and to == "bool")):
         return ""
     return f"there is no cast from {source} to {to}"
 

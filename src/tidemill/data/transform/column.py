@@ -149,7 +149,7 @@ class Inputs(Mapping[str, Column]):
         if self._types[name] == "other":
             raise problem(
                 f"column {name!r} is of a kind that a transform cannot read, or of kinds that contradict",
-                hint="a transform reads int, float, string, bool and timestamp columns, and lists of the first three",
+                hint="a transform reads int, float, string, bool and timestamp, and lists of the first three",
             )
         return self._tracer.add("input", (), {"name": name}, self._types[name])
 

@@ -141,7 +141,7 @@ class Phase(Analyzer[list[State], list[dict[str, Any]]]):
 
     def to_bytes(self, state: list[State]) -> bytes:
         """See `Analyzer`."""
-        return super().to_bytes([one.plain() for one in state])  # type: ignore[arg-type]  # as plain values
+        return super().to_bytes([one.plain() for one in state])
 
     def from_bytes(self, data: bytes) -> list[State]:
         """See `Analyzer`."""

@@ -75,7 +75,7 @@ class FittedGraph:
         return list(self.graph.fitted[node.learned]["values"])
 
     def learned(self, name: str) -> dict[str, Any]:
-        """What an analysis found that preprocessing_fn returned under `name`; DataError for an unknown name."""
+        """What an analysis found that preprocessing_fn returned as `name`; DataError for an unknown name."""
         if name not in self.graph.learned:
             raise DataError(
                 f"preprocessing_fn returned no analysis {name!r}", hint=did_you_mean(name, self.graph.learned)

@@ -151,7 +151,10 @@ def ceil(column: Column) -> Column:
 
 
 def round(column: Column, decimals: int = 0) -> Column:
-    """x with `decimals` (-15 to 15) digits after the point, as float; a half goes to the even digit. Lists too."""
+    """x with `decimals` (-15 to 15) digits after the point, as float; a half goes to the even digit.
+
+    Lists too.
+    """
     if not -15 <= decimals <= 15:
         raise problem(f"round: {decimals} decimals are more than a float has")
     return apply("round", promote(column, "float"), decimals=decimals)

@@ -19,7 +19,7 @@ from tidemill.data.transform.column import (
     promote,
     to_type,
 )
-from tidemill.data.transform.functions import as_text, minimum, maximum
+from tidemill.data.transform.functions import as_text, maximum, minimum
 from tidemill.data.transform.functions_list import stack
 from tidemill.data.transform.values import element
 
@@ -282,5 +282,5 @@ def _buckets(buckets: int) -> int:
 
 
 def _of_kind(learned: Learned, analyzer: str, name: str) -> None:
-    if not isinstance(learned, Learned) or learned.analyzer != analyzer:
+    if getattr(learned, "analyzer", None) != analyzer:
         raise problem(f"{name} takes what {analyzer} learned, not {learned!r}")

@@ -38,7 +38,7 @@ def list_max(column: Column) -> Column:
 
 
 def list_get(column: Column, index: int) -> Column:
-    """The value in place `index`, counted from 0, or from the end with a negative one; null where there is none."""
+    """The value in place `index`, from 0, or from the end with a negative one; null where there is none."""
     return apply("list_get", column, index=index)
 
 
@@ -81,7 +81,7 @@ def stack(*columns: Column) -> Column:
 
 
 def ngrams(column: Column, ngram_range: tuple[int, int] = (1, 1), separator: str = " ") -> Column:
-    """All runs of `ngram_range` (least, most) tokens of a list, joined with `separator`, by their first token."""
+    """All runs of `ngram_range` (least, most) tokens, joined with `separator`, by their first token."""
     return _ngrams(column, ngram_range, separator, distinct=False)
 
 

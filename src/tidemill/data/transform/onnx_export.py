@@ -1,10 +1,10 @@
 """A fitted graph as an ONNX model, for servers that have ONNX Runtime and no Python.
 
-ONNX has no nulls, so each column is two tensors of shape (rows,): its values, and a second, false where it is
-null (the value is 0, "" or false then): inputs are called `input.NAME` and `input.NAME.valid`, outputs `NAME` and
-`NAME.valid`. Ints, timestamps (microseconds since 1970) and floats have 64 bits; a
-vector has shape (rows, width). An output that is never null has no `.valid`. The model gives what the numpy backend
-gives: exactly, but for exp, log, log1p, pow, sums of vectors and pca, which may differ by 1e-9 of the value.
+ONNX has no nulls, so each column is two tensors of shape (rows,): its values, and a second, false where it
+is null (the value is 0, "" or false then). Inputs are called `input.NAME` and `input.NAME.valid`, outputs
+`NAME` and `NAME.valid`; an output that is never null has no `.valid`. Ints, timestamps (microseconds since
+1970) and floats have 64 bits; a vector has shape (rows, width). The model gives what the numpy backend gives:
+exactly, but for exp, log, log1p, pow, sums of vectors and pca, which may differ by 1e-9 of the value.
 Operators are those of ONNX's opset 20 and of ai.onnx.ml 3.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tidemill.data.transform.graph import Graph, Node
 from tidemill.data.transform.onnx_build import Builder, Cannot, Col, input_names, library
@@ -176,6 +178,5 @@ class _Translation:
 def _tensor(values: Values) -> Array:
     if isinstance(values.data, Lists):
         width = int(values.data.lengths[0]) if len(values) else 0
-        found: Array = values.data.flat.reshape(len(values), width)
-        return found
-    return values.data if values.data.dtype != object else values.data.astype(object)
+        return values.data.flat.reshape(len(values), width)
+    return np.asarray(values.data)

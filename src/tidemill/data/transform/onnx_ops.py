@@ -1,8 +1,8 @@
 """Each operation in ONNX's words: a function, or the reason why there are none.
 
-A function gets the builder, the input columns and the parameters (with `type`, that of the result), and gives the
-result; nulls of inputs are handed on by the caller unless the operation decides about nulls itself. The rules are
-those of the numpy kernels: a property test holds both equal.
+A function gets the builder, the input columns and the parameters (with `type`, that of the result), and gives
+the result; nulls of inputs are handed on by the caller unless the operation decides about nulls itself. The
+rules are those of the numpy kernels: a property test holds both equal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RAGGED = "it is about lists of any length, and ONNX knows tensors only"
 
 def _plain(kind: str) -> Operator:
     """An operator of ONNX that means what ours means."""
-    return lambda b, x, p: Col(b.op(kind, *(c.data for c in x)), width=x[0].width)
+    return lambda b, x, _: Col(b.op(kind, *(c.data for c in x)), width=x[0].width)
 
 
 def _compare(kind: str) -> Operator:
@@ -36,7 +36,7 @@ def _compare(kind: str) -> Operator:
     return made
 
 
-def _div(b: Builder, x: list[Col], p: Params) -> Col:
+def _div(b: Builder, x: list[Col], _p: Params) -> Col:
     return Col(b.op("Div", *(_double(b, c.data) for c in x)))
 
 
@@ -83,7 +83,7 @@ def _clip(b: Builder, x: list[Col], p: Params) -> Col:
     return Col(found, width=x[0].width)
 
 
-def _log1p(b: Builder, x: list[Col], p: Params) -> Col:
+def _log1p(b: Builder, x: list[Col], _p: Params) -> Col:
     """Kahan's form: log(u) * (x / (u - 1)) with u = 1 + x, which loses nothing near 0."""
     one, a = b.const(1.0, "float"), x[0].data
     u = b.op("Add", a, one)
@@ -104,7 +104,7 @@ def _round(b: Builder, x: list[Col], p: Params) -> Col:
     return Col(b.op("Where", odd, x[0].data, b.op("Div", b.op("Round", scaled), factor)), width=x[0].width)
 
 
-def _is_finite(b: Builder, x: list[Col], p: Params) -> Col:
+def _is_finite(b: Builder, x: list[Col], _p: Params) -> Col:
     return Col(b.op("Not", b.op("Or", b.op("IsNaN", x[0].data), b.op("IsInf", x[0].data))))
 
 
@@ -121,12 +121,12 @@ def _any(b: Builder, matrix: str) -> str:
     return b.op("Greater", counts, b.const(0, "int"))
 
 
-def _and(b: Builder, x: list[Col], p: Params) -> Col:
+def _and(b: Builder, x: list[Col], _p: Params) -> Col:
     found = b.op("And", _true(b, x[0]), _true(b, x[1]))
     return Col(found, _decided(b, x, [_false(b, c) for c in x]))
 
 
-def _or(b: Builder, x: list[Col], p: Params) -> Col:
+def _or(b: Builder, x: list[Col], _p: Params) -> Col:
     true = [_true(b, c) for c in x]
     return Col(b.op("Or", *true), _decided(b, x, true))
 
@@ -153,7 +153,7 @@ def _where(b: Builder, x: list[Col], p: Params) -> Col:
     return Col(b.choose(condition, a.data, c.data, p["type"]), valid)
 
 
-def _is_null(b: Builder, x: list[Col], p: Params) -> Col:
+def _is_null(b: Builder, x: list[Col], _p: Params) -> Col:
     return Col(b.op("Not", x[0].valid) if x[0].valid else b.every_row(b.const(False, "bool")))
 
 
@@ -200,7 +200,7 @@ def _regex_full_match(b: Builder, x: list[Col], p: Params) -> Col:
     return Col(b.op("RegexFullMatch", x[0].data, pattern=p["pattern"]))
 
 
-def _stack(b: Builder, x: list[Col], p: Params) -> Col:
+def _stack(b: Builder, x: list[Col], _p: Params) -> Col:
     return Col(b.op("Concat", *(b.column(c.data) for c in x), axis=1), width=len(x))
 
 
@@ -212,7 +212,7 @@ def _one_hot(b: Builder, x: list[Col], p: Params) -> Col:
 
 
 def _reduced(kind: str) -> Operator:
-    def made(b: Builder, x: list[Col], p: Params) -> Col:
+    def made(b: Builder, x: list[Col], _p: Params) -> Col:
         axis = b.const(1, "int")
         found = b.op(kind, x[0].data, axis, keepdims=0)
         if kind in ("ReduceMin", "ReduceMax"):  # NaN wins, on which ONNX is silent
@@ -223,7 +223,7 @@ def _reduced(kind: str) -> Operator:
     return made
 
 
-def _list_length(b: Builder, x: list[Col], p: Params) -> Col:
+def _list_length(b: Builder, x: list[Col], _p: Params) -> Col:
     return Col(b.every_row(b.const(x[0].width, "int")))
 
 

@@ -68,10 +68,10 @@ def _day_of_year(x: _Ints) -> _Ints:
 
 
 def _time(function: Callable[[_Ints], _Ints]) -> Operator:
-    return lambda b, x, p: Col(function(_Ints(b, x[0].data)).name)
+    return lambda b, x, _: Col(function(_Ints(b, x[0].data)).name)
 
 
-def _from_unix(b: Builder, x: list[Col], p: Mapping[str, Any]) -> Col:
+def _from_unix(b: Builder, x: list[Col], _p: Mapping[str, Any]) -> Col:
     fits = b.op(
         "And",
         b.op("GreaterOrEqual", x[0].data, b.const(FIRST_SECOND, "int")),

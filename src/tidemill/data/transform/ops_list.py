@@ -5,6 +5,7 @@ Sums go over the values of a row in their order, so that a row gives the same su
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -126,7 +127,7 @@ def _ngrams(x: Lists, *, least: int, most: int, separator: str, distinct: bool) 
     flat, ends = x.flat.tolist(), x.offsets.tolist()
     found: list[str] = []
     lengths = []
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in itertools.pairwise(ends):
         row = [
             separator.join(flat[at : at + size])
             for at in range(start, end)
@@ -141,7 +142,7 @@ def _ngrams(x: Lists, *, least: int, most: int, separator: str, distinct: bool) 
 
 def _join(x: Lists, *, separator: str) -> Array:
     flat, ends = x.flat.tolist(), x.offsets.tolist()
-    return objects([separator.join(flat[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)])
+    return objects([separator.join(flat[a:b]) for a, b in itertools.pairwise(ends)])
 
 
 OPS: dict[str, Op] = {

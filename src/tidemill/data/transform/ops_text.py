@@ -1,4 +1,4 @@
-"""Operations on text. Letters, white space and digits of patterns are those of ASCII; lengths count code points.
+"""Operations on text. White space and the classes of patterns are ASCII; lengths count code points.
 
 Lower and upper case are Python's on every backend, because two Unicode tables need not agree.
 """

@@ -1,9 +1,9 @@
 """The regular expressions that a transform graph may hold: those that mean the same in Python and in RE2.
 
-Allowed: characters, classes, `.`, `^`, `$` (the very end), `\\b`, groups, alternatives, and repeats, greedy or
-not. `\\d`, `\\w`, `\\s` and `\\b` know ASCII only, and `.` is any character but a line feed, as in RE2.
+Allowed: characters, classes, `.`, `^`, `$` (the very end), `\\b`, groups, alternatives, and repeats, greedy
+or not. `\\d`, `\\w`, `\\s` and `\\b` know ASCII only, and `.` is any character but a line feed, as in RE2.
 Refused: back references, looking ahead or behind, conditions, atomic and possessive forms, flags within the
-pattern, and what Python may need for ever to match: a repeat or an ambiguous choice within an unbounded repeat.
+pattern, and what Python may need for ever to match: a repeat or an ambiguous choice in an unbounded repeat.
 Source of the common ground: https://github.com/google/re2/wiki/Syntax and the manual of Python's `re`.
 """
 
@@ -25,7 +25,7 @@ _REFUSED = {
     "POSSESSIVE_REPEAT": "a possessive repeat",
 }
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
-_UNBOUNDED = 1000
+_MOST = 1000
 """RE2 allows no larger count."""
 
 
@@ -71,11 +71,11 @@ def _check(pattern: str, parsed: Any, *, within_repeat: bool) -> None:
             raise _problem(pattern, f"it has {_REFUSED[name]}")
         if name in _REPEATS:
             least, most, body = argument
-            unbounded = most > _UNBOUNDED
+            unbounded = repr(most) == "MAXREPEAT"
             if within_repeat and least != most:
                 raise _problem(pattern, "it has a repeat within an unbounded repeat")
-            if unbounded and least > _UNBOUNDED or not unbounded and most > _UNBOUNDED:
-                raise _problem(pattern, f"it repeats more than {_UNBOUNDED} times")
+            if least > _MOST or (most > _MOST and not unbounded):
+                raise _problem(pattern, f"it repeats more than {_MOST} times")
             _check(pattern, body, within_repeat=within_repeat or unbounded)
         elif name == "SUBPATTERN":
             _, added, removed, body = argument

@@ -7,6 +7,7 @@ is never seen. This module knows neither Arrow nor polars: a server loads it.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,7 @@ def to_python(values: Values, type: str) -> list[Any]:
     """Inverse of `from_python`; timestamps come back as naive UTC datetimes."""
     if isinstance(values.data, Lists):
         flat, ends = values.data.flat.tolist(), values.data.offsets.tolist()
-        items = [flat[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        items = [flat[start:end] for start, end in itertools.pairwise(ends)]
     else:
         items = values.data.tolist()
     if type == "timestamp":
@@ -176,7 +177,7 @@ def to_array(values: Values, type: str) -> Array:
         if len(lengths) and (lengths == lengths[0]).all() and valid.all():
             return data.flat.reshape(len(lengths), int(lengths[0]))
         ends = data.offsets.tolist()
-        parts = [data.flat[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        parts = [data.flat[start:end] for start, end in itertools.pairwise(ends)]
         return objects([part if ok else None for part, ok in zip(parts, valid.tolist(), strict=True)])
     if type == "timestamp":
         data = data.view("M8[us]")
@@ -199,7 +200,7 @@ def _list(row: Any, item_type: str, name: str) -> list[Any]:
         row = row.tolist()
     if not isinstance(row, list | tuple):
         raise DataError(
-            f"column {name!r} has the value {row!r}, and it was a list of {item_type} when the graph was fitted",
+            f"column {name!r} has the value {row!r}, and it had lists of {item_type} when fitted",
             hint="send a list; one value alone is a list of one",
         )
     return [item for item in row if item is not None]
