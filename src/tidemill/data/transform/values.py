@@ -96,9 +96,9 @@ class Values:
         if isinstance(self.data, Lists):
             return self._settled_lists(element(type))
         data = self.data
-        if data.dtype != DTYPES[type]:
-            data = data.astype(DTYPES[type])
-        if not self.valid.all():
+        if data.dtype is not DTYPES[type]:
+            data = data.astype(DTYPES[type], copy=False)
+        if not (self.valid[0] if len(self.valid) == 1 else self.valid.all()):  # one row is a server's case
             data = data.copy()
             data[~self.valid] = STAND_INS[type]
         elif data is self.data:
@@ -141,7 +141,7 @@ def each(function: Callable[[Any], Any], data: Array) -> list[Any]:
 
 def from_python(items: Sequence[Any], type: str, name: str) -> Values:
     """Python values (None for null) as a column of `type`; DataError names the column `name`."""
-    valid = np.fromiter((item is not None for item in items), dtype=np.bool_, count=len(items))
+    valid = np.array([item is not None for item in items], dtype=np.bool_)
     if item_type := element(type):
         rows = [[] if row is None else _list(row, item_type, name) for row in items]
         flat = from_python([item for row in rows for item in row], item_type, name).data
@@ -181,7 +181,7 @@ def to_array(values: Values, type: str) -> Array:
         return objects([part if ok else None for part, ok in zip(parts, valid.tolist(), strict=True)])
     if type == "timestamp":
         data = data.view("M8[us]")
-    if valid.all():
+    if valid[0] if len(valid) == 1 else valid.all():
         found: Array = data
         return found
     match type:
