@@ -23,12 +23,13 @@ FUNCTION_MOST = 60
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base_impl"}
 
 EXECUTORS = ("components/*/*",)
+MODELS = ("models/*", "training/*")
 ROOMS_OF: dict[str, tuple[str, ...]] = {
     "polars": ("data/*",),
     "apache_beam": ("data/engine/backends/beam*",),
     "ray": ("data/engine/backends/ray*",),
-    "pyarrow": ("data/*", "interactive/display*", *EXECUTORS),
-    "numpy": ("data/*", *EXECUTORS),
+    "pyarrow": ("data/*", "interactive/display*", *MODELS, *EXECUTORS),
+    "numpy": ("data/*", *MODELS, *EXECUTORS),
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
     "sqlalchemy": ("metadata/sql/*",),
@@ -44,15 +45,25 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("server/metrics*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*", "data/tfmd/*"),
     "tensorflow_metadata": ("data/tfmd/*",),
-    "sklearn": EXECUTORS,
-    "lightgbm": EXECUTORS,
-    "torch": EXECUTORS,
+    "sklearn": (*MODELS, *EXECUTORS),
+    "lightgbm": (*MODELS, *EXECUTORS),
+    "xgboost": (*MODELS, *EXECUTORS),
+    "skops": MODELS,
+    "onnx": (*MODELS, *EXECUTORS),
+    "onnxruntime": (*MODELS, *EXECUTORS),
+    "skl2onnx": MODELS,
+    "onnxmltools": MODELS,
+    "torch": (*MODELS, *EXECUTORS),
+    "safetensors": MODELS,
+    "keras": (*MODELS, *EXECUTORS),
+    "optuna": ("components/tuner/*",),
 }
 """Third-party library -> the rooms (under src/tidemill) that may import it. A library that is not named
 here is free; `components/*/component.py` is a declaration and may import none of them."""
 
-PRINTING_ROOMS = ("cli/*", "runners/local/progress*", *EXECUTORS)
-"""The command line prints to its user; what an executor prints is the log of its node."""
+PRINTING_ROOMS = ("cli/*", "runners/local/progress*", "training/*", *EXECUTORS)
+"""The command line prints to its user; what an executor prints, or the training that it
+calls, is the log of its node."""
 
 # The words below are put together from halves, so that this file passes its own rules.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3)) + r")\b")
