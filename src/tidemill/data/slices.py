@@ -126,6 +126,10 @@ class Slices:
         """The key of each slice, by number."""
         return [{}, *(key for found in self.found for key in found.keys)]
 
+    def all_of(self, count: int) -> tuple[Slicing, ...]:
+        """The slices of `count` rows where there is none but that of all rows."""
+        return (whole(count),)
+
     def slicings(self, keys: pa.Table) -> tuple[Slicing, ...]:
         """The slices of each row; `keys` has all columns that any specification needs."""
         frame = _frame(keys)

@@ -111,12 +111,10 @@ class BinaryState(TaskState):
 
     def merge_cells(self, other: Any) -> None:
         """See TaskState."""
-        for mine, theirs in (
-            *zip(self.scores, other.scores, strict=True),
-            *zip(self.coarse, other.coarse, strict=True),
-            *zip(self.binned, other.binned, strict=True),
-        ):
+        for mine, theirs in zip(self.scores, other.scores, strict=True):
             mine.merge(theirs)
+        for ours, more in zip((*self.coarse, *self.binned), (*other.coarse, *other.binned), strict=True):
+            ours.merge(more)
 
     def formula(self, asked: Asked) -> Formula | None:
         """See TaskState."""

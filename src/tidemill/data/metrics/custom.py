@@ -60,7 +60,8 @@ def name_of(make: MakeMetric) -> str:
 
 def directions_of(makes: Sequence[MakeMetric]) -> dict[str, Any]:
     """Which way is better, of those that say so."""
-    return {name_of(m): m.direction for m in makes if getattr(m, "direction", None) is not None}
+    found = {name_of(make): getattr(make, "direction", None) for make in makes}
+    return {name: way for name, way in found.items() if way is not None}
 
 
 class OwnState:

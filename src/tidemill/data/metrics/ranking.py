@@ -12,10 +12,10 @@ query.
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Sequence
-from typing import IO, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -43,8 +43,7 @@ class RankingState(TaskState):
         super().__init__(names, models, slices, replicates=replicates, confidence=confidence)
         self.waiting: list[NDArray[Any]] = []
         self.held = 0
-        self.stack = contextlib.ExitStack()
-        self.files: list[IO[bytes]] = []
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.unranked = 0
         """Queries without a relevant row."""
         self.bounds: list[tuple[int, int]] = []
@@ -109,20 +108,21 @@ class RankingState(TaskState):
                 inside = part[part["slice"][:, at] >= 0]
                 if len(inside):
                     self._add_queries(inside, inside["slice"][:, at].astype(np.int64), start, stop)
-        self.stack.close()
-        self.files, self.waiting = [], []
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.folder, self.waiting = None, []
 
     def parts(self) -> list[NDArray[Any]] | Any:
         """All rows that were taken in, those of a query in one part."""
-        if not self.files:
+        if self.folder is None:
             return [np.concatenate(self.waiting)] if self.waiting else []
         self._spill()
         return self._read()
 
     def _read(self) -> Any:
-        for file in self.files:
-            file.seek(0)
-            yield np.frombuffer(file.read(), self._record(len(self.bounds)))
+        assert self.folder is not None
+        for path in sorted(Path(self.folder.name).iterdir()):
+            yield np.fromfile(path, self._record(len(self.bounds)))
 
     def _record(self, slicings: int) -> np.dtype[Any]:
         return np.dtype(
@@ -132,14 +132,12 @@ class RankingState(TaskState):
 
     def _spill(self) -> None:
         """Move what waits in memory into files."""
-        if not self.files:
-            for _ in range(_PARTS):
-                self.files.append(self.stack.enter_context(tempfile.TemporaryFile()))
+        self.folder = self.folder or tempfile.TemporaryDirectory()
         for kept in self.waiting:
             part = (kept["query"] % np.uint64(_PARTS)).astype(np.int64)
-            for number, file in enumerate(self.files):
-                file.seek(0, 2)
-                file.write(kept[part == number].tobytes())
+            for number in np.unique(part).tolist():
+                with (Path(self.folder.name) / f"part-{number:02}").open("ab") as file:
+                    kept[part == number].tofile(file)
         self.waiting, self.held = [], 0
 
     def _add_queries(self, rows: NDArray[Any], codes: NDArray[np.int64], start: int, stop: int) -> None:

@@ -58,7 +58,7 @@ class ScoreCells:
         places = bins_of(theirs) if self.values is None else np.searchsorted(self.values, theirs)
         for label in (0, 1):
             # several of their scores may fall into one of our bins
-            np.add.at(self.counts, (slice(None), places * 2 + label), other.counts[:, label::2])
+            _scatter(self.counts, places * 2 + label, other.counts[:, label::2])
 
     def _widen(self, scores: Floats) -> None:
         """Make room for these scores."""
@@ -79,7 +79,12 @@ class ScoreCells:
         places, old = bins_of(self.values), self.counts
         self.values, self.counts = None, np.zeros((len(old), 2 * len(EDGES)))
         for label in (0, 1):
-            np.add.at(self.counts, (slice(None), places * 2 + label), old[:, label::2])
+            _scatter(self.counts, places * 2 + label, old[:, label::2])
+
+
+def _scatter(out: Floats, places: Ints, values: Floats) -> None:
+    """Add columns of `values` to the columns `places` of `out`, which may repeat."""
+    np.add.at(out.T, places, values.T)
 
 
 def bins_of(scores: Floats) -> Ints:
