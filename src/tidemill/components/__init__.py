@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from tidemill.components.pusher.component import Pusher
     from tidemill.components.schema_gen.component import ImportSchemaGen, SchemaGen
     from tidemill.components.statistics_gen.component import StatisticsGen
-    from tidemill.components.trainer.component import Trainer
+    from tidemill.components.trainer.component import (
+        KerasTrainer,
+        LightGBMTrainer,
+        SklearnTrainer,
+        TorchTrainer,
+        Trainer,
+        XGBoostTrainer,
+    )
     from tidemill.components.transform.component import Transform
 
 __all__ = [
@@ -20,11 +27,16 @@ __all__ = [
     "ExampleGen",
     "ExampleValidator",
     "ImportSchemaGen",
+    "KerasTrainer",
+    "LightGBMTrainer",
     "Pusher",
     "SchemaGen",
+    "SklearnTrainer",
     "StatisticsGen",
+    "TorchTrainer",
     "Trainer",
     "Transform",
+    "XGBoostTrainer",
 ]
 
 _FOLDERS = {
@@ -32,11 +44,16 @@ _FOLDERS = {
     "ExampleGen": "example_gen",
     "ExampleValidator": "example_validator",
     "ImportSchemaGen": "schema_gen",
+    "KerasTrainer": "trainer",
+    "LightGBMTrainer": "trainer",
     "Pusher": "pusher",
     "SchemaGen": "schema_gen",
+    "SklearnTrainer": "trainer",
     "StatisticsGen": "statistics_gen",
+    "TorchTrainer": "trainer",
     "Trainer": "trainer",
     "Transform": "transform",
+    "XGBoostTrainer": "trainer",
 }
 
 
