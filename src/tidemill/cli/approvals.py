@@ -118,7 +118,7 @@ def _decide(
             what = "waits for no approval" if node in known else "is no node of it"
             raise RunnerError(f"{node!r} of run {record.id} {what}", hint=did_you_mean(node, gates))
         wanted = Decision(
-            run_id=record.id, node_id=node, iteration=iteration, granted=granted, by=by or _user(),
+            run_id=record.id, node_id=node, iteration=iteration, granted=granted, by=by or user(),
             comment=comment,
         )  # fmt: skip
         stands = store.put_decision(wanted)
@@ -170,7 +170,8 @@ def reject(
     _decide(workspace, run, node, iteration, comment, by, granted=False, as_json=as_json)
 
 
-def _user() -> str:
+def user() -> str:
+    """Who gave the command, as the system knows them."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -24,6 +24,8 @@ _COMMANDS = {
     ),
     "approve": ("tidemill.cli.approvals", "approve", "Let a node that waits for approval pass."),
     "reject": ("tidemill.cli.approvals", "reject", "Let a node that waits for approval fail."),
+    "bless": ("tidemill.cli.bless", "bless", "Bless a model by hand, whatever its judges said."),
+    "unbless": ("tidemill.cli.bless", "unbless", "Take the blessing of a model back."),
     "pools": ("tidemill.cli.pools", "pools", "Slots that nodes of all runs share."),
     "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),

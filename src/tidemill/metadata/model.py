@@ -158,6 +158,12 @@ REPRODUCED = "@reproduced"
 The questions about a pipeline are asked by its name, so none of them finds a reproduction."""
 
 
+BLESSINGS = "@blessings"
+"""Ends the name under which people's words on the models of a pipeline are kept, each as a run of its own.
+
+The newest such word on a model decides whether it is blessed; where there is none, its judges do."""
+
+
 class RunState(StrEnum):
     """State of a run. QUEUED (nobody drives it yet) and RUNNING are the only ones that are not final."""
 

@@ -214,7 +214,8 @@ class MetadataStore(Protocol):
     ) -> Artifact | None:
         """The newest LIVE artifact that `node_id` of `pipeline` put out as `output`, and that an
         execution took as input whose output ModelBlessing has `blessed` = 1. Reproductions (pipelines named
-        so; see model.REPRODUCED) do not count as judges.
+        so; see model.REPRODUCED) do not count as judges. Where a person blessed or unblessed the artifact (in
+        a run of a pipeline named so; see model.BLESSINGS), the newest such word decides.
 
         Newest by the execution that put it out, from the cache or newly made. With `before`, only runs
         of an earlier date count, as makers and as judges, and a later date is newer."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tidemill.metadata.model import (
+    BLESSINGS,
     FAILURE,
     FINGERPRINT,
     REPRODUCED,
@@ -237,6 +238,35 @@ class StoreQuestions:
         assert store.latest_blessed("taxi", "trainer", "model") is None
         end_node(store, "r1", "late_evaluator", inputs=inputs, outputs=outputs)
         assert store.latest_blessed("taxi", "trainer", "model") == made
+
+    def test_a_persons_word_on_a_model_is_the_last(self, store: MetadataStore) -> None:
+        """The newest one decides, against every judge, and judges of later do not overrule it."""
+        good = train_and_judge(store, "r1", blessed=1, date="2024-01-01")
+        bad = train_and_judge(store, "r2", blessed=0, date="2024-01-02")
+
+        def champions() -> tuple[Artifact | None, ...]:
+            dates = ("", "2024-01-02", "2024-01-09")
+            return tuple(store.latest_blessed("taxi", "trainer", "model", before=d) for d in dates)
+
+        def say(run_id: str, about: Artifact, blessed: int, date: str) -> None:
+            start_run(store, run_id, pipeline=f"taxi{BLESSINGS}", date=date)
+            word = Artifact(type="ModelBlessing", uri="u", custom_properties={"blessed": blessed})
+            end_node(store, run_id, "word", inputs={"model": [about]}, outputs={"blessing": [word]})
+
+        assert champions() == (good, good, good)
+        say("w1", bad, 1, "2024-01-02")
+        assert champions() == (bad, good, bad)
+        say("w2", good, 0, "2024-01-01")
+        assert champions() == (bad, None, bad)
+        say("w3", bad, 0, "2024-01-02")
+        assert champions() == (None, None, None)
+        start_run(store, "r3", date="2024-01-03")
+        end_node(store, "r3", "trainer", state=NodeState.CACHED, outputs={"model": [good]})
+        verdict = Artifact(type="ModelBlessing", uri="u", custom_properties={"blessed": 1})
+        end_node(store, "r3", "evaluator", inputs={"model": [good]}, outputs={"blessing": [verdict]})
+        assert champions() == (None, None, None)
+        say("w4", good, 1, "2024-01-01")
+        assert champions() == (good, good, good)
 
     # --- windows ---------------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class ModelBlessing(Artifact):
     reason = Property(str, "why, in one line", custom=True)
     current_model_id = Property(int, "id of the model that was judged", custom=True)
     baseline_model_id = Property(int, "id of the model it was compared with; 0 for none", custom=True)
+    rubber_stamped = Property(int, "1 when changes were demanded, and there was no baseline", custom=True)
 
 
 class InfraBlessing(Artifact):

@@ -1,4 +1,33 @@
-"""What Evaluator takes and gives; the work is in `executor`."""
+"""What Evaluator takes and gives; the work is in `executor`.
+
+**Slices.** A slice is a column, a list of columns (crossed), or TFMA's mapping: `{"feature_keys": ["city"],
+"feature_values": {"paid": "cash"}, "bins": {"fare": [5, 20]}}`; bins are edges, or a number of bins with
+equally many rows. Of each, the 100 largest with at least `min_slice_size` rows are measured; what is left
+out is said.
+
+**Thresholds.** Per metric a mapping, or a list of them:
+
+    thresholds={
+        "auc": [
+            {"lower": 0.75, "min_change": -0.01},
+            {"lower": 0.7, "on": "bound", "slices": "all"},
+            {"min_relative_change": -0.02, "slices": ["city", {"paid": "cash"}]},
+        ],
+        "log_loss": {"upper": 0.5},
+    }
+
+`lower` and `upper` limit the value. `min_change` is the least improvement over the baseline (negative: how
+much worse is allowed), `min_relative_change` the same as a share of the baseline's value; `direction`
+("higher" or "lower") says which way is better where the metric does not. With `"on": "bound"` the bound of
+the confidence interval must reach the limit. `slices` is "overall", "all" (all rows and every slice), or a
+list of columns and of single slices. TFMA's `value_threshold` and `change_threshold` are understood. A
+metric without a value on a slice (one class only) is not judged there, unless the slice is named by its
+values.
+
+**Fairness.** `{"slices": "sex", "metric": "recall", "max_gap": 0.1, "min_ratio": 0.8}`: the largest gap and
+the smallest ratio of a metric between the groups, or to a `reference` ("overall", or the value of one
+group).
+"""
 
 from __future__ import annotations
 
@@ -22,33 +51,44 @@ def Evaluator(
     model: Input[Model],
     *,
     baseline_model: Input[Model] | None = None,
+    challengers: Input[list[Model]] | None = None,
     predict_fn: Callable[..., Any] | None = None,
     evaluate_fn: Callable[..., Any] | None = None,
     label: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Literal["classification", "multiclass", "regression", "ranking"] | None = None,
     metrics: Sequence[str] = (),
-    slices: Sequence[str | Sequence[str]] = (),
-    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
+    own_metrics: Sequence[Callable[..., Any]] = (),
+    classes: Sequence[Any] = (),
+    weight: str | None = None,
+    query: str | None = None,
+    slices: Sequence[Any] = (),
+    min_slice_size: int = 1,
+    thresholds: Mapping[str, Any] | None = None,
+    fairness: Sequence[Mapping[str, Any]] = (),
+    intervals: Literal["analytic", "bootstrap"] = "analytic",
+    replicates: int = 200,
+    confidence: float = 0.95,
+    when_no_baseline: Literal["skip_changes", "refuse"] = "skip_changes",
+    when_no_thresholds: Literal["bless", "refuse"] = "bless",
+    allow_pickle: bool = False,
+    allow_code: bool = False,
     splits: Sequence[str] = ("eval",),
 ) -> EvaluatorOutputs:
     """Measure a model, compare it with a baseline on the same rows, and bless it or not.
 
-    baseline_model: usually the latest blessed model. Without one, changes are not judged.
-    predict_fn: `predict_fn(model_dir: Path, rows: pyarrow.Table)`, called with up to 100,000 rows at a
-        time; returns one number per row: the probability of label 1, or the predicted value.
-    evaluate_fn: `evaluate_fn(model_dir: Path, examples: Dataset) -> {"name": number}`, for metrics of
-        your own, such as of rankings. Give one of the two, or both.
-    label: a column of the examples, or an output of the model's transform graph. Rows without a label
-        are left out, and counted.
-    metrics: accuracy, auc, brier, f1, log_loss, precision, recall; or mae, r2, rmse. By default those
-        usual for `task`, which follows from the metrics if it is not given.
-    slices: columns, or lists of columns, by whose values the metrics are also shown (the 100 largest).
-    thresholds: by metric: `lower` and `upper` limit its value, `min_change` is the least improvement
-        over the baseline (negative: how much worse is allowed), `direction` says which way is better
-        ("higher" or "lower") where evaluate_fn made the metric.
+    baseline_model: usually the latest blessed model. `challengers` are measured beside it, not judged.
+    predict_fn: `predict_fn(model_dir: Path, rows: pyarrow.Table)`: the probability of label 1, the value, the
+        score, or probabilities (rows, classes). Without one the model itself gets the raw rows.
+    evaluate_fn: `evaluate_fn(model_dir: Path, examples: Dataset) -> {"name": number}`.
+    label, weight, query, slices: columns of the examples, or outputs of the model's transform graph. Rows
+        without a label are left out, and counted; rows of one `query` are ranked together.
+    metrics: see tidemill.data.metrics.catalog; by default those usual for `task`, and those with a threshold.
+    own_metrics: classes with add, merge and finish; see tidemill.data.metrics.custom.
+    classes: values of the label, in the order of the model's probabilities; its manifest may say them.
+    intervals: `bootstrap` draws `replicates` for all metrics; else formulas, where there is one.
+    slices, thresholds, fairness: see this module.
 
-    Always writes `evaluation.json` and `blessing.json`. A model that is not blessed does not fail the
-    node: `blessing.blessed` is 0, `blessing.reason` says why. A metric that is NaN is never blessed.
-    Errors: DataError for unknown metrics, columns and splits, labels or predictions that do not fit the
-    task, and no rows.
+    Always writes `evaluation.json` and `blessing.json`. A model that is not blessed does not fail the node:
+    `blessing.blessed` is 0, `blessing.reason` says why. A metric without a value is never blessed.
+    Errors: DataError for unknown metrics, columns, splits and slices, labels or predictions that do not fit.
     """

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidemill.metadata.model import (
+    BLESSINGS,
     REPRODUCED,
     Artifact,
     ArtifactState,
@@ -58,6 +59,20 @@ _BLESSED = f"""
 
 A reproduction judges the original's model again, but only to compare: its word does not count."""
 
+_LAST_WORD = f"""
+    SELECT w.int_value FROM Event e CROSS JOIN tidemill_node f CROSS JOIN tidemill_run g
+    CROSS JOIN Event h CROSS JOIN ArtifactProperty w
+    WHERE e.artifact_id = a.id AND e.type = {EventType.INPUT.value}
+    AND f.execution_id = e.execution_id AND g.id = f.run_id AND g.pipeline LIKE '%{BLESSINGS}'
+    AND h.execution_id = e.execution_id AND h.type = {EventType.OUTPUT.value}
+    AND w.artifact_id = h.artifact_id AND w.name = 'blessed' AND w.is_custom_property = TRUE
+    ORDER BY e.execution_id DESC LIMIT 1
+"""
+"""The newest word of a person on artifact `a`: 1 or 0; no row where nobody said anything."""
+
+_CHAMPION = f"COALESCE(({_LAST_WORD}), 1) = 1 AND EXISTS ({_BLESSED}"
+"""To be closed with `)`, after conditions on the judges."""
+
 
 def find_cached(tx: Transaction, cache_key: str, limit: int) -> list[int]:
     """See MetadataStore."""
@@ -84,7 +99,7 @@ def latest_blessed(tx: Transaction, pipeline: str, node_id: str, output: str, be
         sql = (
             f"SELECT a.id FROM tidemill_run r CROSS JOIN tidemill_node n {_OUTPUT} "
             "AND r.pipeline = ? AND r.date <> '' AND r.date < ? AND n.run_id = r.id AND n.node_id = ? "
-            f"AND EXISTS ({_BLESSED} AND k.date <> '' AND k.date < ?) "
+            f"AND {_CHAMPION} AND k.date <> '' AND k.date < ?) "
             "ORDER BY r.date DESC, n.execution_id DESC LIMIT 1"
         )
         row = tx.row(sql, (output, pipeline, before, node_id, before))
@@ -92,7 +107,7 @@ def latest_blessed(tx: Transaction, pipeline: str, node_id: str, output: str, be
         context = names.find_context(tx, names.NODE, names.node_name(pipeline, node_id))
         sql = (
             f"SELECT a.id FROM Association c CROSS JOIN tidemill_node n {_OUTPUT} "
-            f"AND c.context_id = ? AND n.execution_id = c.execution_id AND EXISTS ({_BLESSED}) "
+            f"AND c.context_id = ? AND n.execution_id = c.execution_id AND {_CHAMPION}) "
             "ORDER BY c.execution_id DESC LIMIT 1"
         )
         row = tx.row(sql, (output, context))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tidemill.errors import StoreError
-from tidemill.metadata.model import Artifact, ArtifactState, Run, RunState
+from tidemill.metadata.model import BLESSINGS, Artifact, ArtifactState, Run, RunState
 from tidemill.metadata.retention import Retention, RetentionPolicy
 from tidemill.metadata.sql import names, runs
 from tidemill.metadata.sql.database import Transaction
@@ -79,6 +79,7 @@ def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
                 continue
         fits = (
             run.state.ended
+            and not run.pipeline.endswith(BLESSINGS)  # what people decided stays, and counts
             and run.id not in bases  # its results are yet to be taken
             and policy.pipeline in ("", run.pipeline)
             and policy.state in (None, run.state)
