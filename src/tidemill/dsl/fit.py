@@ -56,7 +56,8 @@ def _plain_mismatch(value: Any, annotation: Any, origin: Any) -> str:
         return not_json(value, "it")
     if annotation in _PLAIN:
         return not_json(value, "it") if type(value) is annotation else _expected(annotation, value)
-    if (origin or annotation) in (*_LISTS, *_DICTS):
+    wanted = origin or annotation
+    if wanted in _LISTS or (isinstance(wanted, type) and issubclass(wanted, collections.abc.Mapping)):
         return _expected(annotation, value)
     return _expected(annotation, value) if annotation is FileSet else not_json(value, "it")
 

@@ -97,6 +97,7 @@ class InfraBlessing(Artifact):
     """The InfraValidator's verdict on a model."""
 
     blessed = Property(int, "1 when the model could be served", custom=True)
+    reason = Property(str, "why, in one line", custom=True)
 
 
 class PushedModel(Artifact):
