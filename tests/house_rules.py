@@ -23,10 +23,11 @@ FUNCTION_MOST = 60
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base_impl"}
 
 EXECUTORS = ("components/*/*",)
+SERVING = ("serving/*",)
 ROOMS_OF: dict[str, tuple[str, ...]] = {
     "polars": ("data/*",),
-    "pyarrow": ("data/*", "interactive/display*", *EXECUTORS),
-    "numpy": ("data/*", *EXECUTORS),
+    "pyarrow": ("data/*", "interactive/display*", *SERVING, *EXECUTORS),
+    "numpy": ("data/*", *SERVING, *EXECUTORS),
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
     "sqlalchemy": ("metadata/sql/*",),
@@ -37,9 +38,10 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "fsspec": ("storage/*",),
     "IPython": ("interactive/progress*",),
     "grpc": ("mlmd/grpc_*", "metadata/remote/grpc_*"),
-    "starlette": ("server/*",),
-    "uvicorn": ("server/*",),
-    "prometheus_client": ("server/metrics*",),
+    "starlette": ("server/*", *SERVING),
+    "uvicorn": ("server/*", *SERVING),
+    "prometheus_client": ("server/metrics*", "serving/metrics*"),
+    "mlflow": ("components/pusher/*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*"),
     "sklearn": EXECUTORS,
     "lightgbm": EXECUTORS,
