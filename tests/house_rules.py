@@ -23,11 +23,12 @@ FUNCTION_MOST = 60
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "base_impl"}
 
 EXECUTORS = ("components/*/*",)
+MODELS = ("models/*", "training/*")
 SERVING = ("serving/*",)
 ROOMS_OF: dict[str, tuple[str, ...]] = {
     "polars": ("data/*",),
-    "pyarrow": ("data/*", "interactive/display*", *SERVING, *EXECUTORS),
-    "numpy": ("data/*", *SERVING, *EXECUTORS),
+    "pyarrow": ("data/*", "interactive/display*", *MODELS, *SERVING, *EXECUTORS),
+    "numpy": ("data/*", *MODELS, *SERVING, *EXECUTORS),
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
     "sqlalchemy": ("metadata/sql/*",),
@@ -43,9 +44,18 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("server/metrics*", "serving/metrics*"),
     "mlflow": ("components/pusher/*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*"),
-    "sklearn": EXECUTORS,
-    "lightgbm": EXECUTORS,
-    "torch": EXECUTORS,
+    "sklearn": (*MODELS, *EXECUTORS),
+    "lightgbm": (*MODELS, *EXECUTORS),
+    "xgboost": (*MODELS, *EXECUTORS),
+    "skops": MODELS,
+    "onnx": (*MODELS, *EXECUTORS),
+    "onnxruntime": (*MODELS, *EXECUTORS),
+    "skl2onnx": MODELS,
+    "onnxmltools": MODELS,
+    "torch": (*MODELS, *EXECUTORS),
+    "safetensors": MODELS,
+    "keras": (*MODELS, *EXECUTORS),
+    "optuna": ("components/tuner/*",),
 }
 """Third-party library -> the rooms (under src/tidemill) that may import it. A library that is not named
 here is free; `components/*/component.py` is a declaration and may import none of them."""

@@ -91,7 +91,7 @@ def predict_fn(model_dir: Path, rows: pa.Table) -> np.ndarray:
     """Probability of a good tip for each raw row; the tips themselves are not looked at."""
     import numpy as np
 
-    from tidemill.data.model_manifest import load_graph
+    from tidemill.models.manifest import load_graph
 
     graph = load_graph(model_dir)
     if graph is None:

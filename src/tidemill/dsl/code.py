@@ -21,7 +21,7 @@ from typing import Any
 
 from tidemill.errors import did_you_mean
 
-_OWN_CODE = ("tidemill.components.", "tidemill.data.")
+_OWN_CODE = ("tidemill.components.", "tidemill.data.", "tidemill.models.", "tidemill.training.")
 """Of tidemill itself only what executors run counts as code of a component."""
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"]).resolve()
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}

@@ -159,10 +159,13 @@ def _model(artifact: Artifact) -> str:
     if not path.exists():
         return _files(artifact)
     found = _json(path)
-    names = ("framework", "framework_version", "python", "run_fn", "transform_graph", "libraries", "details")
+    found |= found.get("environment", {})
+    names = ("framework", "framework_version", "flavor", "task", "label", "python", "run_fn",
+             "transform_graph", "libraries", "details")  # fmt: skip
     rows = [(name, _short(found[name])) for name in names if found.get(name)]
-    if found.get("inputs"):
-        rows.append(("inputs", ", ".join(f"{name}: {kind}" for name, kind in found["inputs"][:COLUMNS])))
+    inputs = [(f["name"], f["type"]) for f in found.get("features", ())] or found.get("inputs")
+    if inputs:
+        rows.append(("inputs", ", ".join(f"{name}: {kind}" for name, kind in inputs[:COLUMNS])))
     return table(("manifest", ""), rows) + _files(artifact)
 
 

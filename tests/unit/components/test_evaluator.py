@@ -20,10 +20,10 @@ import tidemill.data.transform as tft
 from tidemill.components.evaluator.executor import run
 from tidemill.components.evaluator.thresholds import judge, read_thresholds
 from tidemill.data.metrics import METRICS, change_interval, compute, interval
-from tidemill.data.model_manifest import GRAPH_FOLDER, ModelManifest, complete, write_manifest
 from tidemill.data.parquet import split_folder
 from tidemill.data.transform.fit import fit
 from tidemill.errors import DataError
+from tidemill.models.manifest import GRAPH_FOLDER, ModelManifest, complete, write_manifest
 from tidemill.types.standard import Examples, Model, ModelBlessing, ModelEvaluation
 
 # --- metrics --------------------------------------------------------------------------------------

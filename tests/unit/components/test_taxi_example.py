@@ -17,8 +17,8 @@ from tidemill.components.trainer import executor as trainer
 from tidemill.components.transform import executor as transform
 from tidemill.data.csv_source import open_csv
 from tidemill.data.ingest import ingest
-from tidemill.data.model_manifest import load_graph
 from tidemill.errors import DataError
+from tidemill.models.manifest import load_graph
 from tidemill.types.source import SourceFile
 from tidemill.types.standard import (
     Examples,

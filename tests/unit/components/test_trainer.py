@@ -15,10 +15,10 @@ import pytest
 import tidemill.data.transform as tft
 from tidemill.components.trainer.executor import run
 from tidemill.components.trainer.fn_args import FnArgs
-from tidemill.data.model_manifest import FILE, GRAPH_FOLDER, load_graph, read_manifest
 from tidemill.data.parquet import split_folder
 from tidemill.data.transform.fit import fit
 from tidemill.errors import DataError
+from tidemill.models.manifest import FILE, GRAPH_FOLDER, load_graph, read_manifest
 from tidemill.types.standard import Examples, Model, ModelRun, TransformGraph
 
 
@@ -144,7 +144,9 @@ def test_unknown_splits_and_columns_are_refused(given: dict[str, Any]) -> None:
         run(**given, run_fn=lambda args: args.train.to_arrow(["idd"]))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "tidemill.model/1"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "tidemill.model/1"}', '{"format": "tidemill.model/2"}']
+)
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(DataError):
@@ -159,5 +161,5 @@ def test_details_that_are_not_json_are_refused(given: dict[str, Any]) -> None:
 def test_the_manifest_is_plain_json(given: dict[str, Any]) -> None:
     run(**given, run_fn=save_numbers)
     value = json.loads((given["model"].path / FILE).read_text())
-    assert value["format"] == "tidemill.model/1"
-    assert value["python"].count(".") == 2
+    assert value["format"] == "tidemill.model/2"
+    assert value["environment"]["python"].count(".") == 2

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pytest
 
 from tidemill.data.analyze import analyze_split
-from tidemill.data.model_manifest import ModelManifest, write_manifest
 from tidemill.data.parquet import split_folder, write_split
 from tidemill.data.schema import ColumnSchema
 from tidemill.data.schema import Schema as SchemaValue
 from tidemill.data.schema_file import write_schema
 from tidemill.data.statistics import Statistics, write_statistics
 from tidemill.interactive.display import artifact_html, size_text
+from tidemill.models.manifest import ModelManifest, write_manifest
+from tidemill.models.signature import scalars
 from tidemill.storage.manifest import seal
 from tidemill.types.artifact import Artifact
 from tidemill.types.standard import (
@@ -57,7 +58,7 @@ def examples(tmp_path: Path, rows: pa.Table) -> Path:
 def test_examples_show_first_rows_and_schema(examples: Path) -> None:
     html = safe(artifact_html(artifact(Examples, examples)))
     assert "split train: 50 rows, 2 columns" in html
-    assert "n: int64" in html
+    assert "n: int" in html
     assert "&lt;b&gt;4&lt;/b&gt;" in html
     assert "&lt;b&gt;5&lt;/b&gt;" not in html
     assert "2.0 KiB" in html
@@ -87,12 +88,14 @@ def test_evaluations_show_both_models(tmp_path: Path) -> None:
 
 
 def test_models_show_their_manifest_and_files(tmp_path: Path) -> None:
-    manifest = ModelManifest(framework="scikit-learn", inputs={"n": "int64"}, details={"depth": HOSTILE})
+    manifest = ModelManifest(
+        framework="scikit-learn", features=scalars({"n": "int64"}), details={"depth": HOSTILE}
+    )
     write_manifest(tmp_path, manifest)
     (tmp_path / "<b>weights").write_bytes(b"1234")
     html = safe(artifact_html(artifact(Model, tmp_path)))
     assert "scikit-learn" in html
-    assert "n: int64" in html
+    assert "n: int" in html
     assert "&lt;b&gt;weights" in html
     assert "4 B" in html
 

@@ -21,8 +21,8 @@ from tidemill.data.metrics import (
     compute,
     interval,
 )
-from tidemill.data.model_manifest import load_graph
 from tidemill.errors import DataError, did_you_mean
+from tidemill.models.manifest import load_graph
 
 PredictFn = Callable[[Path, pa.Table], Any]
 Floats = NDArray[np.float64]

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from tidemill.components.trainer.fn_args import FnArgs
 from tidemill.data.dataset import Dataset
-from tidemill.data.model_manifest import (
-    FILE,
-    GRAPH_FOLDER,
-    ModelManifest,
-    complete,
-    pickles_in,
-    read_manifest,
-    write_manifest,
-)
 from tidemill.data.transform import FittedGraph
-from tidemill.errors import DataError
+from tidemill.training.finish import finish
+from tidemill.training.fn_args import FnArgs
 from tidemill.types.standard import Examples, Model, ModelRun, Schema, TransformGraph
 
 
@@ -54,30 +43,5 @@ def run(
     )
     print(f"{reference}: {args.train.num_rows} rows to train, {args.eval.num_rows} to evaluate")
     run_fn(args)
-    _check_files(model.path, reference, allow_pickle)
-    written = read_manifest(model.path) if (model.path / FILE).exists() else ModelManifest()
-    if graph is not None:
-        folder = model.path / GRAPH_FOLDER
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir()
-        graph.graph.save(folder)
-    write_manifest(model.path, complete(written, model.path, graph, reference))
-
-
-def _check_files(folder: Path, reference: str, allow_pickle: bool) -> None:
-    """DataError unless there is a model among the files, and no pickle."""
-    ours = {FILE, GRAPH_FOLDER}
-    files = [p for p in folder.rglob("*") if p.is_file() and p.relative_to(folder).parts[0] not in ours]
-    if not files:
-        raise DataError(
-            f"{reference} wrote no model: args.model_dir is empty",
-            hint="save the model's files under args.model_dir",
-        )
-    if not allow_pickle and (pickles := pickles_in(folder)):
-        names = ", ".join(path.relative_to(folder).as_posix() for path in pickles)
-        raise DataError(
-            f"{reference} wrote pickled files: {names}. Loading a pickle runs whatever code is in it",
-            hint="save the framework's own format (ONNX, skops, .txt of lightgbm, .npz of numbers); "
-            "or set allow_pickle=True",
-        )
+    args.reports.write(model_run.path)
+    finish(model.path, graph, reference, allow_pickle=allow_pickle)
