@@ -45,7 +45,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "mlflow": ("components/pusher/*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*"),
     "sklearn": (*MODELS, *EXECUTORS),
-    "lightgbm": (*MODELS, *EXECUTORS),
+    "lightgbm": (*MODELS, "serving/lean*", *EXECUTORS),
     "xgboost": (*MODELS, *EXECUTORS),
     "skops": MODELS,
     "onnx": (*MODELS, *EXECUTORS),

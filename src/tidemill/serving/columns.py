@@ -20,7 +20,7 @@ from tidemill.models import Field
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _INT64 = 2**63
-_ARROW = {
+_ARROW: dict[str, pa.DataType] = {
     "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.string(),
     "timestamp": pa.timestamp("us"), "empty": pa.float64(),
 }  # fmt: skip

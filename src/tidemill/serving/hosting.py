@@ -95,7 +95,9 @@ class Host:
         TidemillError when it cannot be loaded; what was served before is served on.
         """
         folder, version, digest = self._wanted()
-        if folder is None or (self.current and (self.current.version, self.current.digest) == (version, digest)):
+        if folder is None or (
+            self.current and (self.current.version, self.current.digest) == (version, digest)
+        ):
             return False
         try:
             found = open_version(folder, version, digest, alone=self._alone)

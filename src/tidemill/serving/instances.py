@@ -25,7 +25,7 @@ def read_instances(body: bytes, inputs: Sequence[Field], most: int) -> tuple[Bat
     """The rows of a request, `most` at most, and whether they came as rows. DataError for anything else."""
     value = read_json(body)
     if not isinstance(value, dict) or ("instances" in value) == ("inputs" in value):
-        raise DataError('the request has no rows', hint='send {"instances": [{"column": value}]}')
+        raise DataError("the request has no rows", hint='send {"instances": [{"column": value}]}')
     if "instances" in value:
         return _of_rows(value["instances"], inputs, most), True
     return _of_columns(value["inputs"], inputs, most), False

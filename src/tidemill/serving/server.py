@@ -26,7 +26,8 @@ class ModelServer:
     """A server that has its port and is not answering yet.
 
     `port` 0 means any free one; `address` says which. It answers probes from `start` on, and predictions
-    when `load` has loaded the model. `alone`: this process does nothing else. StorageError when the port cannot be had or the place is no model.
+    when `load` has loaded the model. `alone`: this process does nothing else. StorageError when the port
+    cannot be had or the place is no model.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class ModelServer:
         threads: int = 4, limits: Limits | None = None, grace: float = 10.0, alone: bool = False,
     ) -> None:  # fmt: skip
         if not name or len(name) > _NAME_MOST or any(c in "/:?#%" or not c.isprintable() for c in name):
-            raise DataError(f"{name!r} cannot be a model's name in an address", hint="use letters, digits, - and _")
+            raise DataError(
+                f"{name!r} cannot be a model's name in an address", hint="use letters, digits, - and _"
+            )
         self.host = Host(place, log, version=version, alone=alone)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tidemill-serving")
         app = ModelApp(name, self.host, self._pool, Metrics(self.host), limits or Limits(), log)
@@ -49,8 +52,12 @@ class ModelServer:
         self.address = f"http://{shown}:{self._socket.getsockname()[1]}"
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="tidemill-http"),
-            threading.Thread(target=self.host.follow, args=(self._stop,), name="tidemill-follow", daemon=True),
+            threading.Thread(
+                target=self._server.run, kwargs={"sockets": [self._socket]}, name="tidemill-http"
+            ),
+            threading.Thread(
+                target=self.host.follow, args=(self._stop,), name="tidemill-follow", daemon=True
+            ),
         ]
 
     def start(self) -> None:

@@ -201,11 +201,12 @@ def _flat(name: str, data: Any) -> list[Any]:
     """The values of nested lists, in order."""
     if not isinstance(data, list):
         raise DataError(f"the data of the input {name!r} is not a list")
-    while data and all(isinstance(item, list) for item in data):
-        data = [part for item in data for part in item]
-    if any(isinstance(item, (list, dict)) for item in data):
+    flat: list[Any] = data
+    while flat and all(isinstance(item, list) for item in flat):
+        flat = [part for item in flat for part in item]
+    if any(isinstance(item, (list, dict)) for item in flat):
         raise DataError(f"the data of the input {name!r} is nested unevenly")
-    return data
+    return flat
 
 
 def answer(

@@ -221,9 +221,7 @@ def _roll_back(destination: Path, to: str, by: str, reason: str) -> Change:
         return Change(time="", action="rollback", version=target, before=target, by=by, reason=reason)
     withdrawn = sorted({*old.withdrawn, old.digest} - {manifest.digest})
     as_of = target.rpartition("-")[0]
-    change = _note(
-        destination, action="rollback", version=target, before=old.version, by=by, reason=reason
-    )
+    change = _note(destination, action="rollback", version=target, before=old.version, by=by, reason=reason)
     _replace_pointer(
         destination,
         Pointer(version=target, as_of=as_of, digest=manifest.digest, withdrawn=tuple(withdrawn)),

@@ -114,9 +114,7 @@ class Webhook(Destination):
     """Tries, with growing waits, while the receiver cannot be reached or answers 408, 429 or 5xx."""
 
 
-KINDS: dict[str, type[Destination]] = {
-    cls.kind: cls for cls in (Filesystem, KServe, MlflowRegistry, Webhook)
-}
+KINDS: dict[str, type[Destination]] = {cls.kind: cls for cls in (Filesystem, KServe, MlflowRegistry, Webhook)}
 """Every destination by its kind."""
 
 

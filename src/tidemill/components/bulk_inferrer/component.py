@@ -32,7 +32,7 @@ def BulkInferrer(
     """Predict every row of Examples, as Parquet files in the layout of Examples, in the same order.
 
     examples: raw rows; the model's own transform graph is applied to them.
-    blessing: if it is given and not blessed, nothing is predicted: there are no splits, and `reason` says why.
+    blessing: if it is given and not blessed, nothing is predicted: there are no splits; see `reason`.
     splits: which to predict; all unless given.
     outputs: which outputs of the model are written, and as which columns: `{"probability": "score"}`. By
         default all, under their own names. One of k values per row becomes a list of k.

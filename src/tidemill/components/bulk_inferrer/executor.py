@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tidemill.data.parquet import SplitWriter, count_rows, read_schema, read_tables, select_splits, split_folder
+from tidemill.data.parquet import (
+    SplitWriter,
+    count_rows,
+    read_schema,
+    read_tables,
+    select_splits,
+    split_folder,
+)
 from tidemill.errors import DataError, did_you_mean
 from tidemill.models import Field, load_model
 from tidemill.storage.manifest import survey
 from tidemill.types.standard import Examples, InferenceResult, Model, ModelBlessing
 
 Predict = Callable[[pa.Table], Mapping[str, Any]]
-_TYPES = {
+_TYPES: dict[str, pa.DataType] = {
     "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "string": pa.string(),
     "timestamp": pa.timestamp("us"), "empty": pa.float64(),
 }  # fmt: skip
@@ -90,7 +97,9 @@ def _checked_splits(examples: Examples, splits: Sequence[str]) -> list[str]:
 
 def _known(name: str, known: Sequence[str], what: str) -> str:
     if name not in known:
-        raise DataError(f"{what} names {name!r}, which the examples do not have", hint=did_you_mean(name, known))
+        raise DataError(
+            f"{what} names {name!r}, which the examples do not have", hint=did_you_mean(name, known)
+        )
     return name
 
 
@@ -121,7 +130,6 @@ def _write_split(source: Path, target: Path, plan: _Plan) -> int:
     expected = count_rows(source)
     with ExitStack() as open_files:
         writer: SplitWriter | None = None
-        kept: pa.Schema | None = None
         for table in read_tables(source, plan.read):
             made = _answered(table, plan)
             if writer is None:
@@ -157,17 +165,18 @@ def _chosen(outputs: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, 
     return {name: outputs[name] for name in (wanted or outputs)}
 
 
-def _empty(plan: _Plan) -> dict[str, pa.Array]:
+def _empty(plan: _Plan) -> dict[str, pa.Array[Any]]:
     names = list(plan.outputs or plan.types or {"prediction": ""})
     return {name: pa.array([], type=plan.types.get(name, pa.float64())) for name in names}
 
 
-def _column(values: Any, kind: pa.DataType | None, name: str) -> pa.Array:
+def _column(values: Any, kind: pa.DataType | None, name: str) -> pa.Array[Any]:
     """One output as a column: shape (rows,), or (rows, k) as lists of k."""
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         return whole if kind is None else whole.cast(kind)
     array = np.asarray(values)
+    found: pa.Array[Any]
     try:
         if array.ndim == 1:
             found = pa.array(array, from_pandas=False)
@@ -175,12 +184,13 @@ def _column(values: Any, kind: pa.DataType | None, name: str) -> pa.Array:
             found = pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
         else:
             raise DataError(f"the output {name!r} has the shape {array.shape}: one row, one value or list")
-        return found if kind is None else found.cast(kind)
+        cast: pa.Array[Any] = found if kind is None else found.cast(kind)
+        return cast
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise DataError(f"the output {name!r} cannot be written as {kind}: {error}") from None
 
 
-def _with_columns(carried: pa.Table, found: Mapping[str, pa.Array], plan: _Plan) -> pa.Table:
+def _with_columns(carried: pa.Table, found: Mapping[str, pa.Array[Any]], plan: _Plan) -> pa.Table:
     columns = {name: carried.column(name) for name in plan.carry}
     made: dict[str, Any] = {plan.outputs.get(name, name): column for name, column in found.items()}
     if len(made) != len(found):

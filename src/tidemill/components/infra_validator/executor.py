@@ -77,12 +77,12 @@ def run(
         with tempfile.TemporaryDirectory() as folder:
             _try(verdict, loaded, rows, where, Path(folder) / LOG, max_loading_time, num_tries, tolerance)
         _limit(verdict, max_latency, limit)
-    _write(blessing, verdict, fail)
-    _with_warmup(model.path, model_with_warmup.path, rows[:num_warmup_requests] if not verdict.reasons else [])
+    _write(blessing, verdict)
+    _with_warmup(
+        model.path, model_with_warmup.path, rows[:num_warmup_requests] if not verdict.reasons else []
+    )
     if fail and verdict.reasons:
-        raise ValidationFailed(
-            f"the model is not blessed for serving: {verdict.reasons[0]}", where=verdict.log[-2000:]
-        )
+        raise ValidationFailed(f"the model is not blessed for serving: {verdict.reasons[0]}")
 
 
 def _rows_of(examples: Examples, splits: Sequence[str], most: int, loaded: LoadedModel) -> list[Row]:
@@ -174,7 +174,7 @@ def _limit(verdict: _Verdict, max_latency: float | None, max_memory: int) -> Non
         )
 
 
-def _write(blessing: InfraBlessing, verdict: _Verdict, fail: bool) -> None:
+def _write(blessing: InfraBlessing, verdict: _Verdict) -> None:
     blessed = int(not verdict.reasons)
     value: dict[str, Any] = {"blessed": bool(blessed), "reasons": verdict.reasons, "checks": verdict.checks}
     (blessing.path / FILE).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

@@ -60,7 +60,9 @@ class Running:
         status = self.process.poll()
         if status is None:
             return ""
-        return f"the server ended with status {status}" if status >= 0 else f"signal {-status} ended the server"
+        return (
+            f"the server ended with status {status}" if status >= 0 else f"signal {-status} ended the server"
+        )
 
 
 @contextlib.contextmanager
@@ -79,10 +81,7 @@ def started(
     try:
         assert process.stdout is not None
         said = _first_line(process, process.stdout, deadline)
-        if where.image:
-            address = _published(command, environment, deadline)
-        else:
-            address = str(said["address"])
+        address = _published(command, environment, deadline) if where.image else str(said["address"])
         yield Running(process, log, address)
     finally:
         _end(process)

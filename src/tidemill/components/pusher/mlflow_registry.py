@@ -67,7 +67,7 @@ def _register(
 ) -> tuple[str, str, str]:
     digest = survey(model.path).digest
     _ensure_registered(mlflow, client, place.name)
-    found = [v for v in client.search_model_versions(f"name='{_quoted(place.name)}'")]
+    found = list(client.search_model_versions(f"name='{_quoted(place.name)}'"))
     same = [v for v in found if v.tags.get(DIGEST) == digest]
     version = max(same, key=lambda v: int(v.version)) if same else None
     what = f"these bytes are version {version.version} already: it" if version else ""
