@@ -46,14 +46,12 @@ class Limits:
     """Requests that may wait or be under way; further ones are told to come again."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Refused(Exception):
     """A request that is answered with an error."""
 
-    status: int
-    message: str
-    code: str
-    hint: str = ""
+    def __init__(self, status: int, message: str, code: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.hint = status, message, code, hint
 
 
 class ModelApp:

@@ -125,7 +125,7 @@ def model(model_folder: Path) -> Model:
     return Model(path=model_folder, uri=str(model_folder), digest=seal(model_folder).digest, id=7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def loaded(made_models: list[Path]) -> LoadedModel:
     return load_model(made_models[0])
 
@@ -186,9 +186,7 @@ def running(place: Path, **options: Any) -> Iterator[ModelServer]:
         server.stop()
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:
-    """Starts a server on a place, with options, and a client of it; both end with the test."""
+def _starting() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:
     with ExitStack() as ends:
 
         def start(place: Path, **options: Any) -> tuple[ModelServer, Client]:
@@ -198,3 +196,15 @@ def serve() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:
             return server, client
 
         yield start
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:
+    """Starts a server on a place, with options, and a client of it; both end with the test."""
+    yield from _starting()
+
+
+@pytest.fixture(scope="module")
+def start_server() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:
+    """The same for all tests of a file."""
+    yield from _starting()

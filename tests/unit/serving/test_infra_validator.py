@@ -191,6 +191,8 @@ import os, subprocess, sys
 words = sys.argv[1:]
 with open({log!r}, "a") as file:
     file.write(" ".join(words) + "\\n")
+if words[0] == "rm":
+    sys.exit()
 if words[0] == "port":
     print(open({port!r}).read())
     sys.exit()
@@ -223,7 +225,7 @@ def test_a_container_by_its_command_line(
     again, warm_again = validate(image="serving:1")
     assert seal(blessing.path).digest == seal(again.path).digest, "what was measured is in no file"
     assert seal(warm).digest == seal(warm_again).digest
-    started_with, asked, *_ = Path(log).read_text().splitlines()
+    started_with, asked, removed, *_ = Path(log).read_text().splitlines()
     assert started_with.startswith("run --rm --interactive --name tidemill-infra-")
     for part in (
         "--publish 127.0.0.1::8080",
@@ -236,6 +238,7 @@ def test_a_container_by_its_command_line(
         assert part in started_with
     assert "hidden" not in started_with
     assert asked.startswith("port tidemill-infra-")
+    assert removed.startswith("rm --force tidemill-infra-")
 
 
 def test_no_engine(validate: Validate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,13 +78,17 @@ def started(
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, env=environment
         )
+    polite = bool(where.image)  # a process that is not up yet does not look at its stdin
     try:
         assert process.stdout is not None
         said = _first_line(process, process.stdout, deadline)
         address = _published(command, environment, deadline) if where.image else str(said["address"])
+        polite = True
         yield Running(process, log, address)
     finally:
-        _end(process)
+        _end(process, polite=polite)
+        if where.image:
+            _remove(command, environment)
 
 
 def _command(model: Path, where: Surroundings) -> tuple[list[str], dict[str, str]]:
@@ -157,18 +161,28 @@ def _published(command: Sequence[str], environment: Mapping[str, str], deadline:
     return f"http://{lines[0]}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Close its stdin, which it ends with; insist if it does not."""
+def _end(process: subprocess.Popen[bytes], *, polite: bool) -> None:
+    """Close its stdin, which it ends with; insist if it does not, or at once."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
-    for insist in (None, process.terminate, process.kill):
+    for insist in (None, process.terminate, process.kill) if polite else (process.kill,):
         if insist is not None:
             insist()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_END_SECONDS)
             return
+
+
+def _remove(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Remove a container that its client left behind; mostly there is none any more."""
+    name = command[command.index("--name") + 1]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(
+            [command[0], "rm", "--force", name], capture_output=True, check=False, timeout=_ASK_SECONDS,
+            env=dict(environment), stdin=subprocess.DEVNULL,
+        )  # fmt: skip
 
 
 def tail_of(log: Path) -> str:
