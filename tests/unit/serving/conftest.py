@@ -158,6 +158,7 @@ class Client:
     """One connection that stays open."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         parts = urlsplit(address)
         self.connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=20)
 
@@ -184,6 +185,19 @@ def running(place: Path, **options: Any) -> Iterator[ModelServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[[str], Client]]:
+    """Makes clients of an address, which are closed in the end."""
+    with ExitStack() as ends:
+
+        def make(address: str) -> Client:
+            client = Client(address)
+            ends.callback(client.connection.close)
+            return client
+
+        yield make
 
 
 def _starting() -> Iterator[Callable[..., tuple[ModelServer, Client]]]:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2, over real HTTP: the schema of the specification, and what clients get wrong.
+"""The Open Inference Protocol v2, over real HTTP: the specification's schema, and what clients get wrong.
 
 Written by hand from specification/protocol/inference_rest.md of kserve/open-inference-protocol.
 """
@@ -211,9 +211,9 @@ def test_wrong_tensors(
         (b"[]", "not a JSON object"),
         (b"{}", "has no inputs"),
         (b'{"inputs": []}', "has no inputs"),
-        (b'{"inputs": [{"name": "fare", "shape": [1], "datatype": "FP64", "data": [NaN]}]}', "NaN is not JSON"),
+        (b'{"inputs": [{"name": "a", "shape": [1], "datatype": "FP64", "data": [NaN]}]}', "NaN is not JSON"),
         (b'{"inputs": [1]}', "an input is"),
-        (b'{"id": 1, "inputs": [{"name": "fare", "shape": [0], "datatype": "FP64", "data": []}]}', "id must be"),
+        (b'{"id": 1, "inputs": [{"name": "a", "shape": [0], "datatype": "FP64", "data": []}]}', "id must be"),
         (b'{"inputs": [{"name": "fare", "shape": [1], "datatype": "FP64"}]}', "has no data"),
         (b"\xff\xfe", "is not JSON"),
     ],
