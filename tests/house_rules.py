@@ -60,8 +60,9 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
 """Third-party library -> the rooms (under src/tidemill) that may import it. A library that is not named
 here is free; `components/*/component.py` is a declaration and may import none of them."""
 
-PRINTING_ROOMS = ("cli/*", "runners/local/progress*", *EXECUTORS)
-"""The command line prints to its user; what an executor prints is the log of its node."""
+PRINTING_ROOMS = ("cli/*", "runners/local/progress*", "training/*", *EXECUTORS)
+"""The command line prints to its user; what an executor prints, or the training that it
+calls, is the log of its node."""
 
 # The words below are put together from halves, so that this file passes its own rules.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3)) + r")\b")

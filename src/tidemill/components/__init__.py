@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from tidemill.components.pusher.component import Pusher
     from tidemill.components.schema_gen.component import ImportSchemaGen, SchemaGen
     from tidemill.components.statistics_gen.component import StatisticsGen
-    from tidemill.components.trainer.component import Trainer
+    from tidemill.components.trainer.component import (
+        KerasTrainer,
+        LightGBMTrainer,
+        SklearnTrainer,
+        TorchTrainer,
+        Trainer,
+        XGBoostTrainer,
+    )
     from tidemill.components.transform.component import Transform
 
 __all__ = [
@@ -24,11 +31,16 @@ __all__ = [
     "ExampleValidator",
     "ImportSchemaGen",
     "InfraValidator",
+    "KerasTrainer",
+    "LightGBMTrainer",
     "Pusher",
     "SchemaGen",
+    "SklearnTrainer",
     "StatisticsGen",
+    "TorchTrainer",
     "Trainer",
     "Transform",
+    "XGBoostTrainer",
 ]
 
 _FOLDERS = {
@@ -38,11 +50,16 @@ _FOLDERS = {
     "ExampleValidator": "example_validator",
     "ImportSchemaGen": "schema_gen",
     "InfraValidator": "infra_validator",
+    "KerasTrainer": "trainer",
+    "LightGBMTrainer": "trainer",
     "Pusher": "pusher",
     "SchemaGen": "schema_gen",
+    "SklearnTrainer": "trainer",
     "StatisticsGen": "statistics_gen",
+    "TorchTrainer": "trainer",
     "Trainer": "trainer",
     "Transform": "transform",
+    "XGBoostTrainer": "trainer",
 }
 
 

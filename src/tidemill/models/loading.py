@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ from tidemill.models.manifest import ModelManifest, load_graph, read_manifest
 from tidemill.models.signature import Signature
 
 
-def load_model(folder: Path | str, *, allow_pickle: bool = False, allow_code: bool = False) -> LoadedModel:
+def load_model(
+    folder: Path | str, *, allow_pickle: bool = False, allow_code: bool = False, use_onnx: bool = False
+) -> LoadedModel:
     """Open a model folder.
 
     The sha256 of every file is checked before any is read. allow_pickle: load a pickle, if the model is
     one. allow_code: run the prediction code that the model carries. Both run code of whoever could write
-    the folder, so neither is ever taken from the model itself.
+    the folder, so neither is ever taken from the model itself. use_onnx: ask the ONNX form that a trainer
+    kept beside the library's own, with onnxruntime alone.
     Errors: DataError for a damaged or changed folder, a missing library, a model without a flavor.
     """
     path = Path(folder)
     manifest = read_manifest(path)
     verify_files(path, manifest.files)
     graph = load_graph(path) if manifest.transform_graph else None
-    predictor = open_payload(Opened(path, manifest, allow_pickle, allow_code))
+    opened = Opened(path, manifest, allow_pickle, allow_code)
+    predictor = open_payload(_onnx_form(opened) if use_onnx else opened)
     return LoadedModel(path, manifest, graph, predictor)
 
 
@@ -45,7 +50,7 @@ class LoadedModel:
         self.manifest = manifest
         self.graph = graph
         """Its own transform graph; None when it takes rows as they are."""
-        self.predictor = predictor
+        self.predictor: Any = predictor
         """The library's own model is an attribute of it: `booster`, `estimator`, `session`, `module`."""
         made = graph.graph.outputs if graph else {}
         self._made = [field.name for field in manifest.features if field.name in made]
@@ -61,13 +66,13 @@ class LoadedModel:
         Only columns of `signature.inputs` are looked at; DataError for a missing one or a wrong type.
         """
         if self.predictor.takes == "raw":
-            return self.predictor.predict(table)
+            return self._asked(table)
         return self._ask_table(self.features(table))
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> Outputs:
         """The same for a few rows as plain values, None for null: the short way, without polars."""
         if self.predictor.takes == "raw":
-            return self.predictor.predict(pa.Table.from_pylist([dict(row) for row in rows]))
+            return self._asked(pa.Table.from_pylist([dict(row) for row in rows]))
         columns: dict[str, Sequence[Any]] = {}
         if self.graph is not None and self._made:
             columns.update(self.graph.transform_rows(rows, self._made))
@@ -103,7 +108,27 @@ class LoadedModel:
         outputs = self.manifest.signature.outputs
         if outputs and features and not rows_of(features):  # most libraries refuse zero rows
             return {field.name: np.zeros((0, *field.shape), _EMPTY.get(field.type)) for field in outputs}
-        return self.predictor.predict(features)
+        return self._asked(features)
+
+    def _asked(self, given: Any) -> Outputs:
+        found: Outputs = self.predictor.predict(given)
+        return found
+
+
+def _onnx_form(opened: Opened) -> Opened:
+    """The same folder, with the ONNX form as its payload; DataError when there is none."""
+    manifest = opened.manifest
+    if manifest.flavor == "onnx":
+        return opened
+    if "onnx" not in manifest.payload:
+        raise DataError(
+            "the model has no ONNX form",
+            where=str(opened.folder),
+            hint="train it with onnx=True; details.onnx of model.json says why when that was not enough",
+        )
+    return replace(
+        opened, manifest=replace(manifest, flavor="onnx", payload={"file": manifest.payload["onnx"]})
+    )
 
 
 _EMPTY: dict[str, Any] = {"int": np.int64, "bool": np.bool_, "string": object}

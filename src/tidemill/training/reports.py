@@ -25,6 +25,8 @@ class Reports:
 
     values: dict[int, float] = field(default_factory=dict)
     prune: Callable[[int, float], bool] | None = None
+    lower_is_better: bool | None = None
+    """Which way of the reported values is better; None: that of the metric."""
 
     def add(self, step: int, value: float) -> None:
         """Keep a value; DataError when steps do not grow, TrialPruned when the trial shall end."""

@@ -9,7 +9,8 @@ from tidemill.data.dataset import Dataset
 from tidemill.data.transform import FittedGraph
 from tidemill.training.finish import finish
 from tidemill.training.fn_args import FnArgs
-from tidemill.types.standard import Examples, Model, ModelRun, Schema, TransformGraph
+from tidemill.training.hyperparameters import together
+from tidemill.types.standard import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
 
 
 def run(
@@ -21,6 +22,7 @@ def run(
     transform_graph: TransformGraph | None = None,
     schema: Schema | None = None,
     base_model: Model | None = None,
+    best_hyperparameters: HyperParameters | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     custom_config: Mapping[str, Any] | None = None,
     train_splits: Sequence[str] = ("train",),
@@ -38,7 +40,9 @@ def run(
         transform_graph=graph,
         base_model_dir=base_model.path if base_model else None,
         schema_dir=schema.path if schema else None,
-        hyperparameters=dict(hyperparameters or {}),
+        hyperparameters=together(
+            best_hyperparameters.path if best_hyperparameters else None, hyperparameters
+        ),
         custom_config=dict(custom_config or {}),
     )
     print(f"{reference}: {args.train.num_rows} rows to train, {args.eval.num_rows} to evaluate")
