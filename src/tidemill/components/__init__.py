@@ -6,9 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidemill.components.bulk_inferrer.component import BulkInferrer
     from tidemill.components.evaluator.component import Evaluator
     from tidemill.components.example_gen.component import ExampleGen
     from tidemill.components.example_validator.component import ExampleValidator
+    from tidemill.components.infra_validator.component import InfraValidator
     from tidemill.components.pusher.component import Pusher
     from tidemill.components.schema_gen.component import ImportSchemaGen, SchemaGen
     from tidemill.components.statistics_gen.component import StatisticsGen
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from tidemill.components.transform.component import Transform
 
 __all__ = [
+    "BulkInferrer",
     "Evaluator",
     "ExampleGen",
     "ExampleValidator",
     "ImportSchemaGen",
+    "InfraValidator",
     "KerasTrainer",
     "LightGBMTrainer",
     "Pusher",
@@ -40,10 +44,12 @@ __all__ = [
 ]
 
 _FOLDERS = {
+    "BulkInferrer": "bulk_inferrer",
     "Evaluator": "evaluator",
     "ExampleGen": "example_gen",
     "ExampleValidator": "example_validator",
     "ImportSchemaGen": "schema_gen",
+    "InfraValidator": "infra_validator",
     "KerasTrainer": "trainer",
     "LightGBMTrainer": "trainer",
     "Pusher": "pusher",

@@ -100,6 +100,7 @@ class InfraBlessing(Artifact):
     """The InfraValidator's verdict on a model."""
 
     blessed = Property(int, "1 when the model could be served", custom=True)
+    reason = Property(str, "why, in one line", custom=True)
 
 
 class PushedModel(Artifact):
@@ -113,9 +114,12 @@ class PushedModel(Artifact):
 
 
 class InferenceResult(_WithSplits):
-    """Predictions of a model for Examples."""
+    """Predictions of a model for Examples: Parquet files per split."""
 
     BASE_TYPE = "Dataset"
+    num_rows = Property(int, "rows in all splits", custom=True)
+    model_version = Property(str, "beginning of the model's digest", custom=True)
+    reason = Property(str, "why there are no predictions, in one line", custom=True)
 
 
 class HyperParameters(Artifact):

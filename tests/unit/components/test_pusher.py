@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tidemill.components.pusher import destination
 from tidemill.components.pusher.destination import current, push, read_pointer, versions
 from tidemill.components.pusher.executor import run
 from tidemill.errors import DataError, StorageError
+from tidemill.storage import versions as destination
 from tidemill.storage.manifest import damage, seal
 from tidemill.types.standard import InfraBlessing, Model, ModelBlessing, PushedModel
 
@@ -285,7 +285,7 @@ def test_a_name_taken_without_the_lock_is_passed_over(
 ) -> None:
     place = tmp_path / "serving"
     pushed(models[0], place, tmp_path)
-    monkeypatch.setattr("tidemill.components.pusher.destination.versions", lambda place: [])
+    monkeypatch.setattr("tidemill.storage.versions.versions", lambda place: [])
     assert pushed(models[1], place, tmp_path).pushed_version == "2"
     assert content(place / "versions" / "1") == "model 0"
 

@@ -1,0 +1,1 @@
+"""Predictions for all rows of Examples, with bounded memory."""

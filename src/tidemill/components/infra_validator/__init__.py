@@ -1,0 +1,1 @@
+"""The model is really served, and asked, before anybody relies on it."""
