@@ -27,7 +27,7 @@ SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another process before it gives up."""
 
-LOG_PAGES = 4000
+LOG_PAGES = 8000
 """Pages of 4 KiB in the write-ahead log before they are moved to the database. Commits change the same pages
 again and again, and each is moved once: with SQLite's 1000 a commit takes about 5 % more."""
 

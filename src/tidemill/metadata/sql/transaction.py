@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import PropertyType, TypeKind
@@ -237,9 +237,9 @@ class Transaction:
 
 def _ends(ids: Sequence[object]) -> tuple[int, int] | None:
     """The first and the last of distinct ids between which none is missing."""
-    numbers = {i for i in ids if isinstance(i, int)}
-    if len(numbers) < len(ids):
+    if not isinstance(ids[0], int) or len(set(ids)) < len(ids):
         return None
+    numbers = cast("Sequence[int]", ids)  # those of one query are all ids, or all texts
     first, last = min(numbers), max(numbers)
     return (first, last) if last - first + 1 == len(numbers) else None
 

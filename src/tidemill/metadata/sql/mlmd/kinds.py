@@ -28,8 +28,8 @@ class Kind:
     """What an update may set, apart from properties; None of it is NULL when the field is not set."""
     link: str = ""
     """The table that puts nodes of this kind into contexts."""
-    own_fields: tuple[str, ...] = ()
-    """Fields that not all kinds have."""
+    state: str = ""
+    """The field with the node's state, if it has one."""
 
     # What follows from these, worked out once: a publication looks at it dozens of times.
     plural: str = field(init=False)
@@ -42,6 +42,8 @@ class Kind:
     """What a new node has, apart from its type, its times and properties."""
     insertion: str = field(init=False)
     """The columns that an insert sets, as SQL lists them: type, `given`, times."""
+    shown: str = field(init=False)
+    """What a message shows, as SQL lists it: id, type, name, external id, times, state, and uri if any."""
     stored: str = field(init=False)
     """The columns that an update has to know: id, type, name, time of the last update, `fields`."""
 
@@ -53,16 +55,18 @@ class Kind:
         object.__setattr__(self, "plural", f"{self.name}s")
         object.__setattr__(self, "owner", f"{self.name}_id")
         object.__setattr__(self, "insertion", ", ".join(columns))
+        shown = ("id", "type_id", "name", "external_id", *TIMES, self.state or "NULL")
+        object.__setattr__(self, "shown", ", ".join((*shown, *(("uri",) if "uri" in self.fields else ()))))
         object.__setattr__(self, "stored", ", ".join(("id", "type_id", "name", TIMES[1], *self.fields)))
 
 
 ARTIFACT = Kind(
     "artifact", "Artifact", TypeKind.ARTIFACT, ("uri", "state", "external_id"), "Attribution",
-    ("uri", "state"),
+    "state",
 )  # fmt: skip
 EXECUTION = Kind(
     "execution", "Execution", TypeKind.EXECUTION, ("last_known_state", "external_id"), "Association",
-    ("last_known_state",),
+    "last_known_state",
 )  # fmt: skip
 CONTEXT = Kind("context", "Context", TypeKind.CONTEXT, ("name", "external_id"))
 KINDS = (ARTIFACT, EXECUTION, CONTEXT)
