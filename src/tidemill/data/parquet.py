@@ -26,11 +26,18 @@ def split_folder(artifact: Path, split: str) -> Path:
     return artifact / f"Split-{split}"
 
 
-def open_parquet(source: Path | pa.NativeFile, name: str = "") -> pq.ParquetFile:
-    """Open one file and read its footer. DataError, naming the file, when it is not whole Parquet."""
+def open_parquet(
+    source: Path | pa.NativeFile, name: str = "", *, dictionaries: Sequence[str] = ()
+) -> pq.ParquetFile:
+    """Open one file and read its footer. DataError, naming the file, when it is not whole Parquet.
+
+    Columns named in `dictionaries` are read as Arrow dictionaries.
+    """
     name = name or str(source)
     try:
-        return pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+        return pq.ParquetFile(
+            source, pre_buffer=False, page_checksum_verification=True, read_dictionary=[*dictionaries]
+        )
     except FileNotFoundError:
         raise DataError("the file does not exist", where=name) from None
     except (pa.ArrowInvalid, OSError) as error:

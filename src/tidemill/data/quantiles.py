@@ -8,11 +8,13 @@ the midpoint of each cell as its representative). Reducing to B points moves no 
     rank error <= (levels + 1) / (2 B),  levels = ceil(log2(batches))
 
 For 100 batches and B = 1024 that is 0.4 % at worst; measured errors are ten times smaller. Up to
-B values are kept exactly. The same values in the same batches and order of merges give the same
-points to the bit, which sketches that toss coins (KLL) do not: artifacts and cache keys rely on it.
+B distinct values are kept exactly. The same values in the same batches and order of merges give the
+same points to the bit, which sketches that toss coins (KLL) do not: artifacts and cache keys rely on it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,8 @@ class QuantileSummary:
 
     def __init__(self, points: int = POINTS) -> None:
         self.points = points
-        self.count = 0
+        self.count: float = 0
+        """Values taken in, or their weight where weights were given."""
         self.minimum = np.inf
         self.maximum = -np.inf
         self._levels: list[tuple[Floats, Floats] | None] = []
@@ -36,13 +39,25 @@ class QuantileSummary:
 
     def add(self, values: Floats) -> None:
         """Take in a batch; no NaN."""
-        if not len(values):
-            return
-        ordered = np.sort(values)
-        self.count += len(ordered)
-        self.minimum = min(self.minimum, float(ordered[0]))
-        self.maximum = max(self.maximum, float(ordered[-1]))
-        self._carry(_reduced(ordered, np.ones(len(ordered)), self.points), 0)
+        self.add_sorted(np.sort(values))
+
+    def add_sorted(self, values: Floats) -> None:
+        """Take in a batch that is ascending already."""
+        if len(values):
+            self._bounds(len(values), values)
+            self._carry(_few_points(values, self.points), 0)
+
+    def add_weighted(self, values: Floats, weights: Floats) -> None:
+        """Take in ascending, distinct values, each as often as its weight (above 0) says."""
+        if len(values):
+            total = weights.sum()
+            self._bounds(float(total) if weights.dtype.kind == "f" else int(total), values)
+            self._carry(_reduced(values, weights.astype(np.float64), self.points), 0)
+
+    def _bounds(self, count: float, ascending: Floats) -> None:
+        self.count += count
+        self.minimum = min(self.minimum, float(ascending[0]))
+        self.maximum = max(self.maximum, float(ascending[-1]))
 
     def merge(self, other: QuantileSummary) -> None:
         """Take in another summary of the same number of points. The order of merges is part of the result."""
@@ -69,6 +84,19 @@ class QuantileSummary:
                 continue
             summary = _reduced(*joined, self.points)
             level += 1
+
+    def to_plain(self) -> list[Any]:
+        """The state as plain values and arrays."""
+        levels = [None if level is None else [*level] for level in self._levels]
+        return [self.points, self.count, self.minimum, self.maximum, levels]
+
+    @classmethod
+    def from_plain(cls, value: list[Any]) -> QuantileSummary:
+        """Inverse of `to_plain`."""
+        made = cls(value[0])
+        made.count, made.minimum, made.maximum = value[1:4]
+        made._levels = [None if level is None else (level[0], level[1]) for level in value[4]]
+        return made
 
     def _points(self) -> tuple[Floats, Floats]:
         """All levels as one: ascending values, and the rank each reaches."""
@@ -105,13 +133,36 @@ class QuantileSummary:
         return np.concatenate([[0.0], ranks])[at]
 
 
+def runs(ascending: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The distinct values of an ascending array, and how often each occurs. Not empty, no NaN."""
+    ends = np.flatnonzero(ascending[1:] != ascending[:-1])
+    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
+    return ascending[starts], np.diff(starts, append=len(ascending))
+
+
 def _joined(summaries: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Ascending, distinct values of all, with their weights summed."""
     if len(summaries) == 1:
         return summaries[0]
     values = np.concatenate([v for v, _ in summaries])
     weights = np.concatenate([w for _, w in summaries])
     order = np.argsort(values, kind="stable")
-    return values[order], weights[order]
+    values, weights = values[order], weights[order]
+    first = np.concatenate([[True], values[1:] != values[:-1]])
+    if first.all():
+        return values, weights
+    starts = np.flatnonzero(first)
+    return values[starts], np.add.reduceat(weights, starts)
+
+
+def _few_points(ascending: Floats, points: int) -> tuple[Floats, Floats]:
+    """At most `points` points of many values that weigh the same; exact where so few are distinct."""
+    values, counts = runs(ascending)
+    if len(values) <= points:
+        return values, counts.astype(np.float64)
+    each = len(ascending) / points
+    at = np.ceil((np.arange(points) + 0.5) * each).astype(np.int64) - 1
+    return ascending[np.minimum(at, len(ascending) - 1)], np.full(points, each)
 
 
 def _reduced(values: Floats, weights: Floats, points: int) -> tuple[Floats, Floats]:

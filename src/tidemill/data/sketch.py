@@ -7,36 +7,55 @@ their own. Nothing here knows files, splits or column types.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
-from tidemill.data.hashing import hash_column
+from tidemill.data.hashing import hash_column, offsets_and_data
+from tidemill.data.quantiles import runs
 
 Floats = npt.NDArray[np.float64]
+Hashes = npt.NDArray[np.uint64]
 
 DISTINCT_HASHES = 4096
 FREQUENT_VALUES = 10_000
+NEARLY_UNIQUE = 0.9
+"""Distinct values per value from which on a batch is not counted value by value."""
+_SAMPLE = 1000
+_HEAVY = 50
+"""Frequent values that are looked up one by one in a batch that is nearly unique otherwise."""
 
 
 class Moments:
     """Count, mean and spread of finite numbers; merged by the formula of Chan, Golub and LeVeque (1979)."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: float = 0
+        """Values, or their weight."""
         self.mean = 0.0
         self.squares = 0.0
         """Sum of squared distances from the mean."""
 
-    def add(self, values: Floats) -> None:
-        """Take in a batch of finite values."""
-        if len(values):
-            batch = Moments()
-            batch.count = len(values)
-            with np.errstate(over="ignore", invalid="ignore"):
+    def add(self, values: Floats, weights: npt.NDArray[Any] | None = None) -> None:
+        """Take in a batch of finite values, each as often as its weight says."""
+        if not len(values):
+            return
+        batch = Moments()
+        with np.errstate(over="ignore", invalid="ignore"):
+            if weights is None:
+                batch.count = len(values)
                 batch.mean = float(values.mean())
                 batch.squares = float(np.square(values - batch.mean).sum())
-            self.merge(batch)
+            elif total := weights.sum().item():
+                batch.count = total
+                batch.mean = float((values * weights).sum()) / total
+                if not np.isfinite(batch.mean):  # the sum is beyond the range of floats, the mean is not
+                    batch.mean = float((values * (weights / total)).sum())
+                batch.squares = float((np.square(values - batch.mean) * weights).sum())
+        self.merge(batch)
 
     def merge(self, other: Moments) -> None:
         """Take in another state."""
@@ -55,6 +74,17 @@ class Moments:
         """Standard deviation of the values themselves (division by n); 0 without values."""
         return float(np.sqrt(self.squares / self.count)) if self.count else 0.0
 
+    def to_plain(self) -> list[Any]:
+        """The state as plain values."""
+        return [self.count, self.mean, self.squares]
+
+    @classmethod
+    def from_plain(cls, value: list[Any]) -> Moments:
+        """Inverse of `to_plain`."""
+        made = cls()
+        made.count, made.mean, made.squares = value
+        return made
+
 
 class DistinctValues:
     """Number of distinct values by the k smallest hashes (KMV; Bar-Yossef et al., 2002).
@@ -65,11 +95,15 @@ class DistinctValues:
 
     def __init__(self, k: int = DISTINCT_HASHES) -> None:
         self.k = k
-        self._smallest = np.empty(0, np.uint64)
+        self._smallest: Hashes = np.empty(0, np.uint64)
 
-    def add(self, hashes: npt.NDArray[np.uint64]) -> None:
+    def add(self, hashes: Hashes) -> None:
         """Take in hashes of values, in any order, repeated or not."""
-        self._smallest = np.unique(np.concatenate([self._smallest, hashes]))[: self.k]
+        if len(self._smallest) == self.k:
+            hashes = hashes[hashes < self._smallest[-1]]
+        if len(hashes):
+            together = np.sort(np.concatenate([self._smallest, hashes]))
+            self._smallest = runs(together)[0][: self.k]
 
     def merge(self, other: DistinctValues) -> None:
         """Take in another state of the same k."""
@@ -82,28 +116,72 @@ class DistinctValues:
             return len(self._smallest)
         return round((self.k - 1) / (float(self._smallest[-1]) / 2.0**64))
 
+    def to_plain(self) -> list[Any]:
+        """The state as plain values and arrays."""
+        return [self.k, self._smallest]
+
+    @classmethod
+    def from_plain(cls, value: list[Any]) -> DistinctValues:
+        """Inverse of `to_plain`."""
+        made = cls(value[0])
+        made._smallest = value[1]
+        return made
+
 
 class FrequentValues:
     """How often each text occurs: exact up to `capacity` distinct texts, then the frequent ones.
 
     Above the capacity counts are lower bounds, at most `lost` too low, and values rarer than that may be
-    gone (Misra and Gries, 1982, in the mergeable form of Agarwal et al., 2012): lost <= rows / capacity.
+    gone (Misra and Gries, 1982, in the mergeable form of Agarwal et al., 2012): lost <= rows / capacity
+    while no batch is nearly unique, and about twice that otherwise.
+
+    A batch is nearly unique when it has more distinct texts than the capacity, and they make up 90 % of it.
+    Then only texts that occur more often than rows / capacity are counted; hashes tell which, and how often
+    the most frequent of the others occurs.
     """
 
     def __init__(self, capacity: int = FREQUENT_VALUES) -> None:
         self.capacity = capacity
+        self.rows = 0
         self.lost = 0
         self.distinct = DistinctValues()
         self._counts = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
 
     def add(self, text: pl.Series) -> None:
         """Take in a batch without nulls."""
+        if self._looks_unique(text) and self._add_nearly_unique(text):
+            return
         counts = text.alias("value").value_counts(name="count").cast({"count": pl.Int64})
-        self.distinct.add(hash_column(counts["value"].to_arrow(compat_level=pl.CompatLevel.oldest())))
+        self.add_counts(counts)
+
+    def add_counts(self, counts: pl.DataFrame) -> None:
+        """Take in distinct texts (column `value`), and how often each occurs (`count`, int64)."""
+        self.rows += int(counts["count"].sum())
+        self.distinct.add(hash_text(counts["value"]))
         self._take(counts)
+
+    def _looks_unique(self, text: pl.Series) -> bool:
+        return len(text) > self.capacity and text[:_SAMPLE].n_unique() > NEARLY_UNIQUE * _SAMPLE
+
+    def _add_nearly_unique(self, text: pl.Series) -> bool:
+        hashes = hash_text(text)
+        distinct, times = runs(np.sort(hashes))
+        heavy = times > len(text) // self.capacity
+        if len(distinct) <= max(self.capacity, NEARLY_UNIQUE * len(text)) or heavy.sum() > _HEAVY:
+            return False
+        self.rows += len(text)
+        self.distinct.add(distinct)
+        self.lost += int(times[~heavy].max(initial=0))
+        if heavy.any():
+            at = [int(np.argmax(hashes == value)) for value in distinct[heavy]]
+            self._take(
+                pl.DataFrame({"value": text.gather(at), "count": pl.Series(times[heavy], dtype=pl.Int64)})
+            )
+        return True
 
     def merge(self, other: FrequentValues) -> None:
         """Take in another state of the same capacity."""
+        self.rows += other.rows
         self.lost += other.lost
         self.distinct.merge(other.distinct)
         self._take(other._counts)
@@ -126,3 +204,41 @@ class FrequentValues:
         """The n most frequent values, most frequent first, ties by value."""
         best = self._counts.sort(["count", "value"], descending=[True, False]).head(n)
         return list(zip(best["value"].to_list(), best["count"].to_list(), strict=True))
+
+    def to_plain(self) -> list[Any]:
+        """The state as plain values and arrays: texts ascending, as their bytes and lengths."""
+        ordered = self._counts.sort("value")
+        counts = ordered["count"].to_numpy()
+        head = [self.capacity, self.rows, self.lost]
+        return [*head, self.distinct.to_plain(), *texts_to_plain(ordered["value"]), counts]
+
+    @classmethod
+    def from_plain(cls, value: list[Any]) -> FrequentValues:
+        """Inverse of `to_plain`."""
+        made = cls(value[0])
+        made.rows, made.lost = value[1:3]
+        made.distinct = DistinctValues.from_plain(value[3])
+        counts = pl.Series("count", value[6], dtype=pl.Int64)
+        made._counts = pl.DataFrame({"value": texts_from_plain(value[4], value[5]), "count": counts})
+        return made
+
+
+def hash_text(text: pl.Series) -> Hashes:
+    """One hash per text."""
+    return hash_column(text.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def texts_to_plain(text: pl.Series) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """Texts as their UTF-8 bytes, one after the other, and the number of bytes of each."""
+    column: Any = text.to_arrow(compat_level=pl.CompatLevel.oldest())
+    offsets, data = offsets_and_data(column.cast(pa.large_string()))
+    return data.tobytes(), np.diff(offsets)
+
+
+def texts_from_plain(data: bytes, lengths: npt.NDArray[np.int64]) -> pl.Series:
+    """Inverse of `texts_to_plain`."""
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    column = pa.LargeStringArray.from_buffers(
+        len(lengths), pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)
+    )
+    return cast("pl.Series", pl.from_arrow(column))

@@ -129,8 +129,8 @@ def test_time_stamps_and_dates() -> None:
 
 
 def test_columns_of_other_types_are_only_counted() -> None:
-    lists = analyze([[[1, 2], None]], pa.list_(pa.int64()))
-    assert (lists.type, lists.count, lists.missing) == ("other", 1, 1)
+    pairs = analyze([[{"a": 1}, None]], pa.struct([("a", pa.int64())]))
+    assert (pairs.type, pairs.count, pairs.missing) == ("other", 1, 1)
     nothing = analyze([[None, None]], pa.null())
     assert (nothing.type, nothing.count, nothing.missing) == ("empty", 0, 2)
 

@@ -28,6 +28,10 @@ class Analyzer(ABC, Generic[State, Result]):
     columns: Sequence[str] | None = None
     """The columns to read, in that order; None for all. A column that a file lacks is a DataError."""
 
+    dictionaries: bool = False
+    """Whether columns of text may come as Arrow dictionaries where the file holds them so, which is quicker
+    to read and to count."""
+
     @abstractmethod
     def empty(self) -> State:
         """The state before any row."""
