@@ -49,6 +49,7 @@ _COMMANDS = {
         "metadata",
         "Serve the record, keep it, move parts of it.",
     ),
+    "schema": ("tidemill.cli.schema", "schema", "Draw up, compare, check, change and convert schemas."),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
 

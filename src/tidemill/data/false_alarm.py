@@ -47,9 +47,9 @@ def _excess(bins: Binned, rate: float, now: ColumnStatistics, before: ColumnStat
     noise = chi_squared_quantile(rate, max(1, len(bins.now) - 1)) * _spread(now, before)
     n, m = value_total(now), value_total(before)
     blur = sum(
-        bins.resolution**2 / ((n * p + m * q) / (n + m))
+        min(bins.resolution**2 / share, share)
         for p, q in zip(bins.now, bins.before, strict=True)
-        if p or q
+        if (share := (n * p + m * q) / (n + m))
     )
     return (math.sqrt(noise) + math.sqrt(blur)) ** 2
 
@@ -65,9 +65,13 @@ def _chi2(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float
 
 def _jsd(rate: float, now: ColumnStatistics, before: ColumnStatistics) -> float:
     bins = binned(now, before, both=True)
-    some = [(p, q) for p, q in zip(bins.now, bins.before, strict=True) if p or q]
-    kept = Binned(now=tuple(p for p, _ in some), before=tuple(q for _, q in some), resolution=bins.resolution)
-    rare = len(pooled(bins, value_total(now), value_total(before)).now) < len(some)
+    kept = pooled(bins, value_total(now), value_total(before))
+    if not bins.resolution:  # rare texts stay apart in the distance, so they do here
+        some = [(p, q) for p, q in zip(bins.now, bins.before, strict=True) if p or q]
+        rare = len(kept.now) < len(some)
+        kept = Binned(now=tuple(p for p, _ in some), before=tuple(q for _, q in some), resolution=0.0)
+    else:
+        rare = False
     return _excess(kept, rate, now, before) / (4 if rare else 8 * math.log(2))
 
 
@@ -109,6 +113,8 @@ def _wasserstein(rate: float, now: ColumnStatistics, before: ColumnStatistics) -
             both = math.sqrt(max(0.0, 1 - related**2)) + related * math.asin(related)
             weight = 1 if i == j else 2
             second += weight * widths[i] * widths[j] * deviations[i] * deviations[j] * both * 2 / math.pi
+    if not mean:
+        return 0.0
     variance = max(second - mean**2, 1e-12 * mean**2)
     bound = gamma_quantile(rate, mean**2 / variance) * variance / mean
     blur = RESOLUTION * (known.quantiles[last - 1] - known.quantiles[1]) / known.unit

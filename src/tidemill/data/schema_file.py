@@ -39,6 +39,11 @@ def write_schema(folder: Path, schema: Schema) -> None:
 
 def schema_text(schema: Schema) -> str:
     """What `write_schema` writes."""
+    return _HEAD + dump(plain_schema(schema))
+
+
+def plain_schema(schema: Schema) -> dict[str, Any]:
+    """The file's content as plain values, in the file's order."""
     value: dict[str, Any] = {"format": FORMAT}
     if schema.version != 1:
         value["version"] = schema.version
@@ -50,7 +55,7 @@ def schema_text(schema: Schema) -> str:
     if schema.rules:
         value["rules"] = {name: plain_fields(schema.rules[name]) for name in sorted(schema.rules)}
     value["columns"] = {name: plain_fields(schema.columns[name]) for name in sorted(schema.columns)}
-    return _HEAD + dump(value)
+    return value
 
 
 def read_schema(folder: Path) -> Schema:

@@ -99,8 +99,8 @@ class Distribution:
     def unit(self) -> float:
         """Interquartile range; where it is 0 the whole range. 0 when all values are equal."""
         quarter = (len(self.quantiles) - 1) // 4
-        inner = self.quantiles[3 * quarter] - self.quantiles[quarter]
-        return inner or self.quantiles[-1] - self.quantiles[0]
+        inner = _width(self.quantiles[quarter], self.quantiles[3 * quarter])
+        return inner or _width(self.quantiles[0], self.quantiles[-1])
 
     def below(self, x: float, *, inclusive: bool) -> float:
         """Share of all values that are finite and below x, or equal to it with `inclusive`."""
@@ -131,6 +131,10 @@ def distribution(column: ColumnStatistics) -> Distribution:
         raise ValueError(f"column {column.name!r} is {column.type}: it has no numbers")
     odd = (column.numeric.nan + column.numeric.infinite) / value_total(column)
     return Distribution(tuple(column.numeric.quantiles), odd)
+
+
+def _width(low: float, high: float) -> float:
+    return min((high / 2 - low / 2) * 2, 1e308)
 
 
 def finite(value: float) -> float:

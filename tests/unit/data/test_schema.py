@@ -39,7 +39,7 @@ def test_a_schema_says_what_the_data_shows_and_no_more() -> None:
         "id": ColumnSchema(type="int", min_fraction=1.0),
         "kind": ColumnSchema(type="string", min_fraction=1.0, domain=("a", "b")),
         "paid": ColumnSchema(type="bool"),
-        "tags": ColumnSchema(type="any", min_fraction=1.0),
+        "tags": ColumnSchema(type="int", min_fraction=1.0, nesting=1),
         "void": ColumnSchema(type="any"),
     }
 

@@ -31,7 +31,8 @@ def SchemaGen(
 def ImportSchemaGen(schema_file: FileSet) -> SchemaGenOutputs:
     """Use a schema that people wrote or edited.
 
-    schema_file: the one YAML file, `files("schema.yaml")`. An edit to it is seen by the cache.
+    schema_file: the one YAML file, `files("schema.yaml")`. An edit to it is seen by the cache. TFX's
+        `schema.pbtxt` is taken as well (extra `tfmd`); what it says and we cannot is told in the log.
 
     Errors: DataError with file, line and key for anything that is not a schema, or several files.
     """

@@ -7,6 +7,7 @@ import shutil
 from tidemill.data.infer import infer_schema
 from tidemill.data.schema_file import FILE, load_schema, write_schema
 from tidemill.data.statistics import read_statistics
+from tidemill.data.tfmd.convert import is_tfmd, load_any_schema
 from tidemill.errors import DataError
 from tidemill.storage.uri import local_path
 from tidemill.types.source import FileSet
@@ -31,6 +32,12 @@ def run_import(*, schema: Schema, schema_file: FileSet) -> None:
         found = f"{schema_file.pattern!r} matches {len(schema_file.files)} files"
         raise DataError(f"{found}; a schema is one file")
     source = local_path(schema_file.files[0].uri)
-    checked = load_schema(source)
-    shutil.copyfile(source, schema.path / FILE)
+    if is_tfmd(source):
+        checked, notes = load_any_schema(source)
+        write_schema(schema.path, checked)
+        for note in notes:
+            print(f"note: {note}")
+    else:
+        checked = load_schema(source)
+        shutil.copyfile(source, schema.path / FILE)
     print(f"{len(checked.columns)} columns from {source}")

@@ -32,6 +32,8 @@ def to_tfmd(statistics: Statistics) -> tuple[Any, list[str]]:
     pb = proto_module("statistics_pb2")
     message = pb.DatasetFeatureStatisticsList()
     notes: list[str] = []
+    if statistics.sample_rate != 1.0 or statistics.weight_column is not None:
+        notes.append("the sample rate and the name of the weight column are left out")
     whole = statistics.to_json()["splits"]
     for name, split in statistics.splits.items():
         dataset = message.datasets.add(name=name, num_examples=split.num_rows)
@@ -39,6 +41,8 @@ def to_tfmd(statistics: Statistics) -> tuple[Any, list[str]]:
             dataset.weighted_num_examples = split.weight
         if split.slices:
             notes.append(f"split {name}: slices are left out")
+        if any(column.weighted is not None for column in split.columns):
+            notes.append(f"split {name}: weighted figures are in the custom statistic only")
         for column, plain in zip(split.columns, whole[name]["columns"], strict=True):
             feature = dataset.features.add()
             feature.path.step.append(column.name)
@@ -213,9 +217,8 @@ def _numbers(pb: Any, stats: Any, name: str, whole: bool, notes: list[str]) -> N
 
     finite = stats.min - stats.min == 0 and stats.max - stats.max == 0
     quantiles = _percentiles(deciles, stats.min, stats.max) if finite else ()
-    notes.append(
-        f"feature {name!r}: percentiles are drawn between {(len(quantiles) and 'deciles') or 'nothing'}"
-    )
+    if quantiles and deciles is not None:
+        notes.append(f"feature {name!r}: percentiles are drawn between {len(deciles.buckets)} bins")
     return NumericSummary(
         mean=_known(stats.mean), std=_known(stats.std_dev),
         min=plain(stats.min) if finite else None, max=plain(stats.max) if finite else None,
