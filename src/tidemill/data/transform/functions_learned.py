@@ -41,17 +41,17 @@ def sum(column: Column) -> Column:
 
 def mean(column: Column) -> Column:
     """The mean of all rows, in every row; null without any value."""
-    return learned_value(analyze("moments", promote(column, "float")), "mean", "float")
+    return learned_value(analyze("moments", _floats(column)), "mean", "float")
 
 
 def var(column: Column) -> Column:
     """The variance of all rows (divided by their count), in every row; null without any value."""
-    return learned_value(analyze("moments", promote(column, "float")), "var", "float")
+    return learned_value(analyze("moments", _floats(column)), "var", "float")
 
 
 def std(column: Column) -> Column:
     """The square root of `var`."""
-    return learned_value(analyze("moments", promote(column, "float")), "std", "float")
+    return learned_value(analyze("moments", _floats(column)), "std", "float")
 
 
 def size(column: Column) -> Column:
@@ -107,7 +107,7 @@ def scale_by_min_max_per_key(
 
 def quantiles(column: Column, buckets: int) -> Learned:
     """The boundaries between `buckets` equal shares of the rows; for `apply_buckets`."""
-    return analyze("quantiles", promote(column, "float"), buckets=_buckets(buckets))
+    return analyze("quantiles", _floats(column), buckets=_buckets(buckets))
 
 
 def bucketize(column: Column, buckets: int) -> Column:
@@ -121,7 +121,7 @@ def bucketize(column: Column, buckets: int) -> Column:
 
 def bucketize_per_key(column: Column, key: Column, buckets: int) -> Column:
     """`bucketize` among the rows of the same key (text or int); null for a key not analyzed."""
-    column, key = promote(column, "float"), as_text(key)
+    column, key = _scalar_float(column, "a statistic by key"), _key(key)
     learned = analyze("quantiles_by_key", column, key, buckets=_buckets(buckets))
     return apply("apply_buckets_by_key", column, key, learned=learned)
 
@@ -252,15 +252,28 @@ def pca(*columns: Column, output_dim: int) -> Column:
 
 
 def _scaled_per_key(analyzer: str, column: Column, key: Column, center: str, width: str) -> Column:
-    column, key = promote(column, "float"), as_text(key)
+    column, key = _scalar_float(column, "a statistic by key"), _key(key)
     learned = analyze(analyzer, column, key)
     return apply("scale_by_key", column, key, learned=learned, subtract=center, divide=width)
 
 
 def _number(column: Column) -> Column:
     if _kind(column) not in ("int", "float"):
-        raise problem(f"this analysis takes numbers, and {column!r} is {column.type}", hint="cast it")
+        raise problem(
+            f"an analysis of numbers, and {column!r} is {column.type}", hint='cast(column, "float") takes text'
+        )
     return promote(column, "float") if column.type == "empty" else column
+
+
+def _floats(column: Column) -> Column:
+    return promote(_number(column), "float")
+
+
+def _key(column: Column) -> Column:
+    key = promote(as_text(column), "string")
+    if key.type != "string":
+        raise problem(f"a key is text or int, and {column!r} is {column.type}", hint="bucketize or cast it")
+    return key
 
 
 def _kind(column: Column) -> str:
