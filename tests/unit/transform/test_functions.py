@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Callable[[tft.Inputs], Any], list[Any]]] = {
     "where": (lambda c: tft.where(c["b"], c["n"], 0), [7, 0, 0]),
     "year": (lambda c: tft.year(c["m"]), [2024, 1969, None]),
 }
-"""By function: a use of it, and what it gives for ROWS; ... stands for a value that is looked at elsewhere."""
+"""By function: a use of it, and what it gives for ROWS; ... stands for one that is looked at elsewhere."""
 LEARNED = {"covariance", "histogram", "quantiles", "tfidf", "vocabulary", "trace"}
 """Tested below."""
 

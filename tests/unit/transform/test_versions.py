@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tidemill.data.transform import FittedGraph
+from tidemill.errors import DataError
 
 DATA = Path(__file__).parent / "data"
 
@@ -37,10 +38,10 @@ def test_a_graph_of_version_1_gives_what_it_gave(tmp_path: Path) -> None:
     assert (tmp_path / "graph.json").read_bytes() == (DATA / "graph_v1.json").read_bytes()
 
 
-@pytest.mark.parametrize("damage", [{"fitted": {}}, {"nodes": [{"id": "n0", "op": "bucketize"}]}, {"nodes": 5}])
+@pytest.mark.parametrize(
+    "damage", [{"fitted": {}}, {"nodes": [{"id": "n0", "op": "bucketize"}]}, {"nodes": 5}]
+)
 def test_a_damaged_graph_of_version_1_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
-    from tidemill.errors import DataError
-
     value = {**json.loads((DATA / "graph_v1.json").read_text()), **damage}
     (tmp_path / "graph.json").write_text(json.dumps(value))
     with pytest.raises(DataError, match=r"damaged|never fitted"):

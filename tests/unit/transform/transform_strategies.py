@@ -19,6 +19,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampl
     ["a", "B", "12", "-7", "1.5", "1e3", "nan", " 1", "1_0", "ΑΣ", "İ", "٣", "a b\ta", "x,y,,x", "ab12\n"]
 )
 MOMENTS = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999999))
+VECTOR = "vector"
+"""Stands for a list column whose rows have one length, made of two float columns: ONNX knows no others."""
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": INTS,
     "float": FLOATS,
@@ -30,8 +32,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "list[float]": st.lists(FLOATS, max_size=4),
     "list[string]": st.lists(TEXTS, max_size=4),
 }
-FINITE = st.floats(-1e9, 1e9)
-SPREAD = st.just(0.0) | st.floats(1e-9, 1e9)
+FINITE = st.floats(-1e9, 1e9) | st.sampled_from([1e-200, 1e-9])
+SPREAD = st.just(0.0) | st.floats(1e-9, 1e9) | st.just(1 + 1e-12)
 KEYS = ["a", "12", ""]
 EDGES = st.lists(FINITE, max_size=5, unique=True).map(sorted)
 NONE: st.SearchStrategy[dict[str, Any]] = st.just({})
@@ -114,6 +116,7 @@ PARAMS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 
 def draw_params(data: st.DataObject, name: str, types: tuple[str, ...]) -> dict[str, Any]:
     """Parameters for one operation on these types."""
+    types = tuple("list[float]" if kind == VECTOR else kind for kind in types)
     if name == "is_in":
         return data.draw(_in(types[0]))
     params = data.draw(PARAMS[name])
@@ -138,6 +141,8 @@ def signatures() -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
                 for i in range(len(op.takes))
             )
             types = types * 3 if op.many else types
+            if types == ("list[float]",):
+                found.append((name, (VECTOR,), {"to": "string"} if name == "cast" else {}))
             if name == "cast":
                 targets = ("bool", "float", "int", "string")
                 found += [(name, types, {"to": to}) for to in targets if not cast_problem(kind, to)]

@@ -58,9 +58,9 @@ def run_frame(
 
 def read_frame(table: pa.Table, types: Mapping[str, str], names: Iterable[str]) -> pl.DataFrame:
     """Columns `names` of `table` in the types of the graph; DataError for a missing or another type."""
-    columns = []
+    columns, known = [], set(table.column_names)
     for name in names:
-        if name not in table.column_names:
+        if name not in known:
             raise DataError(
                 f"the transform graph needs column {name!r}, and the rows do not have it",
                 hint=did_you_mean(name, table.column_names)

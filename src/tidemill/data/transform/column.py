@@ -170,6 +170,7 @@ class Tracer:
         self.nodes: dict[bytes, Node] = {}
         self.analyses: dict[bytes, Analysis] = {}
         self.labels: list[str] = []
+        self._by_id: dict[str, Node] = {}
 
     def add(
         self,
@@ -183,7 +184,8 @@ class Tracer:
         ids, analysis = tuple(column.id for column in inputs), learned.id if learned else ""
         key = canonical([op, ids, params, type, analysis])
         if key not in self.nodes:
-            self.nodes[key] = Node(f"n{len(self.nodes)}", op, ids, params, type, analysis)
+            made = self.nodes[key] = Node(f"n{len(self.nodes)}", op, ids, params, type, analysis)
+            self._by_id[made.id] = made
         return Column(self, self.nodes[key].id, type)
 
     def analyze(self, analyzer: str, inputs: tuple[Column, ...], params: Mapping[str, Any]) -> Learned:
@@ -196,11 +198,11 @@ class Tracer:
 
     def node(self, id: str) -> Node:
         """The node called `id`."""
-        return next(n for n in self.nodes.values() if n.id == id)
+        return self._by_id[id]
 
     def upstream(self, ids: list[str]) -> tuple[set[str], set[str]]:
         """Ids of the nodes and of the analyses that `ids` (of either) are made with, themselves included."""
-        by_id: dict[str, Node | Analysis] = {n.id: n for n in self.nodes.values()}
+        by_id: dict[str, Node | Analysis] = dict(self._by_id)
         by_id.update({a.id: a for a in self.analyses.values()})
         seen: set[str] = set()
         waiting = list(ids)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -170,9 +171,11 @@ class _naming:
         self.graph, self.analysis = graph, analysis
 
     def __enter__(self) -> None:
-        return None
+        self.quiet = np.errstate(all="ignore")  # what left the range of floats is looked at in the end
+        self.quiet.__enter__()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.quiet.__exit__(None, None, None)
         if isinstance(error, DataError):
             names = [n for n, id in self.graph.outputs.items() if self._uses(id)]
             names += [n for n, id in self.graph.learned.items() if id == self.analysis.id]
@@ -210,25 +213,16 @@ def input_types(schemas: Iterable[pa.Schema]) -> dict[str, str]:
 
 def phases(graph: Graph) -> list[list[Analysis]]:
     """The analyses by the reading of the data in which they can be fitted."""
-    ready: dict[str, int] = {}
+    analyses = {analysis.id: analysis for analysis in graph.analyses}
     depth: dict[str, int] = {}
-    found: list[list[Analysis]] = []
-    waiting = list(graph.analyses)
-    for node in graph.nodes:
-        _place(waiting, depth, ready, found)
-        mine = [depth[id] for id in node.inputs]
-        depth[node.id] = max([*mine, ready[node.learned] + 1 if node.learned else 0], default=0)
-    _place(waiting, depth, ready, found)
+
+    def ready(id: str) -> int:
+        return max((depth[source] for source in analyses[id].inputs), default=0)
+
+    for node in graph.nodes:  # what an analysis looks at comes before the nodes that use its result
+        after = ready(node.learned) + 1 if node.learned else 0
+        depth[node.id] = max([after, *(depth[id] for id in node.inputs)])
+    found: list[list[Analysis]] = [[] for _ in range(max(map(ready, analyses), default=-1) + 1)]
+    for analysis in graph.analyses:
+        found[ready(analysis.id)].append(analysis)
     return found
-
-
-def _place(
-    waiting: list[Analysis], depth: Mapping[str, int], ready: dict[str, int], found: list[list[Analysis]]
-) -> None:
-    """Put the analyses whose columns are known by now into their phases."""
-    for analysis in [a for a in waiting if all(id in depth for id in a.inputs)]:
-        waiting.remove(analysis)
-        ready[analysis.id] = max((depth[id] for id in analysis.inputs), default=0)
-        while len(found) <= ready[analysis.id]:
-            found.append([])
-        found[ready[analysis.id]].append(analysis)

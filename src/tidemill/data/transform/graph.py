@@ -132,8 +132,12 @@ class Graph:
 
     def features(self) -> list[str]:
         """The outputs that are not computed from a label: what serving needs, and all it needs."""
-        hidden = set(self.labels)
-        return [name for name in self.outputs if not hidden.intersection(self.columns_for([name]))]
+        hidden: set[str] = set()
+        for node in self.nodes:
+            is_label = node.op == "input" and node.params["name"] in self.labels
+            if is_label or not hidden.isdisjoint(node.inputs):
+                hidden.add(node.id)
+        return [name for name, id in self.outputs.items() if id not in hidden]
 
     def select(self, outputs: Iterable[str] | None) -> list[str]:
         """`outputs` checked, or every output; DataError with a suggestion for an unknown name."""

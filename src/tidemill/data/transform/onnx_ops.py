@@ -236,8 +236,12 @@ def _list_get(b: Builder, x: list[Col], p: Params) -> Col:
 
 
 def _scale(b: Builder, x: list[Col], p: Params) -> Col:
-    apart = b.op("Sub", x[0].data, b.const(p["middle"], "float"))
-    return Col(b.op("Div", apart, b.const(p["spread"], "float")), width=x[0].width)
+    # not as constants of one element: ONNX Runtime's optimizer rounds those to 32 bits to see whether
+    # they are 0 or 1, and leaves the operation out
+    middle, spread = (b.every_row(b.const(p[name], "float")) for name in ("middle", "spread"))
+    if x[0].width:
+        middle, spread = b.column(middle), b.column(spread)
+    return Col(b.op("Div", b.op("Sub", x[0].data, middle), spread), width=x[0].width)
 
 
 def _places(b: Builder, key: Col, keys: Sequence[str]) -> tuple[str, str]:
@@ -304,7 +308,10 @@ def _apply_vocabulary(b: Builder, x: list[Col], p: Params) -> Col:
 
 
 def _project(b: Builder, x: list[Col], p: Params) -> Col:
-    apart = b.op("Sub", x[0].data, b.const(p["mean"], "float"))
+    mean = b.const(p["mean"], "float")
+    if len(p["mean"]) == 1:  # as in `_scale`
+        mean = b.column(b.every_row(mean))
+    apart = b.op("Sub", x[0].data, mean)
     return Col(b.op("MatMul", apart, b.const(p["axes"], "float")), width=p["axes"].shape[1])
 
 
