@@ -176,6 +176,13 @@ def test_labels_that_are_none_of_the_models_classes(tmp_path: Path) -> None:
         evaluate(tmp_path, strange, model=model)
 
 
+def test_a_baseline_with_classes_in_another_order_is_refused(tmp_path: Path) -> None:
+    raw = raw_rows()
+    model = saved_model(tmp_path, "binary", raw)
+    with pytest.raises(DataError, match="has the classes no, yes, and others are to be judged: yes, no"):
+        evaluate(tmp_path, raw, model=model, classes=["yes", "no"])
+
+
 # --- tasks ----------------------------------------------------------------------------------------
 
 
@@ -234,7 +241,7 @@ def test_regression_in_slices_with_weights_and_bins(tmp_path: Path) -> None:
     assert found.overall.weight == weight.sum()
     assert values(found)["r2"] == pytest.approx(oracle.r2_score(label, label + 0.5, sample_weight=weight))
     assert {part.name: part.weight for part in found.slices} == {
-        "x=< 50": weight[:50].sum(), "x=>= 50": weight[50:].sum(),
+        "x < 50": weight[:50].sum(), "x >= 50": weight[50:].sum(),
     }  # fmt: skip
     assert "whatever its weight" in found.notes[0]
 
