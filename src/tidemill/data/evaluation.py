@@ -232,5 +232,13 @@ class Evaluation:
 
 
 def slice_name(key: Key) -> str:
-    """`city=a, hour=3`; `overall` for all rows."""
-    return ", ".join(f"{name}={'null' if v is None else v}" for name, v in key.items()) or "overall"
+    """`city=a, hour=3, fare >= 20, age in [10, 20)`; `overall` for all rows."""
+    return ", ".join(f"{name}{_is(value)}" for name, value in key.items()) or "overall"
+
+
+def _is(value: Any) -> str:
+    if isinstance(value, str) and value.startswith(("< ", ">= ")):
+        return f" {value}"
+    if isinstance(value, str) and value.startswith("[") and value.endswith(")"):
+        return f" in {value}"
+    return f"={'null' if value is None else value}"

@@ -24,6 +24,9 @@ from tidemill.errors import DataError, did_you_mean
 
 MOST_SLICES = 100
 """Slices measured of one specification, largest first."""
+MOST_ALTOGETHER = 1000
+"""Slices measured of all specifications; those that come first go first. A histogram of scores takes
+160 KB for each slice and model."""
 TRACKED = 10_000
 """Values counted at once of one specification; of more, the rarest are dropped as batches are merged."""
 _FIELDS = ("feature_keys", "feature_values", "bins")
@@ -206,7 +209,7 @@ class SliceFinder:
             large = counted.filter(pl.col(_ROWS) >= min_size)
             if small := counted.height - large.height:
                 too_small[spec.name] = too_small.get(spec.name, 0) + small
-            kept = _ordered(large, spec).head(MOST_SLICES)
+            kept = _ordered(large, spec).head(min(MOST_SLICES, MOST_ALTOGETHER + 1 - start))
             if rest := large.height - kept.height:
                 left_out[spec.name] = left_out.get(spec.name, 0) + rest
             if self._dropped[at]:

@@ -24,6 +24,7 @@ from tidemill.data.evaluation import (
     Measure,
     Plots,
     SliceEvaluation,
+    slice_name,
 )
 from tidemill.data.evaluation_file import FILE, from_json, read_evaluation, to_json, write_evaluation
 from tidemill.errors import DataError
@@ -87,6 +88,7 @@ def test_names_are_for_people() -> None:
     assert FULL.overall.name == "overall"
     assert FULL.slices[0].name == "city=null, hour=3"
     assert FULL.checks[0].slice_name == "city=a"
+    assert slice_name({"a": ">= 3", "b": "[1, 2)", "c": "<b>"}) == "a >= 3, b in [1, 2), c=<b>"
     assert [part.rows for part in FULL.all_slices()] == [9, 2]
 
 

@@ -126,6 +126,15 @@ def test_what_is_small_or_one_too_many_is_left_out_and_said(monkeypatch: pytest.
     assert rows["{'city': 'a', 'hour': 2}"] == [2, 6]
 
 
+def test_the_slices_of_all_specifications_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_ALTOGETHER", 4)
+    slices = found(["city", "hour", "paid"])
+    assert [key for key, _ in members(slices)][1:] == [
+        {"city": "a"}, {"city": "b"}, {"city": None}, {"hour": 1},
+    ]  # fmt: skip
+    assert slices.left_out == {"hour": 1, "paid": 3}
+
+
 def test_many_values_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "TRACKED", 50)
     monkeypatch.setattr(room, "MOST_SLICES", 3)

@@ -127,6 +127,8 @@ def _measure(
         Predictor(m.path, predict_fn, allow_pickle=wanted.allow_pickle, allow_code=wanted.allow_code)
         for m in models
     ]
+    for predictor in predictors:
+        predictor.check_classes(wanted.classes)
     found = measure(Rows(rows, models[0].path, wanted.columns), predictors, wanted.request(baseline=baseline))
     print(f"{found.slices[0].rows} rows, {found.rows_without_label} without a label")
     for note in found.notes:

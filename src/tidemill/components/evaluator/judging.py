@@ -226,8 +226,10 @@ def _praise(
         compared = "" if before is None else f", baseline {_short(before)}"
         shown.append(f"{threshold.metric} {_short(measure.value)}{compared}")
     met = [check for check in checks if check.passed]
-    passed = f"every threshold is met ({'; '.join(shown)})" if shown or met else "no thresholds are set"
-    if elsewhere := sum(1 for check in met if check.key):
+    passed = "every threshold is met" if shown or met else "no thresholds are set"
+    if shown:
+        passed += f" ({'; '.join(shown)})"
+    if elsewhere := sum(1 for check in met if check.key or check.kind == "gap"):
         passed += f", {elsewhere} checks of slices among them"
     if same_model:
         return f"{passed}; the baseline is this very model, so changes are not judged"

@@ -164,6 +164,17 @@ class Predictor:
             else load_model(folder, allow_pickle=allow_pickle, allow_code=allow_code)
         )
 
+    def check_classes(self, classes: Sequence[Any]) -> None:
+        """DataError when the model puts its probabilities in another order than `classes`."""
+        own = self.model.manifest.classes if self.model is not None else ()
+        if own and classes and [str(item) for item in own] != [str(item) for item in classes]:
+            raise DataError(
+                f"the model has the classes {', '.join(map(str, own))}, and others are to be judged:"
+                f" {', '.join(map(str, classes))}",
+                where=str(self.folder),
+                hint="models are compared on the same classes in the same order; a predict_fn can sort them",
+            )
+
     def predict(self, rows: pa.Table, task: Task) -> Floats:
         """One float per row, or per row and class. DataError when the model gives anything else."""
         if self.predict_fn is not None:

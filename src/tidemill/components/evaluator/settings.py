@@ -129,14 +129,14 @@ def _predicting(
 ) -> Settings:
     """The settings with what predictions need."""
     classes = settings.classes
-    used = _task(task, metrics, manifest, classes, columns.query)
+    judged = [t.metric for t in settings.thresholds] + [c.metric for c in settings.comparisons]
+    used = _task(task, metrics, judged, manifest, classes, columns.query)
     if not columns.label:
         raise DataError(
             "Evaluator needs a label to compare with", hint="set label= to the column with the truth"
         )
     if used == "ranking" and not columns.query:
         raise DataError("a ranking needs to know which rows belong together", hint="set query= to a column")
-    judged = [t.metric for t in settings.thresholds] + [c.metric for c in settings.comparisons]
     own = [name_of(item) for item in settings.own_metrics]
     if used in ("classification", "multiclass"):
         classes = classes or manifest.classes
@@ -170,30 +170,23 @@ def _manifest(model: Path) -> ModelManifest:
 def _task(
     task: str | None,
     metrics: Sequence[str],
+    judged: Sequence[str],
     manifest: ModelManifest,
     classes: Sequence[Any],
-    query: str | None,
+    query: str,
 ) -> Task:
-    """The task, which the metrics or the model tell if nobody else does."""
-    if task is None and query:
-        task = "ranking"
-    if task is None:
-        task = _TASK_OF_MODEL.get(manifest.task)
-    if task is None:
-        first = next((name for name in metrics if tasks_of(name)), None)
-        if first is None and metrics:
-            raise DataError(
-                f"there is no metric {metrics[0]!r}", hint=did_you_mean(metrics[0].partition("@")[0], METRICS)
-            )
-        known = [name for name in metrics if tasks_of(name)]
-        fitting = set[Task](USUAL)
-        for name in known:
-            fitting = (fitting & tasks_of(name)) or tasks_of(first or name)
-        if known:
-            task = (
-                "multiclass" if "multiclass" in fitting and (len(classes) > 2 or len(fitting) == 1) else None
-            )
-            task = task or next(name for name in USUAL if name in fitting)
+    """The task, which the model or the metrics tell if nobody else does."""
+    task = task or ("ranking" if query else None) or _TASK_OF_MODEL.get(manifest.task)
+    names = list(metrics) or [name for name in judged if tasks_of(name)]
+    if task is None and names:
+        known = [name for name in names if tasks_of(name)]
+        if not known:
+            base = names[0].partition("@")[0]
+            raise DataError(f"there is no metric {names[0]!r}", hint=did_you_mean(base, METRICS))
+        # Those that all metrics have in common; a stranger among them is told of later.
+        fitting = set.intersection(*map(tasks_of, known)) or tasks_of(known[0])
+        several = "multiclass" in fitting and len(classes) > 2
+        task = "multiclass" if several else next(name for name in USUAL if name in fitting)
     if task not in USUAL:
         raise DataError(
             "Evaluator needs to know its task" if task is None else f"unknown task {task!r}",
