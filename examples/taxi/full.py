@@ -8,6 +8,7 @@ tidemill serve .tidemill/taxi/serving-lightgbm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from model import LABEL, preprocessing_fn
@@ -18,21 +19,28 @@ from tidemill.components import (
     Evaluator,
     ExampleGen,
     ExampleValidator,
+    FloatRange,
     InfraValidator,
+    IntRange,
     LightGBMTrainer,
     Pusher,
     SchemaGen,
     SklearnTrainer,
     StatisticsGen,
     Transform,
+    Tuner,
 )
 
+TRIALS = 2
+"""A first look; a search that is meant takes twenty or more."""
 TRIPS = ".tidemill/taxi/trips.csv"
 THRESHOLDS: dict[str, Any] = {"auc": {"lower": 0.75, "min_change": -0.01}}
 SLICES: list[Any] = ["payment_type", ["trip_start_day", "trip_start_hour"]]
 
 
-def full(data: str, destination: str, trainer: Any, settings: dict[str, Any]) -> None:
+def full(
+    data: str, destination: str, trainer: Any, settings: dict[str, Any], space: Mapping[str, Any]
+) -> None:
     """The nodes around a trainer; it is the same pipeline whatever learns."""
     example_gen = ExampleGen(source=files(data))
     statistics_gen = StatisticsGen(examples=example_gen.outputs.examples)
@@ -46,9 +54,20 @@ def full(data: str, destination: str, trainer: Any, settings: dict[str, Any]) ->
         schema=schema_gen.outputs.schema,
     )
     validator >> transform  # nothing is learned from data that is not what the schema says
+    tuner = Tuner(
+        examples=transform.outputs.transformed,
+        transform_graph=transform.outputs.transform_graph,
+        trainer=trainer,
+        arguments={"label": LABEL, **settings},
+        space=space,
+        metric="auc",
+        num_trials=TRIALS,
+        num_parallel_trials=2,
+    )
     trained = trainer(
         examples=transform.outputs.transformed,
         transform_graph=transform.outputs.transform_graph,
+        best_hyperparameters=tuner.outputs.best_hyperparameters,
         label=LABEL,
         **settings,
     ).with_id("Trainer")
@@ -82,11 +101,12 @@ def full(data: str, destination: str, trainer: Any, settings: dict[str, Any]) ->
 @pipeline
 def taxi_lightgbm(data: str = TRIPS, serving: str = ".tidemill/taxi/serving-lightgbm") -> None:
     """Boosted trees."""
-    full(data, serving, LightGBMTrainer, {"num_boost_round": 60, "num_threads": 1})
+    space = {"learning_rate": FloatRange(0.03, 0.3, log=True), "num_leaves": IntRange(7, 63)}
+    full(data, serving, LightGBMTrainer, {"num_boost_round": 60, "num_threads": 1}, space)
 
 
 @pipeline
 def taxi_sklearn(data: str = TRIPS, serving: str = ".tidemill/taxi/serving-sklearn") -> None:
     """A logistic regression."""
     settings = {"estimator": "LogisticRegression", "hyperparameters": {"max_iter": 300}}
-    full(data, serving, SklearnTrainer, settings)
+    full(data, serving, SklearnTrainer, settings, {"C": FloatRange(0.01, 10.0, log=True)})
