@@ -54,7 +54,7 @@ def execute(order: Order, log: Path, how: How) -> Answer | Failure:
         from tidemill.runtime.here import execute_on_thread
 
         return execute_on_thread(order, log, timeout=how.limits.run, cancel=how.cancel, usage=how.usage)
-    spawner = how.spawner if way == "process" else None
+    spawner = how.spawner.of(order.executor) if way == "process" and how.spawner is not None else None
     return execute_in_child(
         order, log, limits=how.limits, cancel=how.cancel, spawner=spawner, usage=how.usage
     )

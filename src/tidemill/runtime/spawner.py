@@ -1,8 +1,11 @@
 """Starting supervisors quickly: a helper process that has the imports behind it and forks.
 
 A fresh Python process pays for its imports every time; a fork of one that did them already does
-not. The helper runs no user code and has one thread, so each fork is as clean as a new process. It
-ends when the process that made it ends.
+not. The helper runs no user code and starts no thread of its own, so each fork is as clean as a new
+process. It ends when the process that made it ends.
+
+Executors of a family that all load the same heavy libraries fork from a helper of their own, which has
+those loaded; see `Spawner.of`.
 
     python -m tidemill.runtime.spawner SOCKET_FD MODULE...
 
@@ -24,6 +27,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 
 from tidemill.errors import ExecutorError
@@ -76,13 +80,22 @@ class SpawnedProcess:
 class Spawner:
     """The helper process, started when it is first needed. Threads may share one."""
 
-    def __init__(self, preload: Sequence[str] = ()) -> None:
+    def __init__(
+        self, preload: Sequence[str] = (), *, family: str = "", libraries: Sequence[str] = ()
+    ) -> None:
         self.preload = tuple(preload)
+        self._family = family
+        self._with_libraries = Spawner((*preload, *libraries)) if family else None
         self.idle: list[SpawnedProcess] = []
         """Supervisors without an attempt, the last used ones at the end."""
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._helper: subprocess.Popen[bytes] | None = None
+
+    def of(self, executor: str) -> Spawner:
+        """The one whose helper has what an executor (`module:name`) of the family needs; else this one."""
+        heavy = self._with_libraries
+        return heavy if heavy is not None and executor.startswith(self._family) else self
 
     def start(self) -> SpawnedProcess:
         """A supervisor for one attempt: an idle one, or a new one."""
@@ -110,7 +123,9 @@ class Spawner:
         return None if answer == b"running" else int(answer)
 
     def close(self) -> None:
-        """End the supervisors and the helper."""
+        """End the supervisors and the helpers."""
+        if self._with_libraries is not None:
+            self._with_libraries.close()
         while self.idle:
             self.idle.pop().close()
         with self._lock:
@@ -223,8 +238,12 @@ def _become_supervisor(connection: socket.socket, control: int, report: int) -> 
 
 
 def _main(fd: int, modules: Sequence[str]) -> int:
-    for module in ("tidemill.runtime.supervise", *modules):
-        importlib.import_module(module)
+    # Allocators and numpy's BLAS have threads of their own, and handlers for forks that renew them.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    importlib.import_module("tidemill.runtime.supervise")
+    for module in modules:
+        with contextlib.suppress(ImportError):  # whoever needs it says better that it is missing
+            importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.collect()
     gc.freeze()
