@@ -82,3 +82,17 @@ def test_spans_and_a_rolling_window(project) -> None:
         " WHERE a.uri LIKE '%/ExampleGen/%'"
     )
     assert spans == [(4,)]
+
+
+@pytest.mark.slow
+def test_a_classifier_without_training_code(project) -> None:
+    nodes = run(project, "breast_cancer")
+    assert {name: node["state"] for name, node in nodes.items()} == dict.fromkeys(nodes, "COMPLETE")
+    ((uri,),) = project.query("SELECT uri FROM Artifact WHERE uri LIKE '%/evaluation'")
+    found = json.loads((Path(uri) / "evaluation.json").read_text())
+    assert found["verdict"] == "BLESSED", found["reasons"]
+    assert found["model"]["auc"] > 0.98
+    assert [part["rows"] for part in found["slices"]] == pytest.approx([63, 63, 64], abs=2)
+    page = project.tidemill("artifacts", "page", uri, "-o", "-").stdout
+    assert "Blessed" in page
+    assert "Calibration" in page
