@@ -52,7 +52,8 @@ class Card:
     @property
     def kinds(self) -> set[str]:
         """The types it has in the sets."""
-        return {side.kind for side in self.sides if side is not None}
+        sides = [side for side in self.sides if side is not None]
+        return {side.kind for side in sides} | {kind for side in sides for kind in side.kinds}
 
     @property
     def weight(self) -> float:
@@ -141,6 +142,8 @@ def _one_each(badges: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def _own_badges(column: Column) -> list[tuple[str, str]]:
     """What stands out in one set."""
     found = []
+    if column.lists:
+        found.append(("note", f"lists of {column.lists}"))
     share = column.missing_share
     if column.rows and not column.count:
         found.append(("bad", "all missing"))
@@ -221,6 +224,8 @@ def _charts(card: Card) -> str:
     sides = card.sides[: len(LETTERS)]
     if any(side and side.numbers and side.numbers.percentiles for side in sides):
         return _number_charts(card, [side.numbers if side else None for side in sides])
+    if any(side and side.moments and side.moments.percentiles for side in sides):
+        return _moment_chart(card, [side.moments if side else None for side in sides])
     if any(side and side.values and side.values.listed for side in sides):
         rows = _value_rows(sides)
         return values(rows, f"most frequent values of {card.name}")
@@ -252,19 +257,29 @@ def _number_charts(card: Card, sides: Sequence[Numbers | None]) -> str:
     )
 
 
+def _moment_chart(card: Card, sides: Sequence[Numbers | None]) -> str:
+    """When the rows are from, from the first to the last moment of any set."""
+    shown = full_range([side.percentiles for side in sides if side and side.percentiles])
+    bars = [
+        from_percentiles(s.percentiles, shown, whole=False) if s and s.percentiles else None for s in sides
+    ]
+    known = [side for side in card.sides if side is not None]
+    ends = (min(side.first for side in known)[:16], max(side.last for side in known)[:16])
+    boxes = [_places(side, shown) for side in sides]
+    return distribution(bars, boxes, ends, f"moments of {card.name}: {ends[0]} to {ends[1]}", "")
+
+
+def _places(side: Numbers | None, shown: Range) -> list[float] | None:
+    """Where the 5th, 25th, 50th, 75th and 95th percentile lie."""
+    found = side.percentiles if side else ()
+    last = len(found) - 1
+    return [shown.part(found[round(p * last)]) for p in (0.05, 0.25, 0.5, 0.75, 0.95)] if found else None
+
+
 def _one_chart(
     sides: Sequence[Numbers | None], bars: Sequence[Bars | None], shown: Range, title: str, css: str
 ) -> str:
-    boxes = []
-    for side in sides:
-        found = side.percentiles if side else ()
-        last = len(found) - 1
-        known = (
-            [shown.part(found[round(share * last)]) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
-            if found
-            else None
-        )
-        boxes.append(known)
+    boxes = [_places(side, shown) for side in sides]
     return distribution(
         bars, boxes, (shown.low, shown.high), f"{title}: {number(shown.low)} to {number(shown.high)}", css
     )
@@ -357,7 +372,7 @@ def _distances(card: Card) -> str:
         title = f"{escaped(card.labels[0], 30)} against {escaped(card.labels[1], 30)}"
         parts.append(_table(title, "", rows))
     if card.measures:
-        head = "<tr><th>measure</th><th>split</th><th>value</th><th>threshold</th></tr>"
+        head = "<tr><th>measure</th><th>from</th><th>split</th><th>value</th><th>threshold</th></tr>"
         parts.append(_table("Measured by ExampleValidator", head, [m.html() for m in card.measures]))
     return "".join(parts)
 

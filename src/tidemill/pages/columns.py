@@ -59,6 +59,12 @@ class Column:
     first: str = ""
     last: str = ""
     """First and last moment of a column of timestamps."""
+    moments: Numbers | None = None
+    """The moments themselves, in microseconds since 1970; their percentiles and histogram only."""
+    lists: str = ""
+    """How many values a row's list has, such as `1 to 5`; empty where rows have single values."""
+    kinds: tuple[str, ...] = ()
+    """The types that files disagree about."""
 
     @property
     def rows(self) -> int:
@@ -117,7 +123,19 @@ def _column(value: Mapping[str, Any]) -> Column:
         values=_values(value),
         first=str(moments.get("min") or ""),
         last=str(moments.get("max") or ""),
+        moments=_numbers(moments) if moments.get("quantiles") else None,
+        lists=_lists(value.get("valency") or ()),
+        kinds=tuple(str(kind) for kind, _ in value.get("types") or ()),
     )
+
+
+def _lists(valency: Sequence[Mapping[str, Any]]) -> str:
+    if not valency:
+        return ""
+    least, most = valency[0].get("min"), valency[0].get("max")
+    if least is None or most is None:
+        return "none"
+    return f"{int(least)}" if least == most else f"{int(least)} to {int(most)}"
 
 
 def _numbers(value: Mapping[str, Any]) -> Numbers:

@@ -42,6 +42,8 @@ class Measured:
     measure: str
     value: float | None
     threshold: float | None
+    against: str = ""
+    """What it was measured from: `baseline` or `serving`."""
 
     @property
     def too_far(self) -> bool:
@@ -51,13 +53,12 @@ class Measured:
         return self.value > self.threshold
 
     def html(self) -> str:
-        """A row of a table: measure, split, value, threshold."""
+        """A row of a table: measure, from what, split, value, threshold."""
         css = ' class="bad"' if self.too_far else ""
         limit = "none" if self.threshold is None else number(self.threshold)
-        return (
-            f"<tr><td>{escaped(self.measure)}</td><td>{name_html(self.split) if self.split else 'all'}</td>"
-            f"<td{css}>{number(self.value)}</td><td>{limit}</td></tr>"
-        )
+        split = name_html(self.split) if self.split else "all"
+        where = f"<td>{escaped(self.against or 'baseline')}</td><td>{split}</td>"
+        return f"<tr><td>{escaped(self.measure)}</td>{where}<td{css}>{number(self.value)}</td><td>{limit}</td></tr>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ def read_findings(document: Any) -> Findings:
                     measure=str(m["measure"]),
                     value=finite(m["value"]),
                     threshold=finite(m.get("threshold")),
+                    against=str(m.get("against", "")),
                 )
                 for m in document.get("measures") or ()
             ),

@@ -153,7 +153,7 @@ def _whole(found: Findings, known: set[str]) -> str:
     if measures:
         rows = "".join(m.html() for m in measures)
         table = (
-            '<div class="scroll"><table><thead><tr><th>measure</th><th>split</th><th>value</th>'
+            '<div class="scroll"><table><thead><tr><th>measure</th><th>from</th><th>split</th><th>value</th>'
             f"<th>threshold</th></tr></thead><tbody>{rows}</tbody></table></div>"
         )
     if not rest and not table:

@@ -144,6 +144,25 @@ def test_what_is_not_statistics_is_refused(made) -> None:
         statistics_page(made.statistics(train=[]), anomalies={"format": "tidemill.statistics/1"})
 
 
+def test_what_only_version_2_has_is_drawn(made) -> None:
+    hours = [3_600_000_000 * hour for hour in range(101)]
+    moments = {"min": "2026-03-01T00:00:00+00:00", "max": "2026-03-05T04:00:00+00:00", "quantiles": hours}
+    page = statistics_page(
+        made.statistics(
+            train=[
+                {"name": "at", "type": "timestamp", "count": 9, "missing": 0, "timestamp": moments},
+                made.numbers("tags", valency=[{"min": 0, "max": 5, "avg": 2.0, "total": 18, "nulls": 0}]),
+                made.numbers("mixed", types=[["int", 900], ["string", 100]]),
+            ]
+        )
+        | {"format": "tidemill.statistics/2"}
+    )
+    made.parse(page)
+    assert "moments of at: 2026-03-01T00:00 to 2026-03-05T04:00" in card(page, "at")
+    assert badges(card(page, "tags")) == ["lists of 0 to 5"]
+    assert badges(card(page, "mixed")) == ["types differ"]
+
+
 def test_statistics_without_rows_or_columns_make_a_page(made) -> None:
     made.parse(statistics_page({"format": "tidemill.statistics/2", "splits": {}}))
     parsed = made.parse(statistics_page(made.statistics(train=[], eval=[])))
