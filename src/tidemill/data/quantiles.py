@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_START = np.zeros(1, np.int64)
+
 POINTS = 1024
 """B: points of one level."""
 
@@ -135,9 +137,9 @@ class QuantileSummary:
 
 def runs(ascending: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The distinct values of an ascending array, and how often each occurs. Not empty, no NaN."""
-    ends = np.flatnonzero(ascending[1:] != ascending[:-1])
-    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    return ascending[starts], np.diff(starts, append=len(ascending))
+    ends = np.flatnonzero(ascending[1:] != ascending[:-1]) + 1
+    limits = np.concatenate([_START, ends, [len(ascending)]])
+    return ascending[limits[:-1]], limits[1:] - limits[:-1]
 
 
 def _joined(summaries: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
