@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.components.evaluator.component import Evaluator
+    from tidemill.components.example_diff.component import ExampleDiff
     from tidemill.components.example_gen.component import ExampleGen
     from tidemill.components.example_validator.component import ExampleValidator
     from tidemill.components.pusher.component import Pusher
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluator",
+    "ExampleDiff",
     "ExampleGen",
     "ExampleValidator",
     "ImportSchemaGen",
@@ -29,6 +31,7 @@ __all__ = [
 
 _FOLDERS = {
     "Evaluator": "evaluator",
+    "ExampleDiff": "example_diff",
     "ExampleGen": "example_gen",
     "ExampleValidator": "example_validator",
     "ImportSchemaGen": "schema_gen",
