@@ -104,7 +104,7 @@ def test_nothing_is_taken_over_in_silence() -> None:
     text = review_text(schema, propose(schema, data, validate_statistics(data, schema, splits=["train"])))
     assert "because: 'INT_TYPE_BIG_INT in train: the largest value is 5, at most 3 expected'" in text
     decisions = read_review(text, "review.yaml", schema)
-    with pytest.raises(DataError, match="nobody has decided about x.max") as caught:
+    with pytest.raises(DataError, match=r"nobody has decided about x\.max") as caught:
         accept(schema, decisions, "review.yaml")
     assert caught.value.where == "review.yaml:6"
     assert accept(schema, decisions, "review.yaml", rest=False) == schema
@@ -116,8 +116,12 @@ def test_nothing_is_taken_over_in_silence() -> None:
     with pytest.raises(DataError, match="another schema") as caught:
         read_review(text, "review.yaml", Schema(columns={}))
     assert "make the review again" in caught.value.hint
-    for wrong, says in (("format: x", "not a review"), (text.replace("accept: und", "accept: perh"), "yes or no"),
-                        (text.replace("  after: 5\n", ""), "is missing"), ("[1", "not readable as YAML")):  # fmt: skip
+    for wrong, says in (
+        ("format: x", "not a review"),
+        (text.replace("accept: und", "accept: perh"), "yes or no"),
+        (text.replace("  after: 5\n", ""), "is missing"),
+        ("[1", "not readable as YAML"),
+    ):
         with pytest.raises(DataError, match=says):
             read_review(wrong, "review.yaml", schema)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tidemill.data.schema import BoolDomain, ColumnSchema, Comparator, FalseAlarm, Rule, Schema
 from tidemill.data.schema_fields import check_schema
@@ -114,9 +117,24 @@ def test_mistakes_are_named_with_their_line(text: str, line: int, says: str) -> 
     assert caught.value.where == f"mine.yaml:{line}"
 
 
+WORDS = st.sampled_from(
+    ["format: tidemill.schema/2", "columns:", "  a:", "    type:", "int", "string", "[", "]", "{", "}", ",",
+     ": ", "\n", " ", "- ", "domain", "drift", "psi", "false_alarm", "rules", "expect", "&x", "*x", "'",
+     "!!python/none", "min", "1e5", "nan", "severity", "version"]
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.lists(WORDS, max_size=30).map("".join) | st.text(max_size=60))
+def test_any_text_is_a_schema_or_a_mistake(text: str) -> None:
+    for start in ("", HEAD, HEAD + "columns:\n  a: "):
+        with contextlib.suppress(DataError):
+            assert isinstance(read_schema_text(start + text, "mine.yaml"), Schema)
+
+
 def test_a_file_that_is_nested_too_deeply() -> None:
     with pytest.raises(DataError):
-        read_schema_text(HEAD + "columns: " + "[" * 1500, "mine.yaml")
+        read_schema_text(HEAD + "columns: " + "[" * 400, "mine.yaml")
 
 
 def test_schemas_made_by_code_are_checked_too() -> None:
