@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidemill.components.bulk_inferrer.component import BulkInferrer
     from tidemill.components.evaluator.component import Evaluator
+    from tidemill.components.example_diff.component import ExampleDiff
     from tidemill.components.example_gen.component import ExampleGen
     from tidemill.components.example_validator.component import ExampleValidator
     from tidemill.components.infra_validator.component import InfraValidator
@@ -30,6 +31,7 @@ __all__ = [
     "BulkInferrer",
     "Choice",
     "Evaluator",
+    "ExampleDiff",
     "ExampleGen",
     "ExampleValidator",
     "FloatRange",
@@ -52,6 +54,7 @@ __all__ = [
 _FOLDERS = {
     "BulkInferrer": "bulk_inferrer",
     "Evaluator": "evaluator",
+    "ExampleDiff": "example_diff",
     "ExampleGen": "example_gen",
     "ExampleValidator": "example_validator",
     "ImportSchemaGen": "schema_gen",

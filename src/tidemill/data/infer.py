@@ -22,10 +22,11 @@ def infer_schema(splits: Sequence[SplitStatistics], *, max_domain: int = 100) ->
     """
     if max_domain < 0:
         raise DataError(f"max_domain is {max_domain}, but cannot be negative")
-    names = sorted({column.name for split in splits for column in split.columns})
+    by_name = [{column.name: column for column in split.columns} for split in splits]
+    names = sorted({name for columns_of in by_name for name in columns_of})
     columns = {}
     for name in names:
-        found = [column for split in splits if (column := split.column(name)) is not None]
+        found = [columns_of[name] for columns_of in by_name if name in columns_of]
         columns[name] = _infer_column(found, everywhere=len(found) == len(splits), max_domain=max_domain)
     return Schema(columns=columns)
 

@@ -67,6 +67,8 @@ def _slow_error(text: str) -> Exception | None:
         yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError) as error:
         return error
+    except RecursionError:
+        pass
     return None
 
 

@@ -60,6 +60,15 @@ class ExampleAnomalies(_WithSplits):
     num_anomalies = Property(int, "anomalies of every severity", custom=True)
 
 
+class ExamplesDiff(_WithSplits):
+    """What differs between two Examples, row by row."""
+
+    BASE_TYPE = "Dataset"
+    num_left_only = Property(int, "rows that only the examples have", custom=True)
+    num_right_only = Property(int, "rows that only the baseline has", custom=True)
+    num_changed = Property(int, "rows that both have, and that differ", custom=True)
+
+
 class TransformGraph(Artifact):
     """The fitted preprocessing graph: the same operations for training and serving."""
 
@@ -179,8 +188,8 @@ class JsonValue(ValueArtifact):
 STANDARD: dict[str, type[Artifact]] = {
     cls.TYPE_NAME: cls
     for cls in (
-        Examples, ExampleStatistics, Schema, ExampleAnomalies, TransformGraph, TransformCache, Model,
-        ModelRun, ModelEvaluation, ModelBlessing, InfraBlessing, PushedModel, InferenceResult,
+        Examples, ExampleStatistics, Schema, ExampleAnomalies, ExamplesDiff, TransformGraph, TransformCache,
+        Model, ModelRun, ModelEvaluation, ModelBlessing, InfraBlessing, PushedModel, InferenceResult,
         HyperParameters, TunerResults, DataView, String, Bytes, Integer, Float, Boolean, JsonValue,
     )
 }  # fmt: skip

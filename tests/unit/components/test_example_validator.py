@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,33 @@ def test_drift_needs_a_baseline(tmp_path: Path, schema: Schema, anomalies: Examp
     assert verdict(anomalies) == (1, 0)
     with pytest.raises(ValidationFailed, match="COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH in train/fare"):
         run(statistics=now, schema=schema, anomalies=anomalies, baseline_statistics=before)
+
+
+def test_serving_and_environments(tmp_path: Path, anomalies: ExampleAnomalies) -> None:
+    columns = {
+        "kind": ColumnSchema(type="string", skew=Comparator(linf=0.1)),
+        "label": ColumnSchema(type="int", not_in_environment=("SERVING",)),
+    }
+    schema = Schema(path=tmp_path / "mine")
+    schema.path.mkdir()
+    write_schema(schema.path, SchemaValue(columns=columns, default_environments=("TRAINING", "SERVING")))
+    trained = statistics_of(tmp_path / "trained", train={"kind": ["a"] * 9, "label": [1] * 9})
+    served = statistics_of(tmp_path / "served", all={"kind": ["b"] * 9})
+    run(statistics=served, schema=schema, anomalies=anomalies, environment="SERVING")
+    with pytest.raises(ValidationFailed, match="SCHEMA_MISSING_COLUMN in all/label"):
+        run(statistics=served, schema=schema, anomalies=anomalies, environment="TRAINING")
+    with pytest.raises(ValidationFailed, match=r"from the serving data is 1, at most 0\.1 expected"):
+        run(statistics=trained, schema=schema, anomalies=anomalies, serving_statistics=served)
+    assert {m.against for m in read_anomalies(anomalies.path).measures} == {"serving"}
+    with pytest.raises(DataError, match="does not name the environment 'TEST'"):
+        run(statistics=trained, schema=schema, anomalies=anomalies, environment="TEST")
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    module = "tidemill.components.example_validator.executor"
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"numpy", "polars", "pyarrow", "google"} & set(loaded.split())
 
 
 def test_splits_and_rows(tmp_path: Path, schema: Schema, anomalies: ExampleAnomalies) -> None:

@@ -71,6 +71,17 @@ def test_a_written_schema_can_be_imported_with_its_comments(
     assert read_schema(imported.path).columns["kind"].min_domain_mass == 0.9
 
 
+def test_a_schema_of_tfx_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "schema.pbtxt").write_text(
+        'feature { name: "kind" type: BYTES presence { min_fraction: 1.0 } string_domain { value: "a" } }\n'
+        'feature { name: "picture" type: BYTES image_domain {} }\n'
+    )
+    imported = schema_output(tmp_path / "imported")
+    executor.run_import(schema=imported, schema_file=resolve_files("schema.pbtxt", base=tmp_path))
+    assert read_schema(imported.path).columns["kind"].domain == ("a",)
+    assert "feature 'picture': image_domain has no counterpart" in capsys.readouterr().out
+
+
 def test_a_file_that_is_no_schema_is_not_imported(tmp_path: Path) -> None:
     imported = schema_output(tmp_path / "imported")
     (tmp_path / "mine.yaml").write_text("format: tidemill.schema/1\ncolumns:\n  a: {tipe: int}\n")

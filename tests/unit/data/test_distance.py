@@ -48,9 +48,16 @@ def numbers(values: Any) -> ColumnStatistics:
     data = np.asarray(values, np.float64)
     quantiles = np.quantile(data, SHARES, method="inverted_cdf").tolist()
     summary = NumericSummary(
-        mean=None, std=None, min=quantiles[0], max=quantiles[-1], zeros=0, nan=0, infinite=0,
-        quantiles=tuple(quantiles), histogram=None,
-    )  # fmt: skip
+        mean=None,
+        std=None,
+        min=quantiles[0],
+        max=quantiles[-1],
+        zeros=0,
+        nan=0,
+        infinite=0,
+        quantiles=tuple(quantiles),
+        histogram=None,
+    )
     return ColumnStatistics(name="x", type="float", count=len(data), missing=0, numeric=summary)
 
 
@@ -206,9 +213,17 @@ def draw_whole(random: np.random.Generator, rows: int) -> ColumnStatistics:
 
 
 ALARMS: list[tuple[str, Draw]] = [
-    *((measure, draw) for measure in ("linf", "jsd", "psi", "chi2") for draw in (draw_texts, draw_many_texts)),
-    *((measure, draw) for measure in ("jsd", "psi", "chi2", "ks", "wasserstein") for draw in (draw_skewed, draw_whole)),
-]  # fmt: skip
+    *(
+        (measure, draw)
+        for measure in ("linf", "jsd", "psi", "chi2")
+        for draw in (draw_texts, draw_many_texts)
+    ),
+    *(
+        (measure, draw)
+        for measure in ("jsd", "psi", "chi2", "ks", "wasserstein")
+        for draw in (draw_skewed, draw_whole)
+    ),
+]
 
 
 @pytest.mark.parametrize(("measure", "draw"), ALARMS, ids=[f"{m}-{d.__name__[5:]}" for m, d in ALARMS])

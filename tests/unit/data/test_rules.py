@@ -58,7 +58,7 @@ EARLIER = split(fare=[1.0, 1.0], kind=["a", "b"])
         (None, "baseline.column('fare').mean == 1", True),
         (None, "column('fare').quantile(0) >= 1", True),
     ],
-)  # fmt: skip
+)
 def test_what_rules_can_say(column: str | None, expect: str, answer: bool) -> None:
     rule = Rule(expect=expect, column=column)
     check_rule(rule)
@@ -78,7 +78,7 @@ def test_what_rules_can_say(column: str | None, expect: str, answer: bool) -> No
         (None, "column('nowhere').mean < 3", "is not known"),
         ("fare", "mean < 1", "mean = 2"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_known_is_never_true(column: str | None, expect: str, says: str) -> None:
     rule = Rule(expect=expect, column=column)
     check_rule(rule)
@@ -131,9 +131,42 @@ def test_what_rules_cannot_say(column: str | None, expect: str, says: str) -> No
 
 
 WORDS = st.sampled_from(
-    ["mean", "rows", "baseline", "column", "quantile", "share", "type", "(", ")", ".", ",", "'a'", "0.5", "<",
-     "==", "and", "or", "not", "in", "+", "-", "*", "/", "%", "**", "[", "]", "lambda", ":", "=", "x", "\\", "#"]
-)  # fmt: skip
+    [
+        "mean",
+        "rows",
+        "baseline",
+        "column",
+        "quantile",
+        "share",
+        "type",
+        "(",
+        ")",
+        ".",
+        ",",
+        "'a'",
+        "0.5",
+        "<",
+        "==",
+        "and",
+        "or",
+        "not",
+        "in",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "**",
+        "[",
+        "]",
+        "lambda",
+        ":",
+        "=",
+        "x",
+        "\\",
+        "#",
+    ]
+)
 
 
 @settings(max_examples=300)

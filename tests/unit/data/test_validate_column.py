@@ -38,13 +38,32 @@ YES_NO = BoolDomain(true_value="Y", false_value="N")
 
 CASES: list[tuple[str, ColumnSchema, Any, Any]] = [
     ("FEATURE_TYPE_NOT_PRESENT", ColumnSchema(type="int", min_count=1), pa.nulls(2), [None, 1]),
-    ("FEATURE_TYPE_LOW_FRACTION_PRESENT", ColumnSchema(type="int", min_fraction=0.5), [1, None, None], [1, None]),
+    (
+        "FEATURE_TYPE_LOW_FRACTION_PRESENT",
+        ColumnSchema(type="int", min_fraction=0.5),
+        [1, None, None],
+        [1, None],
+    ),
     ("FEATURE_TYPE_LOW_NUMBER_PRESENT", ColumnSchema(type="int", min_count=2), [1, None, None], [1, 2, None]),
     ("FEATURE_TYPE_UNEXPECTED_REPEATED", ColumnSchema(type="int"), [[1], [2]], [1, 2]),
-    ("FEATURE_TYPE_NO_VALUES", ColumnSchema(type="int", nesting=1, min_values=1),
-     pa.array([[], []], pa.list_(pa.int64())), [[1], [2]]),
-    ("FEATURE_TYPE_LOW_NUMBER_VALUES", ColumnSchema(type="int", nesting=1, min_values=2), [[1], [1, 2]], [[1, 2]]),
-    ("FEATURE_TYPE_HIGH_NUMBER_VALUES", ColumnSchema(type="int", nesting=1, max_values=1), [[1, 2]], [[1], []]),
+    (
+        "FEATURE_TYPE_NO_VALUES",
+        ColumnSchema(type="int", nesting=1, min_values=1),
+        pa.array([[], []], pa.list_(pa.int64())),
+        [[1], [2]],
+    ),
+    (
+        "FEATURE_TYPE_LOW_NUMBER_VALUES",
+        ColumnSchema(type="int", nesting=1, min_values=2),
+        [[1], [1, 2]],
+        [[1, 2]],
+    ),
+    (
+        "FEATURE_TYPE_HIGH_NUMBER_VALUES",
+        ColumnSchema(type="int", nesting=1, max_values=1),
+        [[1, 2]],
+        [[1], []],
+    ),
     ("VALUE_NESTEDNESS_MISMATCH", ColumnSchema(type="int", nesting=2), [[1, 2]], [[[1], [2]]]),
     ("INVALID_FEATURE_SHAPE", ColumnSchema(type="int", nesting=1, shape=(2,)), [[1], [2]], [[1, 2], [3, 4]]),
     ("INVALID_FEATURE_SHAPE", ColumnSchema(type="int", nesting=1, shape=(2,)), [[1, 2], None], [[1, 2]]),
@@ -53,19 +72,46 @@ CASES: list[tuple[str, ColumnSchema, Any, Any]] = [
     ("FEATURE_TYPE_NO_UNIQUE", ColumnSchema(type="any", max_unique=2), [1.5, 2.5], ["a", "b"]),
     ("BOOL_TYPE_SMALL_INT", ColumnSchema(type="int", bool_domain=BoolDomain()), [-1, 1], [0, 1]),
     ("BOOL_TYPE_BIG_INT", ColumnSchema(type="int", bool_domain=BoolDomain()), [0, 2], [0, 1]),
-    ("BOOL_TYPE_UNEXPECTED_FLOAT", ColumnSchema(type="float", bool_domain=BoolDomain()), [0.0, 0.5, 1.0], [0.0, 1.0]),
-    ("BOOL_TYPE_UNEXPECTED_FLOAT", ColumnSchema(type="float", bool_domain=BoolDomain()), [0.0, float("nan")], [1.0]),
+    (
+        "BOOL_TYPE_UNEXPECTED_FLOAT",
+        ColumnSchema(type="float", bool_domain=BoolDomain()),
+        [0.0, 0.5, 1.0],
+        [0.0, 1.0],
+    ),
+    (
+        "BOOL_TYPE_UNEXPECTED_FLOAT",
+        ColumnSchema(type="float", bool_domain=BoolDomain()),
+        [0.0, float("nan")],
+        [1.0],
+    ),
     ("BOOL_TYPE_UNEXPECTED_STRING", ColumnSchema(type="string", bool_domain=YES_NO), ["Y", "y"], ["Y", "N"]),
     ("INT_TYPE_NOT_INT_STRING", ColumnSchema(type="string", text_of="int"), ["1", "1.5"], ["1", "-2"]),
-    ("FLOAT_TYPE_STRING_NOT_FLOAT", ColumnSchema(type="string", text_of="float"), ["1e3", "x"], ["1", "1e3", "nan"]),
-    ("TIMESTAMP_TYPE_SMALL_TIMESTAMP", ColumnSchema(type="timestamp", min="2024-01-01"),
-     moments("2023-12-31T23:59:59"), moments("2024-01-01T00:00:00")),
-    ("TIMESTAMP_TYPE_BIG_TIMESTAMP", ColumnSchema(type="timestamp", max="2024-01-01T02:00:00+02:00"),
-     moments("2024-01-01T00:00:01"), moments("2024-01-01T00:00:00")),
-    ("ENUM_TYPE_UNEXPECTED_STRING_VALUES", ColumnSchema(type="string", nesting=1, domain=("a",)),
-     [["a", "b"]], [["a", "a"], []]),
+    (
+        "FLOAT_TYPE_STRING_NOT_FLOAT",
+        ColumnSchema(type="string", text_of="float"),
+        ["1e3", "x"],
+        ["1", "1e3", "nan"],
+    ),
+    (
+        "TIMESTAMP_TYPE_SMALL_TIMESTAMP",
+        ColumnSchema(type="timestamp", min="2024-01-01"),
+        moments("2023-12-31T23:59:59"),
+        moments("2024-01-01T00:00:00"),
+    ),
+    (
+        "TIMESTAMP_TYPE_BIG_TIMESTAMP",
+        ColumnSchema(type="timestamp", max="2024-01-01T02:00:00+02:00"),
+        moments("2024-01-01T00:00:01"),
+        moments("2024-01-01T00:00:00"),
+    ),
+    (
+        "ENUM_TYPE_UNEXPECTED_STRING_VALUES",
+        ColumnSchema(type="string", nesting=1, domain=("a",)),
+        [["a", "b"]],
+        [["a", "a"], []],
+    ),
     ("UNEXPECTED_DATA_TYPE", ColumnSchema(type="string", nesting=1), [[1]], [["a"]]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "expected", "bad", "good"), CASES, ids=[c[0] for c in CASES])

@@ -66,11 +66,16 @@ def from_tfmd(message: Any, name: str = "schema.pbtxt") -> tuple[Schema, list[st
         if feature.name in columns or not feature.name:
             notes.append(f"feature {feature.name!r}: left out, as it has no name or one that is taken")
             continue
-        fields = feature_fields(pb, feature, domains, notes)
+        lost: list[str] = []
+        fields = feature_fields(pb, feature, domains, lost)
+        lost += [
+            f"feature {feature.name!r}: {field.name} has no counterpart"
+            for field, _ in feature.ListFields()
+            if field.name not in handled(feature)
+        ]
         columns[feature.name] = _overlaid(fields, feature.annotation.comment)
-        for field, _ in feature.ListFields():
-            if field.name not in handled(feature):
-                notes.append(f"feature {feature.name!r}: {field.name} has no counterpart")
+        if columns[feature.name] == fields:  # what is ours comes back whole from its annotation
+            notes += lost
     for field, _ in message.ListFields():
         if field.name not in _TOP_FIELDS:
             notes.append(f"the schema: {field.name} has no counterpart")

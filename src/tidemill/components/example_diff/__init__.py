@@ -1,0 +1,1 @@
+"""Two deliveries of examples are compared, row by row."""
