@@ -42,6 +42,10 @@ Column = Any
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LONG = 256
+_SAMPLE = 1024
+"""Values looked at to see whether a column repeats itself."""
+_AT_ONCE = 8192
+"""Values hashed at a time, so that what is computed with them stays in the CPU's cache."""
 _CANONICAL_NAN = np.uint64(0x7FF8000000000000)
 
 
@@ -67,8 +71,8 @@ def hash_rows(table: pa.Table) -> Hashes:
     hashes = np.zeros(table.num_rows, np.uint64)
     names = sorted(table.column_names)
     for name, hashed in zip(names, hash_column(pa.array(names, pa.string())), strict=True):
-        hashes = _mix(hashes ^ hashed)
-        hashes = _mix(hashes ^ hash_column(table.column(name)))
+        hashes = _mix_into(hashes ^ hashed)
+        hashes = _mix_into(hashes ^ hash_column(table.column(name)))
     return hashes
 
 
@@ -88,9 +92,9 @@ def _hash_values(array: Column) -> Hashes:
         instants = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return _words(5, _numpy(instants.cast(pa.int64())).view(np.uint64))
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return _hash_bytes(array.cast(pa.large_binary()))
+        return _hash_texts(array)
     if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
-        return _hash_bytes(array.cast(pa.large_binary()))
+        return _hash_texts(array)
     texts = [json.dumps(v, sort_keys=True, separators=(",", ":"), default=str) for v in array.to_pylist()]
     return _hash_bytes(pa.array(texts, pa.large_string()).cast(pa.large_binary()))
 
@@ -109,30 +113,48 @@ def _hash_floats(values: npt.NDArray[np.float64]) -> Hashes:
     return np.where(whole, _words(3, integers), _words(4, bits))
 
 
+def _hash_texts(array: Column) -> Hashes:
+    """Texts that come again and again are hashed once each."""
+    if len(array) > 4 * _SAMPLE and len(array.slice(0, _SAMPLE).unique()) <= _SAMPLE // 2:
+        encoded = array.dictionary_encode()
+        hashes = _hash_bytes(encoded.dictionary.cast(pa.large_binary()))
+        return hashes[_numpy(encoded.indices)] if len(hashes) else np.zeros(len(array), np.uint64)
+    return _hash_bytes(array.cast(pa.large_binary()))
+
+
 def _hash_bytes(array: Column) -> Hashes:
-    offsets, data = _offsets_and_data(array)
-    starts, lengths = offsets[:-1], np.diff(offsets)
-    hashes = _mix(lengths.astype(np.uint64) + np.uint64(6 * _GOLDEN & _MASK))
+    offsets, data = offsets_and_data(array)
     padded = np.concatenate([data, np.zeros(8, np.uint8)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 8)
-    short = lengths <= _LONG
-    for at in range(0, min(int(lengths.max(initial=0)), _LONG), 8):
-        rows = np.flatnonzero(short & (lengths > at))
-        if not len(rows):
-            break
-        words = windows[starts[rows] + at].view("<u8").ravel().astype(np.uint64)
-        spare = 8 - np.minimum(lengths[rows] - at, 8)
-        words &= np.uint64(_MASK) >> (spare.astype(np.uint64) * np.uint64(8))
-        hashes[rows] = _mix(hashes[rows] ^ words)
-    for row in np.flatnonzero(~short):
-        value = data[starts[row] : starts[row] + lengths[row]].tobytes()
-        digest = hashlib.blake2b(value, digest_size=8).digest()
+    # word i of this view is the 8 bytes from byte i on, so a gather of starts is a gather of words
+    words = np.ndarray((len(data) + 1,), "<u8", padded, strides=(1,))
+    hashes = np.empty(len(array), np.uint64)
+    for first in range(0, len(array), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        hashes[part] = _hash_short(offsets[first : first + _AT_ONCE + 1], words)
+    for row in np.flatnonzero(np.diff(offsets) > _LONG):
+        digest = hashlib.blake2b(data[offsets[row] : offsets[row + 1]].tobytes(), digest_size=8).digest()
         hashes[row] = _words(7, np.array([int.from_bytes(digest, "little")], np.uint64))[0]
     return hashes
 
 
-def _offsets_and_data(array: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Offsets (one more than values) into the bytes of a large_binary array."""
+def _hash_short(offsets: npt.NDArray[np.int64], words: Hashes) -> Hashes:
+    """Hashes of values of up to 256 bytes; those of longer ones are without meaning."""
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    hashes = _mix(lengths.astype(np.uint64) + np.uint64(6 * _GOLDEN & _MASK))
+    longest, shortest = min(int(lengths.max()), _LONG), int(lengths.min())
+    for at in range(0, longest, 8):
+        if at + 8 <= shortest:
+            hashes = _mix_into(hashes ^ words[starts + at])
+            continue
+        rows = np.flatnonzero(lengths > at)
+        rest = 8 - np.minimum(lengths[rows] - at, 8)
+        word = words[starts[rows] + at] & (np.uint64(_MASK) >> (rest.astype(np.uint64) * np.uint64(8)))
+        hashes[rows] = _mix_into(hashes[rows] ^ word)
+    return hashes
+
+
+def offsets_and_data(array: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Offsets (one more than values) into the bytes of a large_binary or large_string array."""
     buffers: list[Any] = array.buffers()
     _, offset_buffer, data_buffer = buffers
     every = np.frombuffer(offset_buffer, np.int64) if offset_buffer else np.zeros(1, np.int64)
@@ -142,13 +164,24 @@ def _offsets_and_data(array: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray
     return offsets - first, data
 
 
+def hash_whole_numbers(values: npt.NDArray[Any]) -> Hashes:
+    """`hash_column` for a numpy array of whole numbers, signed or not."""
+    return _words(3, values.astype(np.int64 if values.dtype.kind == "i" else np.uint64).view(np.uint64))
+
+
 def _words(tag: int, words: Hashes) -> Hashes:
     return _mix(words ^ _mix(np.array([tag * _GOLDEN & _MASK], np.uint64))[0])
 
 
 def _mix(x: Hashes) -> Hashes:
-    x = x ^ (x >> np.uint64(30))
-    x = x * np.uint64(0xBF58476D1CE4E5B9)
-    x = x ^ (x >> np.uint64(27))
-    x = x * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return _mix_into(x.copy())
+
+
+def _mix_into(x: Hashes) -> Hashes:
+    """`_mix` in the memory of its argument, which is given back."""
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
