@@ -6,6 +6,7 @@ rows in the same order. A password comes from the environment, and no message sh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -174,30 +175,31 @@ def _ending(files: FileSet) -> str:
 
 
 def _duckdb_batches(query: Query) -> Iterator[pa.RecordBatch]:
-    connection = _duckdb(query)
-    import duckdb
-
-    try:
-        connection.execute(query.sql, dict(query.parameters) or None)
-        yield from connection.to_arrow_reader(ROW_GROUP_ROWS)
-    except duckdb.Error as error:
-        raise DataError(f"the query failed: {error}", where=_WHERE) from error
-    finally:
-        connection.close()
+    with _duckdb_reader(query, ROW_GROUP_ROWS) as reader:
+        yield from reader
 
 
 def _duckdb_schema(query: Query) -> pa.Schema:
+    with _duckdb_reader(query, 1) as reader:
+        schema: pa.Schema = reader.schema
+    return pa.schema([(f.name, plain_type(f.type)) for f in schema])
+
+
+@contextlib.contextmanager
+def _duckdb_reader(query: Query, rows: int) -> Iterator[Any]:
+    """The answer, streamed. DataError for whatever DuckDB says to the query."""
     connection = _duckdb(query)
     import duckdb
 
     try:
-        connection.execute(query.sql, dict(query.parameters) or None)
-        schema = connection.to_arrow_reader(1).schema
-    except duckdb.Error as error:
+        relation = connection.sql(query.sql, params=dict(query.parameters) or None)
+        if relation is None:
+            raise DataError("the query gives no rows: it is no SELECT", where=_WHERE)
+        yield relation.to_arrow_reader(rows)
+    except (duckdb.Error, pa.ArrowException) as error:
         raise DataError(f"the query failed: {error}", where=_WHERE) from error
     finally:
         connection.close()
-    return pa.schema([(f.name, plain_type(f.type)) for f in schema])
 
 
 # -- databases
