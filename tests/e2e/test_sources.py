@@ -46,8 +46,8 @@ def test_new_late_and_changed_files_are_seen(project: Any) -> None:
     again = project.run("--date", "2024-03-05", "--new")
     assert set(project.states(again).values()) == {"CACHED"}
 
-    reproduced = json.loads(project.tidemill("reproduce", first["run_id"], "--json").stdout)
-    assert {node["verdict"] for node in reproduced["nodes"]} == {"IDENTICAL"}, reproduced
+    reproduced = json.loads(project.tidemill("reproduce", first["run"], "--json").stdout)
+    assert {node["verdict"] for node in reproduced["nodes"]} == {"same"}, reproduced
 
     project.write("data/2024-03-05-more.csv", "a;b\n5;6\n")
     project.write("data/2024-03-06.csv", "a;b\n5;6\n")

@@ -21,9 +21,9 @@ def sources(pipeline: str, workspace: Workspace, everything: bool, as_json: bool
     """What is new, late or changed among the external files that PIPELINE reads.
 
     PIPELINE is a pipeline's name. Every file that its runs read is compared with what its patterns match
-    today: NEW comes after all that was read, MISSED is of an earlier span of which nothing was read, LATE came
-    after others of its span were read, CHANGED has other bytes than then, GONE is not there any more. RUN is
-    the newest run that read it, or others of its span: run that date again to take it in.
+    today: NEW comes after all that was read, MISSED is of an earlier span of which nothing was read, LATE
+    came after others of its span were read, CHANGED has other bytes than then, GONE is not there any more.
+    RUN is the newest run that read it, or others of its span: run that date again to take it in.
 
     \b
     Examples:

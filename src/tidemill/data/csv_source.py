@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from tidemill.data.column_types import DECLARABLE, Kind, TypeVote, arrow_type, parse_text
+from tidemill.data.column_types import Kind, TypeVote, arrow_type, check_column_types, parse_text
 from tidemill.data.csv_records import (
     BROKEN_STREAM,
     Dialect,
@@ -31,8 +31,8 @@ from tidemill.data.csv_records import (
     unreadable,
 )
 from tidemill.data.external import open_stream
-from tidemill.data.source import BadRows, Reread
-from tidemill.errors import DataError, did_you_mean
+from tidemill.data.source import BadRows, Reread, check_same_columns
+from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
 
 BLOCK_BYTES = 2 << 20
@@ -240,34 +240,6 @@ def _first_block(
         except _LongRowError:
             continue
     return None
-
-
-def check_column_types(column_types: Mapping[str, str], columns: Sequence[str]) -> None:
-    """DataError when `column_types` names an unknown column or kind."""
-    for name, kind in column_types.items():
-        if name not in columns:
-            raise DataError(
-                f"column_types names {name!r}, which is no column", hint=did_you_mean(name, columns)
-            )
-        if kind not in DECLARABLE:
-            raise DataError(
-                f"column_types gives {name!r} the unknown type {kind!r}", hint=did_you_mean(kind, DECLARABLE)
-            )
-
-
-def check_same_columns(first: Sequence[str], other: Sequence[str], first_uri: str, other_uri: str) -> None:
-    """DataError when two files of one source do not have the same set of columns."""
-    names = (set(first), set(other))
-    missing = [name for name in first if name not in names[1]]
-    added = [name for name in other if name not in names[0]]
-    if missing or added:
-        parts = [f"lacks {', '.join(map(repr, missing))}"] if missing else []
-        parts += [f"adds {', '.join(map(repr, added))}"] if added else []
-        raise DataError(
-            f"the files have differing columns: this one {' and '.join(parts)}",
-            where=other_uri,
-            hint=f"make it the same as {first_uri}, or read the two with separate nodes",
-        )
 
 
 # -- reading

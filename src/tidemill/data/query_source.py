@@ -15,9 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidemill.data.column_types import DECLARABLE
+from tidemill.data.column_types import DECLARABLE, check_column_types
 from tidemill.data.columnar_source import check_names, plain_type
-from tidemill.data.csv_source import check_column_types
 from tidemill.data.external import check_unchanged
 from tidemill.data.nested_types import MixedTypesError, common_type, exact_array, merge_schemas
 from tidemill.data.parquet import ROW_GROUP_ROWS
