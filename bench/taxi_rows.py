@@ -1,8 +1,8 @@
 """Seeded, made-up taxi trips for the benchmarks of data: 18 columns of every kind, with nulls and skew.
 
 Like the Chicago sample in shape: a unique id, a column of 7,000 values, a category of 140 with a third
-missing, one of 7, a time stamp, whole numbers, skewed amounts and a boolean. One seed gives one table, whatever the
-number of rows asked for at once.
+missing, one of 7, a time stamp, whole numbers, skewed amounts and a boolean. One seed gives one
+table, however many rows of it are asked for.
 """
 
 from __future__ import annotations

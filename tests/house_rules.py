@@ -34,6 +34,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "sqlite3": ("metadata/sql/*",),
     "pysqlite3": ("metadata/sql/*",),
     "sqlalchemy": ("metadata/sql/*", "data/query_source*"),
+    "duckdb": ("data/query_source*",),
     "psycopg": ("metadata/sql/*",),
     "pymysql": ("metadata/sql/*",),
     "click": ("cli/*", "runners/local/progress*"),

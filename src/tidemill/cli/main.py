@@ -38,6 +38,11 @@ _COMMANDS = {
     "logs": ("tidemill.cli.logs", "logs", "Print the log of a node."),
     "failures": ("tidemill.cli.failures", "failures", "List what failed for good, by its cause."),
     "artifacts": ("tidemill.cli.artifacts", "artifacts", "List and show artifacts."),
+    "sources": (
+        "tidemill.cli.sources",
+        "sources",
+        "List what is new, late or changed in what a pipeline reads.",
+    ),
     "search": ("tidemill.cli.search", "search", "Find artifacts, executions, runs and contexts by words."),
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),

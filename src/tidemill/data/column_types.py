@@ -6,13 +6,14 @@ are none of these pass through as `other`: counted, not looked into.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
 
 from tidemill.data.kinds import KINDS as KINDS
 from tidemill.data.kinds import Kind as Kind
+from tidemill.errors import DataError, did_you_mean
 
 DECLARABLE: dict[str, pa.DataType] = {
     "int": pa.int64(),
@@ -89,6 +90,19 @@ def _parse_timestamps(text: pl.Series) -> pl.Series:
             parsed = parsed.dt.replace_time_zone(None)
         found = found.zip_with(found.is_not_null(), parsed)
     return found
+
+
+def check_column_types(column_types: Mapping[str, str], columns: Sequence[str]) -> None:
+    """DataError when `column_types` names an unknown column or kind."""
+    for name, kind in column_types.items():
+        if name not in columns:
+            raise DataError(
+                f"column_types names {name!r}, which is no column", hint=did_you_mean(name, columns)
+            )
+        if kind not in DECLARABLE:
+            raise DataError(
+                f"column_types gives {name!r} the unknown type {kind!r}", hint=did_you_mean(kind, DECLARABLE)
+            )
 
 
 class TypeVote:

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from tidemill.data.column_types import DECLARABLE
-from tidemill.data.csv_source import check_column_types, check_same_columns
+from tidemill.data.column_types import DECLARABLE, check_column_types
 from tidemill.data.external import open_seekable
 from tidemill.data.parquet import ROW_GROUP_ROWS, broken, open_parquet
-from tidemill.data.source import BadRows
+from tidemill.data.source import BadRows, check_same_columns
 from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
 

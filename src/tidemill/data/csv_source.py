@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from tidemill.data.column_types import DECLARABLE, Kind, TypeVote, arrow_type, parse_text
+from tidemill.data.column_types import Kind, TypeVote, arrow_type, check_column_types, parse_text
 from tidemill.data.csv_records import (
     BROKEN_STREAM,
     Dialect,
@@ -31,11 +31,14 @@ from tidemill.data.csv_records import (
     unreadable,
 )
 from tidemill.data.external import open_stream
-from tidemill.data.source import BadRows, Reread
-from tidemill.errors import DataError, did_you_mean
+from tidemill.data.source import BadRows, Reread, check_same_columns
+from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 2 << 20
+"""Arrow reads about 32 blocks ahead, whatever their size, so this decides how much memory is taken."""
+LONGEST_ROW = 64 << 20
+"""Bytes of the blocks in which data is read again that has a row longer than a block."""
 _CELL_BYTES = 4 << 10
 """A block has room for that many bytes of each column, so that very wide files have blocks of many rows."""
 Mask = npt.NDArray[np.bool_]
@@ -43,6 +46,10 @@ Mask = npt.NDArray[np.bool_]
 
 class _DoesNotFitError(Exception):
     """Arrow met a value that is not of its column's type."""
+
+
+class _LongRowError(Exception):
+    """Arrow met a row that is longer than a block."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class CsvSource:
     declared: frozenset[str]
     null_values: tuple[str, ...]
     dialect: Dialect = field(default_factory=Dialect)
+    long_rows: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -71,7 +79,7 @@ class CsvSource:
         schema = self.schema
         types = {name: arrow_type(kind) for name, kind in self.kinds.items()}
         for file in self.files if files is None else files:
-            reading = _Reading(file, types, self.null_values, self.dialect, bad)
+            reading = _Reading(file, types, self.null_values, self.dialect, bad, long_rows=self.long_rows)
             rows = 0
             try:
                 for block in reading.blocks():
@@ -80,6 +88,8 @@ class CsvSource:
             except _DoesNotFitError:
                 yield from self._with_care(file, rows, bad)
                 continue
+            except _LongRowError:
+                raise Reread(dataclasses.replace(self, long_rows=True)) from None
             if reading.ragged:
                 put_aside(file, len(self.kinds), {}, bad, self.dialect)
 
@@ -87,7 +97,7 @@ class CsvSource:
         """The rows of a file from the one with index `skip` on, read as text."""
         as_text = pa.binary() if bad.wanted else pa.string()
         types = dict.fromkeys(self.kinds, as_text)
-        reading = _Reading(file, types, self.null_values, self.dialect, bad)
+        reading = _Reading(file, types, self.null_values, self.dialect, bad, long_rows=self.long_rows)
         before = 0
         reasons: dict[int, str] = {}
         for block in reading.blocks():
@@ -208,8 +218,7 @@ def _votes(
     for file in files:
         # With a limit of its own: what is bad here is counted when it is read.
         bad = BadRows(1 << 60 if tolerant else 0)
-        reading = _Reading(file, dict.fromkeys(columns, as_text), null_values, dialect, bad)
-        block = next(reading.blocks(), None)
+        block = _first_block(file, dict.fromkeys(columns, as_text), null_values, dialect, bad)
         for name, vote in votes.items():
             if block is not None:
                 column = _decoded(block.column(name), name, {}) if tolerant else block.column(name)
@@ -217,32 +226,20 @@ def _votes(
     return votes
 
 
-def check_column_types(column_types: Mapping[str, str], columns: Sequence[str]) -> None:
-    """DataError when `column_types` names an unknown column or kind."""
-    for name, kind in column_types.items():
-        if name not in columns:
-            raise DataError(
-                f"column_types names {name!r}, which is no column", hint=did_you_mean(name, columns)
-            )
-        if kind not in DECLARABLE:
-            raise DataError(
-                f"column_types gives {name!r} the unknown type {kind!r}", hint=did_you_mean(kind, DECLARABLE)
-            )
-
-
-def check_same_columns(first: Sequence[str], other: Sequence[str], first_uri: str, other_uri: str) -> None:
-    """DataError when two files of one source do not have the same set of columns."""
-    names = (set(first), set(other))
-    missing = [name for name in first if name not in names[1]]
-    added = [name for name in other if name not in names[0]]
-    if missing or added:
-        parts = [f"lacks {', '.join(map(repr, missing))}"] if missing else []
-        parts += [f"adds {', '.join(map(repr, added))}"] if added else []
-        raise DataError(
-            f"the files have differing columns: this one {' and '.join(parts)}",
-            where=other_uri,
-            hint=f"make it the same as {first_uri}, or read the two with separate nodes",
-        )
+def _first_block(
+    file: SourceFile,
+    types: Mapping[str, pa.DataType],
+    null_values: Sequence[str],
+    dialect: Dialect,
+    bad: BadRows,
+) -> pa.RecordBatch | None:
+    for long_rows in (False, True):
+        try:
+            reading = _Reading(file, types, null_values, dialect, bad, long_rows=long_rows)
+            return next(reading.blocks(), None)
+        except _LongRowError:
+            continue
+    return None
 
 
 # -- reading
@@ -253,8 +250,10 @@ class _Reading:
 
     def __init__(
         self, file: SourceFile, types: Mapping[str, pa.DataType], null_values: Sequence[str],
-        dialect: Dialect, bad: BadRows,
+        dialect: Dialect, bad: BadRows, *, long_rows: bool = False,
     ) -> None:  # fmt: skip
+        wide = _CELL_BYTES * len(types) if len(types) > 2048 else 0
+        self._block_bytes = LONGEST_ROW if long_rows else max(BLOCK_BYTES, wide)
         self.ragged = 0
         self._file = file
         self._types = types
@@ -272,6 +271,8 @@ class _Reading:
         except (pa.ArrowInvalid, *BROKEN_STREAM) as error:
             if "cannot infer number of columns" in str(error):
                 return  # a header and not even a line break after it
+            if "straddling" in str(error) and self._block_bytes < LONGEST_ROW:
+                raise _LongRowError from error
             if "conversion error" in str(error) and not self._untyped(error):
                 raise _DoesNotFitError from error
             if self.ragged > self._bad.limit > 0:
@@ -290,7 +291,7 @@ class _Reading:
         return pa_csv.open_csv(
             open_stream(self._file),
             read_options=pa_csv.ReadOptions(
-                block_size=max(BLOCK_BYTES, _CELL_BYTES * len(self._types) if len(self._types) > 2048 else 0),
+                block_size=self._block_bytes,
                 column_names=list(self._dialect.column_names) or None,
             ),
             parse_options=pa_csv.ParseOptions(
@@ -349,7 +350,8 @@ def _mixed(
     """The error for a column of mixed types, with the first value that does not fit."""
     types = dict.fromkeys(columns, pa.string())
     for file in files:
-        for block in _Reading(file, types, null_values, dialect, BadRows()).blocks():
+        block = _first_block(file, types, null_values, dialect, BadRows())
+        if block is not None:
             text = cast("pl.Series", pl.from_arrow(block.column(name)))
             odd = parse_text(text, mostly).is_null() & text.is_not_null()
             if odd.any():
@@ -360,7 +362,6 @@ def _mixed(
                     where=f"{file.uri}:{line_of_row(file, row, dialect)}",
                     hint=_type_hint(name),
                 )
-            break
     raise AssertionError(f"{name} was found to be mixed, yet every value is {mostly}")
 
 

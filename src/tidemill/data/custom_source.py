@@ -11,10 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidemill.data.column_types import DECLARABLE
+from tidemill.data.column_types import DECLARABLE, check_column_types
 from tidemill.data.columnar_source import check_names, plain_type
-from tidemill.data.csv_source import check_column_types, check_same_columns
-from tidemill.data.source import BadRows
+from tidemill.data.source import BadRows, check_same_columns
 from tidemill.errors import DataError
 from tidemill.types.source import SourceFile
 

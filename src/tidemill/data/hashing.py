@@ -42,6 +42,8 @@ Column = Any
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LONG = 256
+_SAMPLE = 1024
+"""Values looked at to see whether a column repeats itself."""
 _AT_ONCE = 8192
 """Values hashed at a time, so that what is computed with them stays in the CPU's cache."""
 _CANONICAL_NAN = np.uint64(0x7FF8000000000000)
@@ -69,8 +71,8 @@ def hash_rows(table: pa.Table) -> Hashes:
     hashes = np.zeros(table.num_rows, np.uint64)
     names = sorted(table.column_names)
     for name, hashed in zip(names, hash_column(pa.array(names, pa.string())), strict=True):
-        hashes = _mix(hashes ^ hashed)
-        hashes = _mix(hashes ^ hash_column(table.column(name)))
+        hashes = _mix_into(hashes ^ hashed)
+        hashes = _mix_into(hashes ^ hash_column(table.column(name)))
     return hashes
 
 
@@ -90,9 +92,9 @@ def _hash_values(array: Column) -> Hashes:
         instants = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return _words(5, _numpy(instants.cast(pa.int64())).view(np.uint64))
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return _hash_bytes(array.cast(pa.large_binary()))
+        return _hash_texts(array)
     if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
-        return _hash_bytes(array.cast(pa.large_binary()))
+        return _hash_texts(array)
     texts = [json.dumps(v, sort_keys=True, separators=(",", ":"), default=str) for v in array.to_pylist()]
     return _hash_bytes(pa.array(texts, pa.large_string()).cast(pa.large_binary()))
 
@@ -109,6 +111,15 @@ def _hash_floats(values: npt.NDArray[np.float64]) -> Hashes:
     bits = np.where(np.isnan(values), _CANONICAL_NAN, values.view(np.uint64))
     integers = np.where(whole, values, 0.0).astype(np.int64).view(np.uint64)
     return np.where(whole, _words(3, integers), _words(4, bits))
+
+
+def _hash_texts(array: Column) -> Hashes:
+    """Texts that come again and again are hashed once each."""
+    if len(array) > 4 * _SAMPLE and len(array.slice(0, _SAMPLE).unique()) <= _SAMPLE // 2:
+        encoded = array.dictionary_encode()
+        hashes = _hash_bytes(encoded.dictionary.cast(pa.large_binary()))
+        return hashes[_numpy(encoded.indices)] if len(hashes) else np.zeros(len(array), np.uint64)
+    return _hash_bytes(array.cast(pa.large_binary()))
 
 
 def _hash_bytes(array: Column) -> Hashes:

@@ -19,9 +19,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from tidemill.data.column_types import DECLARABLE, parse_text
+from tidemill.data.column_types import DECLARABLE, check_column_types, parse_text
 from tidemill.data.csv_records import BROKEN_STREAM, cut_off
-from tidemill.data.csv_source import check_column_types
 from tidemill.data.external import open_stream
 from tidemill.data.nested_types import (
     MOMENT,

@@ -7,6 +7,7 @@ files and splits; it does not know where rows come from or what they mean.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,9 @@ from tidemill.errors import DataError, did_you_mean
 
 ROW_GROUP_ROWS = 100_000
 """Rows of one row group, and of one batch in memory."""
+_GROUP_CELLS = 20_000_000
+"""Values of one row group at most: files of very many columns have smaller groups."""
+_FINGERPRINTS = "tidemill.row_groups"
 
 
 def split_folder(artifact: Path, split: str) -> Path:
@@ -72,6 +76,16 @@ def count_rows(folder: Path) -> int:
     return total
 
 
+def row_group_fingerprints(file: pq.ParquetFile) -> list[str]:
+    """A text for each row group that is equal when its columns and bytes are; none in files of others.
+
+    What was computed from a group can be kept under it: whichever file of whichever run has an equal group,
+    it holds the same rows.
+    """
+    found = (file.metadata.metadata or {}).get(_FINGERPRINTS.encode(), b"").decode().split()
+    return found if len(found) == file.num_row_groups else []
+
+
 def read_schema(folder: Path) -> pa.Schema:
     """Columns of a split; every file of it has the same."""
     with open_parquet(split_files(folder)[0]) as file:
@@ -100,19 +114,22 @@ class SplitWriter:
     """Writes one split: collects rows to full row groups, then writes. Use as a context manager.
 
     The same rows in the same order give the same groups, whatever batches they came in. A split
-    without rows still gets a file, so that its columns are known.
+    without rows still gets a file, so that its columns are known. The footer holds a fingerprint of each
+    group, see `row_group_fingerprints`.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, *, group_rows: int = ROW_GROUP_ROWS) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.num_rows = 0
-        self._group_rows = group_rows
+        self._path = folder / "part-00000.parquet"
+        self._group_rows = max(1, min(group_rows, _GROUP_CELLS // max(1, len(schema.names))))
+        self._fingerprints: list[str] = []
+        self._seen = 4  # the bytes `PAR1`
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._writer = pq.ParquetWriter(
-            folder / "part-00000.parquet", schema, compression="zstd", write_page_checksum=True
-        )
+        self._sink = pa.OSFile(str(self._path), "wb")
+        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd", write_page_checksum=True)
 
     def write(self, table: pa.Table) -> None:
         """Append rows; their columns must equal the schema's."""
@@ -128,14 +145,32 @@ class SplitWriter:
         while rows.num_rows - start >= (self._group_rows if whole_groups_only else 1):
             group = rows.slice(start, self._group_rows)
             self._writer.write_table(group, row_group_size=self._group_rows)
+            self._fingerprints.append(self._fingerprint())
             start += group.num_rows
         rest = rows.slice(start)
         self._waiting, self._waiting_rows = ([rest] if rest.num_rows else []), rest.num_rows
 
+    def _fingerprint(self) -> str:
+        """Of the group that was just written: a digest of its columns' names and types, and of its bytes."""
+        self._sink.flush()
+        end = self._sink.tell()
+        digest = hashlib.blake2b(str(self._schema.remove_metadata()).encode(), digest_size=16)
+        with self._path.open("rb") as written:
+            written.seek(self._seen)
+            while chunk := written.read(min(1 << 20, end - written.tell())):
+                digest.update(chunk)
+        self._seen = end
+        return digest.hexdigest()
+
     def close(self) -> None:
         """Write what is left, and the footer."""
         self._flush(whole_groups_only=False)
+        self._writer.add_key_value_metadata({_FINGERPRINTS: " ".join(self._fingerprints)})
+        self._close()
+
+    def _close(self) -> None:
         self._writer.close()
+        self._sink.close()
 
     def __enter__(self) -> SplitWriter:
         return self
@@ -146,7 +181,7 @@ class SplitWriter:
         if kind is None:
             self.close()
         else:
-            self._writer.close()
+            self._close()
 
 
 def write_split(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:

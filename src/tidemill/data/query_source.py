@@ -6,6 +6,7 @@ rows in the same order. A password comes from the environment, and no message sh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidemill.data.column_types import DECLARABLE
+from tidemill.data.column_types import DECLARABLE, check_column_types
 from tidemill.data.columnar_source import check_names, plain_type
-from tidemill.data.csv_source import check_column_types
 from tidemill.data.external import check_unchanged
 from tidemill.data.nested_types import MixedTypesError, common_type, exact_array, merge_schemas
 from tidemill.data.parquet import ROW_GROUP_ROWS
@@ -174,30 +174,31 @@ def _ending(files: FileSet) -> str:
 
 
 def _duckdb_batches(query: Query) -> Iterator[pa.RecordBatch]:
-    connection = _duckdb(query)
-    import duckdb
-
-    try:
-        connection.execute(query.sql, dict(query.parameters) or None)
-        yield from connection.to_arrow_reader(ROW_GROUP_ROWS)
-    except duckdb.Error as error:
-        raise DataError(f"the query failed: {error}", where=_WHERE) from error
-    finally:
-        connection.close()
+    with _duckdb_reader(query, ROW_GROUP_ROWS) as reader:
+        yield from reader
 
 
 def _duckdb_schema(query: Query) -> pa.Schema:
+    with _duckdb_reader(query, 1) as reader:
+        schema: pa.Schema = reader.schema
+    return pa.schema([(f.name, plain_type(f.type)) for f in schema])
+
+
+@contextlib.contextmanager
+def _duckdb_reader(query: Query, rows: int) -> Iterator[Any]:
+    """The answer, streamed. DataError for whatever DuckDB says to the query."""
     connection = _duckdb(query)
     import duckdb
 
     try:
-        connection.execute(query.sql, dict(query.parameters) or None)
-        schema = connection.to_arrow_reader(1).schema
-    except duckdb.Error as error:
+        relation = connection.sql(query.sql, params=dict(query.parameters) or None)
+        if relation is None:
+            raise DataError("the query gives no rows: it is no SELECT", where=_WHERE)
+        yield relation.to_arrow_reader(rows)
+    except (duckdb.Error, pa.ArrowException) as error:
         raise DataError(f"the query failed: {error}", where=_WHERE) from error
     finally:
         connection.close()
-    return pa.schema([(f.name, plain_type(f.type)) for f in schema])
 
 
 # -- databases

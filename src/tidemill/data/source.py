@@ -120,3 +120,18 @@ def shared_folder(uris: Sequence[str]) -> str:
     while folder and not all(uri.startswith(f"{folder}/") for uri in uris):
         folder = folder.rpartition("/")[0]
     return f"{folder}/" if folder else ""
+
+
+def check_same_columns(first: Sequence[str], other: Sequence[str], first_uri: str, other_uri: str) -> None:
+    """DataError when two files of one source do not have the same set of columns."""
+    names = (set(first), set(other))
+    missing = [name for name in first if name not in names[1]]
+    added = [name for name in other if name not in names[0]]
+    if missing or added:
+        parts = [f"lacks {', '.join(map(repr, missing))}"] if missing else []
+        parts += [f"adds {', '.join(map(repr, added))}"] if added else []
+        raise DataError(
+            f"the files have differing columns: this one {' and '.join(parts)}",
+            where=other_uri,
+            hint=f"make it the same as {first_uri}, or read the two with separate nodes",
+        )

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tidemill.data.column_types import DECLARABLE
-from tidemill.data.csv_source import check_column_types
+from tidemill.data.column_types import DECLARABLE, check_column_types
 from tidemill.data.nested_types import MixedTypesError, merge_types
 from tidemill.data.source import BadRows, Reread
 from tidemill.data.tf_example import ExampleDecoder

@@ -19,6 +19,7 @@ KnownFiles = Callable[[], Mapping[str, SourceFile]]
 """Files as they were found before, by uri; asked for once, and only when there is much to read."""
 _WORTH_ASKING = 4 << 20
 """Bytes from which on a look into the record is cheaper than hashing."""
+_VERSION_HEADERS = ("ETag", "Content-MD5", "Digest", "Last-Modified")
 _SETTLED = 2.0
 """Seconds after which a file's time stamps tell a later write from the last one, on any file system in use:
 the rule by which git trusts its index (racy-git)."""
@@ -115,6 +116,7 @@ class RemoteFiles:
         self.root = f"{scheme}://"
         self._bucket = bucket
         self._fs = _file_system(scheme)
+        self._fs.invalidate_cache()  # it lives as long as the process, and files come and go
 
     def child(self, folder: str, name: str) -> str:
         """The path of `name` in `folder`."""
@@ -141,7 +143,21 @@ class RemoteFiles:
 
     def fingerprint(self, path: str) -> SourceFile:
         """Size and digest of a file, read now."""
-        return SourceFile(uri=path, size=int(self._fs.info(path)["size"]), digest=str(self._fs.ukey(path)))
+        try:
+            info: dict[str, Any] = self._fs.info(path)
+            return SourceFile(uri=path, size=int(info["size"] or 0), digest=self._digest(path, info))
+        except OSError as error:
+            raise StorageError(f"cannot read the file: {error}", where=path) from error
+
+    def _digest(self, path: str, info: Mapping[str, Any]) -> str:
+        """What tells this version of a file from others. fsspec takes files on web servers for unchanging."""
+        if not self.root.startswith("http"):
+            return str(self._fs.ukey(path))
+        for header in _VERSION_HEADERS:
+            if info.get(header):
+                return f"{header}:{info[header]}"
+        with self._fs.open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _stamp(status: os.stat_result) -> str:

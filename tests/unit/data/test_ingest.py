@@ -200,6 +200,9 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
 
 def test_a_row_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_source, "BLOCK_BYTES", 64)
+    text = "a\n" + "x\n" * 50 + '"' + "y" * 500 + '"\nz\n'
+    assert read_text(tmp_path, text)["a"].to_pylist() == ["x"] * 50 + ["y" * 500, "z"]
+    monkeypatch.setattr(csv_source, "LONGEST_ROW", 64)
     assert "longer than" in refusal(tmp_path, "a\n" + "x\n" * 50 + '"' + "y" * 500 + '"\n')
 
 

@@ -16,6 +16,7 @@ from tidemill.data.parquet import (
     open_parquet,
     read_schema,
     read_tables,
+    row_group_fingerprints,
     select_splits,
     split_files,
     split_folder,
@@ -87,3 +88,32 @@ def test_splits_are_selected_by_leaving_out() -> None:
         select_splits(["train", "eval"], ["evl"])
     with pytest.raises(DataError, match="no split is left"):
         select_splits(["train"], ["train"])
+
+
+def test_row_groups_have_fingerprints_of_their_content(tmp_path: Path) -> None:
+    def fingerprints(name: str, *tables: pa.Table) -> list[str]:
+        with SplitWriter(tmp_path / name, tables[0].schema, group_rows=100) as writer:
+            for table in tables:
+                writer.write(table)
+        with open_parquet(tmp_path / name / "part-00000.parquet") as file:
+            assert file.metadata.num_rows == sum(table.num_rows for table in tables)
+            return row_group_fingerprints(file)
+
+    table = pa.table({"a": range(250), "b": [str(at) for at in range(250)]})
+    first = fingerprints("one", table)
+    assert len(set(first)) == 3
+    assert fingerprints("two", table.slice(0, 30), table.slice(30)) == first
+    longer = pa.concat_tables([table.slice(0, 200), table])
+    assert fingerprints("three", longer)[:2] == first[:2]
+    assert set(fingerprints("four", table.rename_columns(["a", "c"]))) & set(first) == set()
+    pq.write_table(table, tmp_path / "other.parquet")
+    with open_parquet(tmp_path / "other.parquet") as file:
+        assert row_group_fingerprints(file) == []
+
+
+def test_groups_of_very_wide_tables_are_short(tmp_path: Path) -> None:
+    schema = pa.schema([(f"c{at}", pa.int8()) for at in range(500)])
+    with SplitWriter(tmp_path / "wide", schema) as writer:
+        writer.write(pa.table([pa.nulls(50_000, pa.int8())] * 500, schema=schema))
+    with open_parquet(tmp_path / "wide" / "part-00000.parquet") as file:
+        assert [file.metadata.row_group(at).num_rows for at in range(2)] == [40_000, 10_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.errors import ResolutionError, StorageError
+from tidemill.storage import external
 from tidemill.storage.pattern import resolve_files
 
 
@@ -189,3 +191,78 @@ def test_spans_of_dates_are_consecutive(
     found = resolve_files("{YYYY}-{MM}-{DD}.csv", base=folder, date=day.isoformat(), window=n)
     assert found.span == (day - datetime.date(1970, 1, 1)).days
     assert len(found.files) == 1
+
+
+# -- ranges, and what was read before
+
+
+@pytest.mark.parametrize(
+    ("options", "spans"),
+    [
+        ({}, [9]),
+        ({"window": 3}, [7, 9]),
+        ({"skip": 1}, [7]),
+        ({"skip": 2, "window": 2}, [6, 7]),
+        ({"since": 6, "window": 0}, [6, 7, 9]),
+        ({"since": 7, "window": 9}, [7, 9]),
+        ({"since": 2, "span": 6, "window": 0}, [2, 3, 6]),
+        ({"since": 1, "span": 9, "skip": 3, "window": 0}, [2, 3, 6]),
+        ({"since": "1970-01-07", "window": 0}, [6, 7, 9]),
+        ({"since": "1970-01-07", "date": "1970-01-08", "window": 0}, [6, 7]),
+    ],
+    ids=str,
+)
+def test_ranges_of_spans(tmp_path: Path, options: dict[str, Any], spans: list[int]) -> None:
+    put(tmp_path, *(f"{span}.csv" for span in (2, 3, 6, 7, 9)))
+    found = resolve_files("{SPAN}.csv", base=tmp_path, **options)
+    assert [file.span for file in found.files] == spans
+    assert found.span == spans[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"skip": -1}, "skip is -1"),
+        ({"window": 0}, "window is 0"),
+        ({"since": "yesterday"}, "not a date"),
+        ({"since": 10, "window": 0}, "no file matches"),
+        ({"skip": 100}, "no file matches"),
+        ({"span": 9, "skip": 1}, "there is no file for span 8"),
+    ],
+    ids=str,
+)
+def test_ranges_without_files(tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    put(tmp_path, "7.csv", "9.csv")
+    with pytest.raises(ResolutionError, match=says):
+        resolve_files("{SPAN}.csv", base=tmp_path, **options)
+    with pytest.raises(ResolutionError, match="says nowhere where it goes"):
+        resolve_files("7.csv", base=tmp_path, since=3)
+
+
+def test_a_width_counts_digits(tmp_path: Path) -> None:
+    put(tmp_path, "007-1.csv", "007-02.csv", "8-01.csv")
+    found = resolve_files("{SPAN:3}-{VERSION:2}.csv", base=tmp_path)
+    assert [Path(file.uri).name for file in found.files] == ["007-02.csv"]
+    assert (found.span, found.version) == (7, 2)
+
+
+def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "_WORTH_ASKING", 1)
+    monkeypatch.setattr(external, "_SETTLED", -1.0)
+    put(tmp_path, "1.csv", "2.csv")
+    first = resolve_files("*.csv", base=tmp_path)
+    known = {file.uri: dataclasses.replace(file, digest=f"known {file.uri[-5:]}") for file in first.files}
+    again = resolve_files("*.csv", base=tmp_path, known=lambda: known)
+    assert [file.digest for file in again.files] == ["known 1.csv", "known 2.csv"]
+    (tmp_path / "2.csv").write_text("2.csV")  # of the same size
+    changed = resolve_files("*.csv", base=tmp_path, known=lambda: known)
+    assert [file.digest for file in changed.files] == ["known 1.csv", hashlib.sha256(b"2.csV").hexdigest()]
+
+
+def test_a_file_that_was_written_just_now_has_no_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "1.csv")
+    assert resolve_files("1.csv", base=tmp_path).files[0].stamp == ""
+    monkeypatch.setattr(external, "_SETTLED", -1.0)
+    assert resolve_files("1.csv", base=tmp_path).files[0].stamp != ""

@@ -221,6 +221,11 @@ def test_json_compressed_in_any_order_of_keys(reading: Any) -> None:
 
 # -- Avro
 
+
+def record(*fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "record", "name": "R", "fields": list(fields)}
+
+
 AVRO: dict[str, Any] = {
     "type": "record", "name": "Trip",
     "fields": [
@@ -233,7 +238,7 @@ AVRO: dict[str, Any] = {
         {"name": "day", "type": {"type": "int", "logicalType": "date"}},
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
         {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
-        {"name": "place", "type": {"type": "record", "name": "P", "fields": [{"name": "x", "type": "float"}]}},
+        {"name": "place", "type": record({"name": "x", "type": "float"})},
         {"name": "uid", "type": {"type": "string", "logicalType": "uuid"}},
     ],
 }  # fmt: skip
@@ -248,8 +253,9 @@ def avro_of(schema: Any, rows: list[dict[str, Any]]) -> bytes:
 def avro_rows(count: int) -> list[dict[str, Any]]:
     return [
         {
-            "id": at, "fare": None if at % 3 else at / 2, "kind": "CARD", "other": None, "stops": ["x"] * (at % 3),
-            "marks": {"a": at}, "day": datetime.date(2024, 3, 5), "place": {"x": 0.5},
+            "id": at, "fare": None if at % 3 else at / 2, "kind": "CARD", "other": None,
+            "stops": ["x"] * (at % 3), "marks": {"a": at}, "day": datetime.date(2024, 3, 5),
+            "place": {"x": 0.5},
             "at": datetime.datetime(2024, 3, 5, 1, 2, 3, 4, tzinfo=datetime.UTC),
             "price": decimal.Decimal("12.34"), "uid": "00000000-0000-0000-0000-000000000001",
         }
@@ -270,7 +276,7 @@ def test_avro_that_cannot_be_read_is_named(reading: Any) -> None:
         text = reading.refusal(Avro(reading.write(f"{name}.avro", content)))
         assert "not readable as Avro" in text
         assert f"{name}.avro" in text
-    union = {"type": "record", "name": "R", "fields": [{"name": "u", "type": ["int", "string"]}]}
+    union = record({"name": "u", "type": ["int", "string"]})
     assert "'u' is a union of 2 types" in reading.refusal(
         reading.write("u.avro", avro_of(union, [{"u": 1}, {"u": "x"}]))
     )
@@ -284,7 +290,7 @@ def test_one_row(reading: Any, name: str) -> None:
     content = {
         "a.csv": b"a\n7\n", "a.jsonl": b'{"a": 7}', "a.parquet": parquet_of(pa.table({"a": [7]})),
         "a.arrow": arrow_file_of(pa.table({"a": [7]})),
-        "a.avro": avro_of({"type": "record", "name": "R", "fields": [{"name": "a", "type": "long"}]}, [{"a": 7}]),
+        "a.avro": avro_of(record({"name": "a", "type": "long"}), [{"a": 7}]),
     }[name]  # fmt: skip
     examples = reading.examples(reading.write(name, content), splits={"train": 2, "eval": 1})
     assert examples.num_rows == 1
@@ -297,17 +303,14 @@ def test_no_row(reading: Any, name: str) -> None:
     nothing = pa.table({"a": pa.array([], pa.int64())})
     content = {
         "a.parquet": parquet_of(nothing), "a.arrow": arrow_file_of(nothing),
-        "a.avro": avro_of({"type": "record", "name": "R", "fields": [{"name": "a", "type": "long"}]}, []),
+        "a.avro": avro_of(record({"name": "a", "type": "long"}), []),
     }[name]  # fmt: skip
     assert "not one row" in reading.refusal(reading.write(name, content))
 
 
 def test_the_same_rows_of_any_format_split_alike(reading: Any) -> None:
     table = pa.table({"id": [f"u{at}" for at in range(300)], "x": [float(at) / 3 for at in range(300)]})
-    schema = {
-        "type": "record", "name": "R",
-        "fields": [{"name": "id", "type": "string"}, {"name": "x", "type": "double"}],
-    }  # fmt: skip
+    schema = record({"name": "id", "type": "string"}, {"name": "x", "type": "double"})
     sources = [
         reading.write("a.csv", "id,x\n" + "".join(f"{r['id']},{r['x']!r}\n" for r in table.to_pylist())),
         reading.write("a.jsonl", "".join(json.dumps(r) + "\n" for r in table.to_pylist())),
