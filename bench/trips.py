@@ -1,7 +1,7 @@
 """Tables like Chicago's taxi trips, made by a seed and kept in a temporary folder between measurements.
 
-Eighteen columns: a unique text, texts with 7 000, 140 and 7 values, a time stamp, whole numbers, skewed floats,
-a truth value, and up to 35 % nulls. Written one row group at a time, so any size fits into memory.
+Eighteen columns: a unique text, texts with 7 000, 140 and 7 values, a time stamp, whole numbers, skewed
+floats, a truth value, and up to 35 % nulls. Written one row group at a time, so any size fits into memory.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,11 +75,11 @@ def table(random: Generator, first: int, rows: int) -> pa.Table:
     )
 
 
-def _some(random: Generator, values: np.ndarray, nulls: float) -> pa.Array:
+def _some(random: Generator, values: Any, nulls: float) -> Any:
     return pa.array(values, mask=random.random(len(values)) < nulls if nulls else None)
 
 
-def _texts(random: Generator, stem: str, size: int, rows: int, nulls: float) -> pa.Array:
+def _texts(random: Generator, stem: str, size: int, rows: int, nulls: float) -> Any:
     words = np.array([f"{stem} {at:04}" for at in range(size)])
     at = np.minimum(random.exponential(size / 5, rows).astype(int), size - 1)
     return _some(random, words[at].astype(object), nulls)

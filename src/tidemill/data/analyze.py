@@ -13,7 +13,7 @@ from tidemill.data.dataset import Dataset
 from tidemill.data.engine import Backend, Progress, analyze
 from tidemill.data.engine.kept import KeptStates
 from tidemill.data.parquet import open_parquet, split_files
-from tidemill.data.statistics import SplitStatistics
+from tidemill.data.statistics import ColumnStatistics, SplitStatistics
 from tidemill.data.summaries.analyzer import SliceValues, StatisticsAnalyzer
 from tidemill.errors import DataError
 
@@ -76,12 +76,12 @@ def analyze_split(
     found_statistics = analyze(analyzer, folders, backend=backend, kept=kept, progress=progress)
     return replace(
         found_statistics,
-        columns=(*found_statistics.columns, *_of_empty_files(folders, found_statistics).columns),
+        columns=(*found_statistics.columns, *_of_empty_files(folders, found_statistics)),
         slices_left_out=tuple(left_out),
     )
 
 
-def _of_empty_files(folders: Sequence[Path], found: SplitStatistics) -> SplitStatistics:
+def _of_empty_files(folders: Sequence[Path], found: SplitStatistics) -> list[ColumnStatistics]:
     """Columns that only files without rows have: no row group ever showed them to the analyzer."""
     known = {column.name for column in found.columns}
     fields: dict[str, Any] = {}
@@ -89,6 +89,7 @@ def _of_empty_files(folders: Sequence[Path], found: SplitStatistics) -> SplitSta
         with open_parquet(path) as file:
             if not file.metadata.num_rows:
                 fields.update({f.name: f for f in file.schema_arrow if f.name not in known})
+    if not fields:
+        return []
     seen = analyze_tables([], pa.schema(list(fields.values())))
-    missing = tuple(replace(column, missing=found.num_rows) for column in seen.columns)
-    return SplitStatistics(num_rows=found.num_rows, columns=missing)
+    return [replace(column, missing=found.num_rows) for column in seen.columns]

@@ -147,12 +147,12 @@ class FrequentValues:
         self.distinct = DistinctValues()
         self._counts = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
 
-    def add(self, text: pl.Series) -> None:
-        """Take in a batch without nulls."""
+    def add(self, text: Any) -> None:
+        """Take in a batch: an Arrow array of text without nulls."""
         if self._looks_unique(text) and self._add_nearly_unique(text):
             return
-        counts = text.alias("value").value_counts(name="count").cast({"count": pl.Int64})
-        self.add_counts(counts)
+        series = cast("pl.Series", pl.from_arrow(text))
+        self.add_counts(series.alias("value").value_counts(name="count").cast({"count": pl.Int64}))
 
     def add_counts(self, counts: pl.DataFrame) -> None:
         """Take in distinct texts (column `value`), and how often each occurs (`count`, int64)."""
@@ -160,11 +160,13 @@ class FrequentValues:
         self.distinct.add(hash_text(counts["value"]))
         self._take(counts)
 
-    def _looks_unique(self, text: pl.Series) -> bool:
-        return len(text) > self.capacity and text[:_SAMPLE].n_unique() > NEARLY_UNIQUE * _SAMPLE
+    def _looks_unique(self, text: Any) -> bool:
+        if len(text) <= self.capacity:
+            return False
+        return len(text.slice(0, _SAMPLE).unique()) > NEARLY_UNIQUE * _SAMPLE
 
-    def _add_nearly_unique(self, text: pl.Series) -> bool:
-        hashes = hash_text(text)
+    def _add_nearly_unique(self, text: Any) -> bool:
+        hashes = hash_column(text)
         distinct, times = runs(np.sort(hashes))
         heavy = times > len(text) // self.capacity
         if len(distinct) <= max(self.capacity, NEARLY_UNIQUE * len(text)) or heavy.sum() > _HEAVY:
@@ -174,9 +176,8 @@ class FrequentValues:
         self.lost += int(times[~heavy].max(initial=0))
         if heavy.any():
             at = [int(np.argmax(hashes == value)) for value in distinct[heavy]]
-            self._take(
-                pl.DataFrame({"value": text.gather(at), "count": pl.Series(times[heavy], dtype=pl.Int64)})
-            )
+            counts = pl.Series("count", times[heavy], dtype=pl.Int64)
+            self._take(pl.DataFrame({"value": pl.from_arrow(text.take(pa.array(at))), "count": counts}))
         return True
 
     def merge(self, other: FrequentValues) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +72,7 @@ texts = st.lists(st.lists(st.sampled_from([*"abcdefgh", "", "ü", "日本"]), ma
 def test_frequencies_are_exact_up_to_the_capacity(batches: list[list[str]]) -> None:
     frequent = FrequentValues(capacity=11)
     for batch in batches:
-        frequent.add(pl.Series(batch, dtype=pl.String))
+        frequent.add(pa.array(batch, pa.string()))
     expected = Counter(value for batch in batches for value in batch)
     assert frequent.top(99) == sorted(expected.items(), key=lambda pair: (-pair[1], pair[0]))
     assert frequent.distinct_count == len(expected)
@@ -85,7 +86,7 @@ def test_above_the_capacity_counts_are_too_low_by_at_most_what_is_lost(
     frequent = FrequentValues(capacity)
     for batch in batches:
         partial = FrequentValues(capacity)
-        partial.add(pl.Series(batch, dtype=pl.String))
+        partial.add(pa.array(batch, pa.string()))
         frequent.merge(partial)
     expected = Counter(value for batch in batches for value in batch)
     found = dict(frequent.top(99))

@@ -57,7 +57,7 @@ class ColumnState:
         summary = self._summary(kind)
         self.count += len(present)
         self._rows[kind] += len(present)
-        if len(values):
+        if len(values) or kind == "float":  # whole numbers that come with no floats are floats all the same
             summary.add(values)
             if self.weighted is not None and weights is not None:
                 self.weighted.add(_shared(kind), values, weights)

@@ -44,11 +44,13 @@ class NumericState:
             self.nan += len(ordered) - int(nan)
             self.infinite += int(start) + int(nan) - int(end)
             self._add_sorted(ordered[start:end])
-        elif (low := int(numbers.min())) + NARROW > (high := int(numbers.max())):
-            offsets = (numbers - numbers.dtype.type(low)).astype(np.int64)
-            counts = np.bincount(offsets, minlength=high - low + 1)
+        elif (low := int(numbers.min())) + NARROW > int(numbers.max()):
+            wide = (
+                numbers if numbers.dtype.kind == "u" else numbers.astype(np.int64)
+            )  # no difference overflows
+            counts = np.bincount((wide - wide.dtype.type(low)).astype(np.int64))
             found = np.flatnonzero(counts)
-            self._add_runs(found.astype(numbers.dtype) + numbers.dtype.type(low), counts[found])
+            self._add_runs(found.astype(wide.dtype) + wide.dtype.type(low), counts[found])
         else:
             self._add_sorted(np.sort(numbers))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,13 +73,13 @@ class StringState:
         """Take in texts."""
         if kinds.is_dictionary(values.type):
             counts = _counted(values)
-            characters = counts["value"].str.len_chars().cast(pl.Int64).to_numpy()
-            self.lengths.add(characters, counts["count"].to_numpy())
+            lengths = counts["value"].str.len_chars().cast(pl.Int64).to_numpy()
+            self.lengths.add(lengths, counts["count"].to_numpy())
             self.frequent.add_counts(counts)
         else:
-            text = cast("pl.Series", pl.from_arrow(values))
-            self.lengths.add(text.str.len_chars().to_numpy())
-            self.frequent.add(text)
+            characters: Column = pc.utf8_length(values)
+            self.lengths.add(characters.to_numpy())
+            self.frequent.add(values)
 
     def merge(self, other: StringState) -> None:
         """Take in the state of later texts."""
