@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,6 +136,14 @@ def fitted(preprocessing_fn: Callable[..., Any], rows: dict[str, list[Any]] = RO
 def test_every_function_is_here() -> None:
     public = {name for name in tft.__all__ if inspect.isfunction(getattr(tft, name))}
     assert public == set(CASES) | LEARNED
+
+
+def test_the_page_for_users_names_every_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transform.md").read_text(encoding="utf-8")
+    public = {name for name in tft.__all__ if inspect.isfunction(getattr(tft, name))}
+    assert {name for name in public if f"`{name}`" not in page} == {"trace"}
+    named = set(re.findall(r"`([a-z_0-9]+)`", page.partition("## Labels")[0]))
+    assert named <= public | {"abs", "preprocessing_fn"}
 
 
 @pytest.mark.parametrize("name", CASES)
