@@ -21,6 +21,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_START = np.zeros(1, np.int64)
+
+_ASIDE = 1e-9
+
 POINTS = 1024
 """B: points of one level."""
 
@@ -135,9 +139,9 @@ class QuantileSummary:
 
 def runs(ascending: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The distinct values of an ascending array, and how often each occurs. Not empty, no NaN."""
-    ends = np.flatnonzero(ascending[1:] != ascending[:-1])
-    starts = np.concatenate([np.zeros(1, np.int64), ends + 1])
-    return ascending[starts], np.diff(starts, append=len(ascending))
+    ends = np.flatnonzero(ascending[1:] != ascending[:-1]) + 1
+    limits = np.concatenate([_START, ends, [len(ascending)]])
+    return ascending[limits[:-1]], limits[1:] - limits[:-1]
 
 
 def _joined(summaries: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
@@ -166,11 +170,17 @@ def _few_points(ascending: Floats, points: int) -> tuple[Floats, Floats]:
 
 
 def _reduced(values: Floats, weights: Floats, points: int) -> tuple[Floats, Floats]:
-    """At most `points` points: cells of equal weight, each represented by the value at its middle."""
+    """At most `points` points: cells of equal weight, each represented by the value at its middle.
+
+    The middle of two joined cells lies between two points. Taking the lower one each time would move all ranks
+    the same way, level after level; so every other cell takes the upper one.
+    """
     if len(values) <= points:
         return values, weights
     ranks = np.cumsum(weights)
     total = float(ranks[-1])
     middles = (np.arange(points) + 0.5) * (total / points)
+    middles[0::2] *= 1 - _ASIDE
+    middles[1::2] *= 1 + _ASIDE
     at = np.minimum(np.searchsorted(ranks, middles, side="left"), len(values) - 1)
     return values[at], np.full(points, total / points)

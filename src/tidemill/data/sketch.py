@@ -188,6 +188,8 @@ class FrequentValues:
         self._take(other._counts)
 
     def _take(self, counts: pl.DataFrame) -> None:
+        if not len(counts):
+            return
         if len(self._counts):
             counts = pl.concat([self._counts, counts]).group_by("value").agg(pl.col("count").sum())
         if len(counts) > self.capacity:
@@ -203,12 +205,14 @@ class FrequentValues:
 
     def top(self, n: int) -> list[tuple[str, int]]:
         """The n most frequent values, most frequent first, ties by value."""
-        best = self._counts.sort(["count", "value"], descending=[True, False]).head(n)
+        best = self._counts
+        if len(best) > 1:
+            best = best.sort(["count", "value"], descending=[True, False]).head(n)
         return list(zip(best["value"].to_list(), best["count"].to_list(), strict=True))
 
     def to_plain(self) -> list[Any]:
         """The state as plain values and arrays: texts ascending, as their bytes and lengths."""
-        ordered = self._counts.sort("value")
+        ordered = self._counts if len(self._counts) < 2 else self._counts.sort("value")
         counts = ordered["count"].to_numpy()
         head = [self.capacity, self.rows, self.lost]
         return [*head, self.distinct.to_plain(), *texts_to_plain(ordered["value"]), counts]
@@ -219,8 +223,8 @@ class FrequentValues:
         made = cls(value[0])
         made.rows, made.lost = value[1:3]
         made.distinct = DistinctValues.from_plain(value[3])
-        counts = pl.Series("count", value[6], dtype=pl.Int64)
-        made._counts = pl.DataFrame({"value": texts_from_plain(value[4], value[5]), "count": counts})
+        texts = texts_from_plain(value[4], value[5]).alias("value")
+        made._counts = pl.DataFrame([texts, pl.Series("count", value[6], dtype=pl.Int64)])
         return made
 
 

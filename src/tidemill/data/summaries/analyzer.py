@@ -97,8 +97,9 @@ class StatisticsAnalyzer(Analyzer[SplitState, SplitStatistics]):
             hint = did_you_mean(self.weight_column, table.column_names)
             raise DataError(f"there is no weight column {self.weight_column!r}", hint=hint)
         column: Any = table[self.weight_column]
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise DataError(f"the weight column {self.weight_column!r} is {column.type}, not a number")
+        kind = _plain_type(column.type)
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise DataError(f"the weight column {self.weight_column!r} is {kind}, not a number")
         weights: Floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         if bad := int((~(np.isfinite(weights) & (weights >= 0))).sum()):
             raise DataError(
@@ -112,9 +113,10 @@ class StatisticsAnalyzer(Analyzer[SplitState, SplitStatistics]):
         state.rows += later.rows
         state.weight += later.weight
         for name, column in later.columns.items():
-            if name not in state.columns:
-                state.columns[name] = ColumnState(weighted=self.weight_column is not None)
-            state.columns[name].merge(column)
+            if name in state.columns:
+                state.columns[name].merge(column)
+            else:  # merged with nothing a state is what it was
+                state.columns[name] = column
         for key, part in later.slices.items():
             self.merge(state.slices.setdefault(key, SplitState()), part)
         return state
@@ -198,9 +200,7 @@ def as_text(column: Any) -> Any:
 def _check_sliced(name: str, schema: pa.Schema) -> None:
     if name not in schema.names:
         raise DataError(f"there is no column {name!r} to slice by", hint=did_you_mean(name, schema.names))
-    kind = schema.field(name).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _plain_type(schema.field(name).type)
     good = (
         pa.types.is_integer,
         pa.types.is_boolean,
@@ -213,6 +213,10 @@ def _check_sliced(name: str, schema: pa.Schema) -> None:
             f"column {name!r} is {kind}, and slices are made by text, whole numbers and truth values",
             hint="slice by another column, or make one in Transform that puts the values into classes",
         )
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _places(texts: Any, values: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], list[int]]:

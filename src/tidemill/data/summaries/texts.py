@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -159,8 +159,12 @@ def _counted(values: Column) -> pl.DataFrame:
     counts = np.bincount(values.indices.to_numpy(), minlength=len(values.dictionary))
     found = np.flatnonzero(counts)
     texts = values.dictionary.take(pa.array(found)) if len(found) < len(counts) else values.dictionary
-    frame = pl.DataFrame({"value": pl.from_arrow(texts), "count": pl.Series(counts[found], dtype=pl.Int64)})
-    frame = frame.cast({"value": pl.String})
+    frame = pl.DataFrame(
+        [
+            cast("pl.Series", pl.from_arrow(texts)).alias("value"),
+            pl.Series("count", counts[found], dtype=pl.Int64),
+        ]
+    )
     if frame["value"].n_unique() < len(frame):  # a writer may have put a text into its dictionary twice
         frame = frame.group_by("value").agg(pl.col("count").sum())
     return frame
