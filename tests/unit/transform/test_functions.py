@@ -146,6 +146,21 @@ def test_the_page_for_users_names_every_function() -> None:
     assert named <= public | {"abs", "preprocessing_fn"}
 
 
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transform.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], scope)
+    rows = {"fare": [5.0, 9.5], "company": ["a", "a"], "pickup": ["x", "y"], "dropoff": ["y", None]}
+    graph = fitted(scope["preprocessing_fn"], {**rows, "started": [0, 1], "tips": [2.0, 0.0]})
+    assert graph.transform(pa.table({**rows, "started": [0, 1], "tips": [2.0, 0.0]})).num_columns == 7
+    found = graph.transform_row(
+        {"fare": 12.5, "company": None, "pickup": "z", "dropoff": "x", "started": 7200}
+    )
+    assert set(found) == set(graph.features) == set(graph.output_types) - {"tipped"}
+    assert found["hour"].tolist() == [2]
+    assert np.isnan(found["fare_of_company"][0])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_gives_what_it_says(name: str) -> None:
     use, expected = CASES[name]
