@@ -177,6 +177,19 @@ def test_statistics_before_and_after(tmp_path: Path) -> None:
     assert list(without["post_transform_statistics"].path.iterdir()) == []
 
 
+def labelled(inputs: tft.Inputs) -> dict[str, tft.Column]:
+    return {"x": tft.scale_to_0_1(inputs["x"]), "y": tft.label(inputs["id"]) > 1}
+
+
+def test_the_log_says_what_is_not_for_serving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1, 2], "x": [1.0, 2.0]}]})
+    made = run_all(tmp_path / "made", [given], preprocessing_fn=labelled)
+    assert "not for serving, as they need a label: y\n" in capsys.readouterr().out
+    graph = tft.FittedGraph.load(made["transform_graph"].path)
+    assert graph.features == ["x"]
+    assert read(made["transformed"], "train") == {"x": [0.0, 1.0], "y": [False, True]}
+
+
 def test_some_splits_alone(tmp_path: Path) -> None:
     given = examples(tmp_path / "a", {"train": [{"id": [1], "x": [1]}], "eval": [{"id": [9], "x": [5]}]})
     made = run_all(tmp_path / "made", [given], transform_splits=["eval"])

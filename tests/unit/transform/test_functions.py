@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,6 +136,29 @@ def fitted(preprocessing_fn: Callable[..., Any], rows: dict[str, list[Any]] = RO
 def test_every_function_is_here() -> None:
     public = {name for name in tft.__all__ if inspect.isfunction(getattr(tft, name))}
     assert public == set(CASES) | LEARNED
+
+
+def test_the_page_for_users_names_every_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transform.md").read_text(encoding="utf-8")
+    public = {name for name in tft.__all__ if inspect.isfunction(getattr(tft, name))}
+    assert {name for name in public if f"`{name}`" not in page} == {"trace"}
+    named = set(re.findall(r"`([a-z_0-9]+)`", page.partition("## Labels")[0]))
+    assert named <= public | {"abs", "preprocessing_fn"}
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "transform.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], scope)
+    rows = {"fare": [5.0, 9.5], "company": ["a", "a"], "pickup": ["x", "y"], "dropoff": ["y", None]}
+    graph = fitted(scope["preprocessing_fn"], {**rows, "started": [0, 1], "tips": [2.0, 0.0]})
+    assert graph.transform(pa.table({**rows, "started": [0, 1], "tips": [2.0, 0.0]})).num_columns == 7
+    found = graph.transform_row(
+        {"fare": 12.5, "company": None, "pickup": "z", "dropoff": "x", "started": 7200}
+    )
+    assert set(found) == set(graph.features) == set(graph.output_types) - {"tipped"}
+    assert found["hour"].tolist() == [2]
+    assert np.isnan(found["fare_of_company"][0])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -47,6 +47,8 @@ def run(
         fitted = FittedGraph(fit(graph, analyzed, backend=opened, kept=kept))
         fitted.graph.save(transform_graph.path)
         print(f"{graph.source}: {len(graph.outputs)} outputs of {len(graph.inputs)} columns")
+        if for_training := [name for name in graph.outputs if name not in fitted.features]:
+            print(f"not for serving, as they need a label: {', '.join(for_training)}")
         if kept is not None and earlier:
             print(f"{kept.found} states of files were taken from earlier caches")
         if kept is not None and analyzer_cache is not None:

@@ -83,7 +83,9 @@ class KeyedMoments(_Keyed):
     def _of_batch(self, codes: NDArray[Any], values: Floats, many: int) -> tuple[Floats, Floats, Floats]:
         counts = _counts(codes, many)
         means = np.asarray(np.bincount(codes, values, minlength=many) / counts, dtype=np.float64)
-        squares = np.asarray(np.bincount(codes, np.square(values - means[codes]), minlength=many), dtype=np.float64)
+        squares = np.asarray(
+            np.bincount(codes, np.square(values - means[codes]), minlength=many), dtype=np.float64
+        )
         return counts, means, squares
 
     def _together(self, a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:

@@ -1,7 +1,7 @@
 """The polars backend: the graph over Arrow tables of many rows, for training and evaluation.
 
 Native expressions where `ops` names one, the numpy kernel elsewhere: over the distinct values only
-when the column is text, because most text repeats.
+when the column is text or becomes it, because most text repeats.
 """
 
 from __future__ import annotations
@@ -141,9 +141,10 @@ def _by_kernel(
     type: str,
     lifted: bool,
 ) -> pl.Series:
-    if types == ("string",) and len(columns[0]) and not op.sees_nulls and not element(type):
+    repeats = types == ("string",) or (types == ("int",) and type == "string")
+    if repeats and len(columns[0]) and not element(type):
         distinct = columns[0].unique()
-        results = to_series(call(op, arguments, [to_values(distinct, "string")], type, lifted=False), type)
+        results = to_series(call(op, arguments, [to_values(distinct, types[0])], type, lifted=False), type)
         found: pl.Series = columns[0].replace_strict(distinct, results, return_dtype=POLARS[type])
         return found
     values = [to_values(column, kind) for column, kind in zip(columns, types, strict=True)]

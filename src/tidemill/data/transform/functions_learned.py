@@ -260,7 +260,8 @@ def _scaled_per_key(analyzer: str, column: Column, key: Column, center: str, wid
 def _number(column: Column) -> Column:
     if _kind(column) not in ("int", "float"):
         raise problem(
-            f"an analysis of numbers, and {column!r} is {column.type}", hint='cast(column, "float") takes text'
+            f"an analysis of numbers, and {column!r} is {column.type}",
+            hint='cast(column, "float") takes text',
         )
     return promote(column, "float") if column.type == "empty" else column
 
