@@ -151,8 +151,8 @@ def Tuner(
     space: what is searched, by hyperparameter. Fixed ones stand in `hyperparameters`.
     metric: what decides: auc, log_loss, accuracy, rmse, ..., or a name of your own with a `direction` of
         "maximize" or "minimize". It is measured on the eval splits.
-    num_trials, num_parallel_trials: how many there are, and how many run at once. Trials are chosen in
-        rounds; those of one round do not know each other. rounds: how many; few by default.
+    num_trials, num_parallel_trials: how many there are, and how many run at once; these take one thread
+        each unless arguments say num_threads. Trials are chosen in rounds; those of one round do not know each other. rounds: how many; few by default.
     sampler: "tpe" (learns from earlier rounds), "random", or "grid" (every combination).
     pruner: "median" or "successive_halving" end a trial whose `args.report` values are worse than others'
         of earlier rounds were at that step; ready trainers report after each round or epoch.
@@ -170,6 +170,8 @@ def Tuner(
     if trainer is not None:
         own = ("label", *trainer.signature.parameters)
         check_arguments(trainer.name, arguments or {}, own, where)
+        if num_parallel_trials > 1 and "num_threads" in own:  # trials share the cores, and each wants all
+            arguments = {"num_threads": 1, **(arguments or {})}
     searched = space_to_json(space)
     given: dict[str, Any] = {"metric": metric, "direction": direction}
     trial: dict[str, Any] = {
