@@ -152,7 +152,8 @@ def Tuner(
     metric: what decides: auc, log_loss, accuracy, rmse, ..., or a name of your own with a `direction` of
         "maximize" or "minimize". It is measured on the eval splits.
     num_trials, num_parallel_trials: how many there are, and how many run at once; these take one thread
-        each unless arguments say num_threads. Trials are chosen in rounds; those of one round do not know each other. rounds: how many; few by default.
+        each unless arguments say num_threads. Trials are chosen in rounds, and those of one round do not
+        know each other. rounds: how many; few by default.
     sampler: "tpe" (learns from earlier rounds), "random", or "grid" (every combination).
     pruner: "median" or "successive_halving" end a trial whose `args.report` values are worse than others'
         of earlier rounds were at that step; ready trainers report after each round or epoch.
