@@ -68,10 +68,15 @@ class Rows:
             present = known.column(self.columns.label).is_valid()
             yield known.filter(present).select(list(self.columns.keys))
 
-    def batches(self) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Raw rows with a label, and the columns that they are judged by."""
+    def batches(self, asked: Sequence[str] = ()) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Raw rows with a label, and the columns that they are judged by.
+
+        `asked`: all that models look at, where that is known; other columns are not read then.
+        """
         self.without_label = 0
-        for batch in self.dataset.iter_batches():
+        wanted = list(dict.fromkeys([*asked, *self.columns.all]))
+        whole = not asked or self.derived or not set(wanted) <= set(self.dataset.columns)
+        for batch in self.dataset.iter_batches(None if whole else wanted):
             known = self._with_derived(batch, self.columns.all).select(self.columns.all)
             present = known.column(self.columns.label).is_valid()
             valid = batch.num_rows - known.column(self.columns.label).null_count
@@ -164,6 +169,11 @@ class Predictor:
             else load_model(folder, allow_pickle=allow_pickle, allow_code=allow_code)
         )
 
+    @property
+    def looks_at(self) -> list[str]:
+        """The columns that the model says it needs of a row; empty when it does not say."""
+        return [] if self.model is None else self.model.signature.input_names
+
     def check_classes(self, classes: Sequence[Any]) -> None:
         """DataError when the model puts its probabilities in another order than `classes`."""
         own = self.model.manifest.classes if self.model is not None else ()
@@ -226,7 +236,9 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Every row with a label, predicted by every model, with its slices."""
     columns, first = rows.columns, 0
-    for raw, known in rows.batches():
+    each = [predictor.looks_at for predictor in predictors]
+    asked = [name for names in each for name in names] if all(each) else []
+    for raw, known in rows.batches(asked):
         labels = labels_of(known.column(columns.label), columns.label, classes)
         predictions = tuple(predictor.predict(raw, task) for predictor in predictors)
         _check_labels(labels, predictions, task, columns.label)
