@@ -358,7 +358,7 @@ FAIRLEARN = {
         "false_positive_rate": (0.1346984976332579, 0.6332305968058279),
     },
 }
-"""MetricFrame.difference() and .ratio() of fairlearn 0.15 for the rows below, between groups and to_overall."""
+"""difference() and ratio() of fairlearn 0.15 for the rows below: between groups, and to_overall."""
 
 
 @pytest.mark.parametrize("reference", FAIRLEARN)
