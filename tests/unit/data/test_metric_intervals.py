@@ -85,6 +85,19 @@ def test_the_bootstrap_agrees_with_the_formulas(task: Task) -> None:
     assert bootstrap.changes(0, 1)[0]["rmse" if task == "regression" else "auc"].interval is not None
 
 
+def test_replicates_of_many_slices_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.data.metrics.tally.MOST_DRAWN", 3 * 20 * 800)
+    labels, one, two = drawn("classification", np.random.default_rng(1), 300)
+    codes = np.arange(300) % 2
+    slicings = (whole(300), Slicing(codes + 1, 1, 3), Slicing(codes + 3, 3, 5))
+    state = make_state("classification", ["auc", "brier"], models=2, slices=5, replicates=20)
+    state.add(Batch(labels, (one, two), slicings))
+    found = state.changes(0, 1)
+    assert [change["auc"].interval is not None for change in found] == [True, True, True, False, False]
+    assert all(change["brier"].interval is not None for change in found)
+    assert state.notes() == ["the bootstrap of areas and counts covers the first 3 of 5 slices"]
+
+
 def test_a_share_of_1_has_an_interval_with_a_width_and_two_equal_models_have_none() -> None:
     labels = np.array([1.0, 0.0] * 10)
     found = compute(["accuracy"], labels, labels, task="classification")["accuracy"].interval
