@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.errors import DataError
 from tidemill.models.flavors import lightgbm as flavor
+from tidemill.models.flavors.bare import import_bare
 from tidemill.models.flavors.base import library
 from tidemill.training.conversion import OPSET
 from tidemill.training.fn_args import FnArgs
@@ -30,7 +31,7 @@ class Settings:
 
 def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) -> Trained:
     """Train a booster and save it up to its best iteration."""
-    lightgbm = library("lightgbm", "lightgbm")
+    lightgbm = import_bare("lightgbm", "lightgbm", alone=True)
     aliases: Any = lightgbm.basic._ConfigAliases._get_all_param_aliases()
     check_names(params, [name for names in aliases.values() for name in names], "LightGBM")
     used = {**_objective(rows, params), "seed": settings.seed, "num_threads": settings.num_threads,

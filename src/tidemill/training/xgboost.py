@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.errors import DataError
 from tidemill.models.flavors import xgboost as flavor
+from tidemill.models.flavors.bare import import_bare
 from tidemill.models.flavors.base import library
 from tidemill.training.conversion import OPSET
 from tidemill.training.fn_args import FnArgs
@@ -39,7 +40,7 @@ class Settings:
 
 def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) -> Trained:
     """Train a booster and save it up to its best iteration."""
-    xgboost = library("xgboost", "xgboost")
+    xgboost = import_bare("xgboost", "xgboost", alone=True)
     wrapper = set(inspect.signature(xgboost.XGBModel.__init__).parameters) - {"self", "kwargs", "callbacks"}
     wrapper -= {"n_estimators", "early_stopping_rounds", "random_state", "n_jobs", "feature_types"}
     check_names(params, [*wrapper, *NATIVE], "XGBoost")
