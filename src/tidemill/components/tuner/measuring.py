@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tidemill.data.dataset import Dataset
-from tidemill.data.metrics import METRICS, compute
+from tidemill.data.evaluation import Task
+from tidemill.data.metrics import compute, names_of
 from tidemill.errors import DataError, did_you_mean
 from tidemill.models import LoadedModel
 from tidemill.models.features import Array
@@ -52,13 +53,13 @@ def measure(model: LoadedModel, rows: Dataset, label: str, metric: str) -> dict[
     found = np.concatenate(parts)
     if manifest.task == "multiclass":
         return _checked(_multiclass(found, labels, list(manifest.classes)), metric, manifest.task)
-    kind = "regression" if manifest.task == "regression" else "classification"
-    names = [name for name, known_metric in METRICS.items() if known_metric.task == kind]
+    kind: Task = "regression" if manifest.task == "regression" else "classification"
     if kind == "classification" and manifest.classes:
         truth = np.array([value == manifest.classes[1] for value in labels], dtype=np.float64)
     else:
         truth = np.asarray(labels, dtype=np.float64)
-    return _checked(compute(names, truth, found.astype(np.float64)), metric, manifest.task)
+    measured = compute(names_of(kind), truth, found.astype(np.float64), task=kind)
+    return _checked({n: m.value for n, m in measured.items() if m.value is not None}, metric, manifest.task)
 
 
 def _answer(model: LoadedModel, table: pa.Table) -> Array:
