@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from tidemill.data.dataset import Dataset
 from tidemill.data.evaluation import Task
 from tidemill.data.hashing import hash_column
-from tidemill.data.metrics import Batch
-from tidemill.data.slices import Slices
+from tidemill.data.metrics import Batch, whole
 from tidemill.errors import DataError, did_you_mean
 from tidemill.models.loading import load_model
 from tidemill.models.manifest import load_graph
+
+if TYPE_CHECKING:
+    from tidemill.data.slices import Slices
 
 Floats = NDArray[np.float64]
 PredictFn = Callable[[Path, pa.Table], Any]
@@ -232,7 +234,7 @@ def checked(given: Any, count: int, task: Task, who: str) -> Floats:
 
 
 def read_batches(
-    rows: Rows, predictors: Sequence[Predictor], task: Task, classes: Sequence[Any], slices: Slices
+    rows: Rows, predictors: Sequence[Predictor], task: Task, classes: Sequence[Any], slices: Slices | None
 ) -> Iterator[Batch]:
     """Every row with a label, predicted by every model, with its slices."""
     columns, first = rows.columns, 0
@@ -245,9 +247,7 @@ def read_batches(
         yield Batch(
             labels=labels,
             predictions=predictions,
-            slicings=slices.slicings(known.select(list(columns.keys)))
-            if columns.keys
-            else slices.all_of(len(labels)),
+            slicings=slices.slicings(known.select(list(columns.keys))) if slices else (whole(len(labels)),),
             weights=_weights_of(known.column(columns.weight), columns.weight) if columns.weight else None,
             rows=np.arange(first, first + len(labels), dtype=np.uint64),
             queries=hash_column(known.column(columns.query)) if columns.query else None,
