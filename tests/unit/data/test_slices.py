@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.data import slices as room
-from tidemill.data.slices import SliceFinder, Slices, read_specs
+from tidemill.data.slice_specs import read_specs
+from tidemill.data.slices import SliceFinder, Slices
 from tidemill.errors import DataError
 
 TABLE = pa.table(

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 
 from tidemill.errors import StoreError
+from tidemill.metadata.model import BLESSINGS, Artifact
 from tidemill.metadata.sql import SqlStore, open_store
 from tidemill.metadata.transfer import Selection
 from tidemill.testing import transfer_stories as stories
-from tidemill.testing.store_stories import end_node, examples, start_run
+from tidemill.testing.store_stories import end_node, examples, start_run, train_and_judge
 
 MEMORY = Path("/dev/shm")
 
@@ -110,6 +111,23 @@ def test_ids_are_those_of_the_store_it_comes_to(make, tmp_path: Path) -> None:
     assert two.latest_blessed("other", "trainer", "model") is not None
     start_run(two, "next", pipeline="taxi")
     assert end_node(two, "next", "gen").execution_id > trained.id
+
+
+def test_a_pipeline_comes_with_what_people_said_of_its_models(make, tmp_path: Path) -> None:
+    one, two = make("one"), make("two")
+    train_and_judge(one, "r1", blessed=1)
+    model = train_and_judge(one, "r2", blessed=1)
+    start_run(one, "w1", pipeline=f"taxi{BLESSINGS}")
+    word = Artifact(type="ModelBlessing", uri="u", custom_properties={"blessed": 0})
+    end_node(one, "w1", "word", inputs={"model": [model]}, outputs={"blessing": [word]})
+    file = tmp_path / "taxi.jsonl"
+    stories.exported(one, file, Selection(pipeline="taxi"))
+    two.import_record(file)
+    found, expected = (store.latest_blessed("taxi", "trainer", "model") for store in (two, one))
+    assert found is not None
+    assert expected is not None
+    assert (found.name, found.uri) == (expected.name, expected.uri)
+    assert found.name.startswith("r1/")
 
 
 def parts(data: bytes, kind: str) -> list[dict[str, Any]]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from tidemill.components.evaluator.reading import Predictor, Rows, read_batches
-from tidemill.data.evaluation import Change, Measure, Plots, SliceEvaluation, Task
+from tidemill.data.evaluation import Change, Key, Measure, Plots, SliceEvaluation, Task
 from tidemill.data.evaluation_file import change_of
 from tidemill.data.metrics import Batch, TaskState, make_state
 from tidemill.data.metrics.custom import OwnState
-from tidemill.data.slices import SliceFinder, Slices, SliceSpec
+from tidemill.data.slice_specs import SliceSpec
 from tidemill.errors import DataError
+
+if TYPE_CHECKING:
+    from tidemill.data.slices import Slices
 
 MOST_CLASSES = 10_000
 
@@ -53,11 +56,12 @@ class Measured:
 def measure(rows: Rows, predictors: Sequence[Predictor], request: Request) -> Measured:
     """Everything that follows from predictions. DataError when no row has a label."""
     slices = _find_slices(rows, request)
-    own = OwnState(request.own_metrics, len(predictors), len(slices.keys))
+    keys: Sequence[Key] = slices.keys if slices else [{}]
+    own = OwnState(request.own_metrics, len(predictors), len(keys))
     state: TaskState | None = None
     for batch in read_batches(rows, predictors, request.task, request.classes, slices):
         if state is None:
-            state = _make_state(request, len(predictors), len(slices.keys), batch)
+            state = _make_state(request, len(predictors), len(keys), batch)
         state.add(batch)
         own.add(batch)
     if state is None:
@@ -65,13 +69,23 @@ def measure(rows: Rows, predictors: Sequence[Predictor], request: Request) -> Me
             f"there are no rows with a value in {rows.columns.label!r}", hint="check label= and splits="
         )
     state.close()
-    return _finish(state, own, slices, request, rows.without_label)
+    found = _finish(state, own, keys, request)
+    if slices:
+        found = replace(
+            found,
+            slices_left_out=slices.left_out,
+            slices_too_small=slices.too_small,
+            notes=(*slices.notes, *found.notes),
+        )
+    return replace(found, rows_without_label=rows.without_label)
 
 
-def _find_slices(rows: Rows, request: Request) -> Slices:
-    finder = SliceFinder(request.specs)
+def _find_slices(rows: Rows, request: Request) -> Slices | None:
     if not request.specs:
-        return Slices()
+        return None
+    from tidemill.data.slices import SliceFinder  # half of what an evaluation imports, for those who slice
+
+    finder = SliceFinder(request.specs)
     if finder.needs_look:
         for table in rows.key_tables():
             finder.look(table)
@@ -114,17 +128,15 @@ def _check_widths(request: Request, first: Batch, classes: int) -> None:
             )
 
 
-def _finish(
-    state: TaskState, own: OwnState, slices: Slices, request: Request, without_label: int
-) -> Measured:
+def _finish(state: TaskState, own: OwnState, keys: Sequence[Key], request: Request) -> Measured:
     models = state.models
     measures = [state.measures(model) for model in range(models)]
     for model in range(models):
         for at, found in enumerate(measures[model]):
             found.update(own.measures(model, at))
-    changes = state.changes(0, 1) if request.baseline else [dict[str, Change]() for _ in slices.keys]
+    changes = state.changes(0, 1) if request.baseline else [dict[str, Change]() for _ in keys]
     parts = []
-    for at, key in enumerate(slices.keys):
+    for at, key in enumerate(keys):
         old = measures[1][at] if request.baseline else None
         if old is not None:
             for name in own.names:
@@ -136,7 +148,7 @@ def _finish(
             )
         )  # fmt: skip
     others = range(2 if request.baseline else 1, models)
-    notes = [*slices.notes, *state.notes()]
+    notes = state.notes()
     if state.drawn and not request.bootstrap:
         notes.append(f"intervals are from {state.drawn} bootstrap replicates: a threshold needs them")
     return Measured(
@@ -144,8 +156,5 @@ def _finish(
         plots=state.plots(0),
         baseline_plots=state.plots(1) if request.baseline else None,
         challengers=tuple((measures[m][0], state.changes(m, 0)[0]) for m in others),
-        slices_left_out=slices.left_out,
-        slices_too_small=slices.too_small,
-        rows_without_label=without_label,
         notes=tuple(notes),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from tidemill.data.dataset import Dataset
 from tidemill.data.evaluation import Task
 from tidemill.data.hashing import hash_column
-from tidemill.data.metrics import Batch
-from tidemill.data.slices import Slices
+from tidemill.data.metrics import Batch, whole
 from tidemill.errors import DataError, did_you_mean
 from tidemill.models.loading import load_model
 from tidemill.models.manifest import load_graph
+
+if TYPE_CHECKING:
+    from tidemill.data.slices import Slices
 
 Floats = NDArray[np.float64]
 PredictFn = Callable[[Path, pa.Table], Any]
@@ -68,10 +70,15 @@ class Rows:
             present = known.column(self.columns.label).is_valid()
             yield known.filter(present).select(list(self.columns.keys))
 
-    def batches(self) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Raw rows with a label, and the columns that they are judged by."""
+    def batches(self, asked: Sequence[str] = ()) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Raw rows with a label, and the columns that they are judged by.
+
+        `asked`: all that models look at, where that is known; other columns are not read then.
+        """
         self.without_label = 0
-        for batch in self.dataset.iter_batches():
+        wanted = list(dict.fromkeys([*asked, *self.columns.all]))
+        whole = not asked or self.derived or not set(wanted) <= set(self.dataset.columns)
+        for batch in self.dataset.iter_batches(None if whole else wanted):
             known = self._with_derived(batch, self.columns.all).select(self.columns.all)
             present = known.column(self.columns.label).is_valid()
             valid = batch.num_rows - known.column(self.columns.label).null_count
@@ -164,6 +171,11 @@ class Predictor:
             else load_model(folder, allow_pickle=allow_pickle, allow_code=allow_code)
         )
 
+    @property
+    def looks_at(self) -> list[str]:
+        """The columns that the model says it needs of a row; empty when it does not say."""
+        return [] if self.model is None else self.model.signature.input_names
+
     def check_classes(self, classes: Sequence[Any]) -> None:
         """DataError when the model puts its probabilities in another order than `classes`."""
         own = self.model.manifest.classes if self.model is not None else ()
@@ -222,20 +234,20 @@ def checked(given: Any, count: int, task: Task, who: str) -> Floats:
 
 
 def read_batches(
-    rows: Rows, predictors: Sequence[Predictor], task: Task, classes: Sequence[Any], slices: Slices
+    rows: Rows, predictors: Sequence[Predictor], task: Task, classes: Sequence[Any], slices: Slices | None
 ) -> Iterator[Batch]:
     """Every row with a label, predicted by every model, with its slices."""
     columns, first = rows.columns, 0
-    for raw, known in rows.batches():
+    each = [predictor.looks_at for predictor in predictors]
+    asked = [name for names in each for name in names] if all(each) else []
+    for raw, known in rows.batches(asked):
         labels = labels_of(known.column(columns.label), columns.label, classes)
         predictions = tuple(predictor.predict(raw, task) for predictor in predictors)
         _check_labels(labels, predictions, task, columns.label)
         yield Batch(
             labels=labels,
             predictions=predictions,
-            slicings=slices.slicings(known.select(list(columns.keys)))
-            if columns.keys
-            else slices.all_of(len(labels)),
+            slicings=slices.slicings(known.select(list(columns.keys))) if slices else (whole(len(labels)),),
             weights=_weights_of(known.column(columns.weight), columns.weight) if columns.weight else None,
             rows=np.arange(first, first + len(labels), dtype=np.uint64),
             queries=hash_column(known.column(columns.query)) if columns.query else None,

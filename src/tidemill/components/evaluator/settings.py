@@ -16,7 +16,7 @@ from tidemill.data.evaluation import Task
 from tidemill.data.metrics import USUAL, ask, direction_of, tasks_of
 from tidemill.data.metrics.catalog import METRICS, ask_all
 from tidemill.data.metrics.custom import directions_of, name_of
-from tidemill.data.slices import SliceSpec, read_specs
+from tidemill.data.slice_specs import SliceSpec, read_specs
 from tidemill.errors import DataError, did_you_mean
 from tidemill.models.manifest import FILE, ModelManifest, read_manifest
 

@@ -93,7 +93,7 @@ def direction_of(metric: str, direction: str) -> str:
     """maximize or minimize; DataError when nobody knows which."""
     if direction and direction not in DIRECTIONS:
         raise DataError(f"unknown direction {direction!r}", hint=did_you_mean(direction, DIRECTIONS))
-    if metric in METRICS:
+    if metric in METRICS and METRICS[metric].direction:  # of a base rate neither way is better
         known = "maximize" if METRICS[metric].direction == "higher" else "minimize"
         if direction and direction != known:
             raise DataError(f"{metric} is to {known}, not to {direction}", hint="leave direction out")

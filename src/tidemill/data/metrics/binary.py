@@ -141,8 +141,7 @@ class BinaryState(TaskState):
         if asked.base not in _AREAS:
             return None
         area = scores.auc if asked.base == "auc" else scores.average_precision
-        counts = self.coarse[model].replicates
-        return area(counts[..., 0::2], counts[..., 1::2])
+        return self.coarse[model].replicated(lambda counts: area(counts[..., 0::2], counts[..., 1::2]))
 
     def cell_errors(self, asked: Asked, model: int) -> Floats | None:
         """See TaskState."""
@@ -164,7 +163,7 @@ class BinaryState(TaskState):
 
     def notes(self) -> list[str]:
         """See TaskState."""
-        found = []
+        found = self.coarse[0].note()
         for model, cells in enumerate(self.scores):
             if cells.values is None and any(asked.base == "auc" for asked in self.asked):
                 worst = float(np.nanmax(scores.tie_error(*cells.by_label()), initial=0.0))

@@ -107,7 +107,7 @@ class MulticlassState(TaskState):
 
     def cell_replicates(self, asked: Asked, model: int) -> Floats | None:
         """See TaskState."""
-        return _of_classes(asked.base, self.per_class[model].replicates)
+        return self.per_class[model].replicated(lambda counts: _of_classes(asked.base, counts))
 
     def why(self, asked: Asked, model: int, at: int) -> str:
         """See TaskState."""
@@ -126,9 +126,10 @@ class MulticlassState(TaskState):
 
     def notes(self) -> list[str]:
         """See TaskState."""
+        found = self.per_class[0].note()
         if len(self.classes) > MOST_IN_MATRIX:
-            return [f"no confusion matrix: there are {len(self.classes)} classes, more than {MOST_IN_MATRIX}"]
-        return []
+            found.append(f"no confusion matrix: {len(self.classes)} classes are more than {MOST_IN_MATRIX}")
+        return found
 
 
 def _of_classes(base: str, counts: Floats) -> Floats:

@@ -24,6 +24,8 @@ Ints = NDArray[np.int64]
 Formula = Callable[[Mapping[str, Any]], Any]
 """A metric of sums by column; arrays in, an array out, of real or complex numbers."""
 
+MOST_DRAWN = 2**25
+"""Cells of all replicates together, of one histogram: 256 MiB. Slices beyond that have none."""
 _CHUNK = 20_000
 _TINY_STEP = 1e-30
 
@@ -171,7 +173,8 @@ class Cells:
     def __init__(self, size: int, slices: int, replicates: int = 0) -> None:
         self.size = size
         self.counts = np.zeros((slices, size))
-        self.replicates = np.zeros((replicates, slices, size))
+        drawn = min(slices, max(1, MOST_DRAWN // max(1, replicates * size)))
+        self.replicates = np.zeros((replicates, drawn, size))
 
     def add(
         self, cells: Ints, batch: Batch, draws: NDArray[np.uint8] | None = None, only_all: bool = False
@@ -179,12 +182,25 @@ class Cells:
         """Take in rows, each with the number of its cell; -1 for none."""
         for slicing in batch.slicings[:1] if only_all else batch.slicings:
             count_cells(self.counts, cells, slicing, batch.weights)
-            if draws is None:
+            if draws is None or slicing.stop > self.replicates.shape[1]:
                 continue
             for number in range(draws.shape[1]):
                 drawn = draws[:, number].astype(np.float64)
                 weights = drawn if batch.weights is None else drawn * batch.weights
                 count_cells(self.replicates[number], cells, slicing, weights)
+
+    def replicated(self, metric: Callable[[Floats], Floats]) -> Floats:
+        """A metric of each replicate and slice; NaN for slices without replicates."""
+        found = metric(self.replicates)
+        missing = len(self.counts) - found.shape[1]
+        return np.pad(found, ((0, 0), (0, missing)), constant_values=np.nan)
+
+    def note(self) -> list[str]:
+        """What a reader should know of slices without replicates."""
+        drawn = self.replicates.shape[1]
+        if not len(self.replicates) or drawn >= len(self.counts):
+            return []
+        return [f"the bootstrap of areas and counts covers the first {drawn} of {len(self.counts)} slices"]
 
     def merge(self, other: Cells) -> None:
         """Take in the state of other rows."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tidemill.errors import StoreError
-from tidemill.metadata.model import EventType, ExecutionState
+from tidemill.metadata.model import BLESSINGS, EventType, ExecutionState
 from tidemill.metadata.sql import names
 from tidemill.metadata.sql.database import Transaction
 
@@ -47,16 +47,20 @@ def of_context(tx: Transaction, type: str, name: str) -> Part:
     context = names.find_context(tx, type, name)
     if not context:
         raise StoreError(f"there is no {type.partition('_')[2] or type} {name!r} in this store")
-    part = Part(
-        artifacts=_ids(tx, "SELECT artifact_id FROM Attribution WHERE context_id = ?", context),
-        executions=_ids(tx, "SELECT execution_id FROM Association WHERE context_id = ?", context),
-        contexts={context},
-    )
+    part = Part(contexts={context})
+    # Without people's words on its models a pipeline would go on with another champion elsewhere.
+    if type == names.PIPELINE and (words := names.find_context(tx, type, f"{name}{BLESSINGS}")):
+        part.contexts.add(words)
+    for each in sorted(part.contexts):
+        part.artifacts |= _ids(tx, "SELECT artifact_id FROM Attribution WHERE context_id = ?", each)
+        part.executions |= _ids(tx, "SELECT execution_id FROM Association WHERE context_id = ?", each)
+        if type == names.PIPELINE:  # runs that have not started a node yet have nothing but their context
+            part.contexts |= _ids(
+                tx, "SELECT context_id FROM ParentContext WHERE parent_context_id = ?", each
+            )
     part.artifacts |= ids_in(
         tx, "SELECT artifact_id FROM Event WHERE execution_id IN ({ids})", part.executions
     )
-    if type == names.PIPELINE:  # runs that have not started a node yet have nothing but their context
-        part.contexts |= _ids(tx, "SELECT context_id FROM ParentContext WHERE parent_context_id = ?", context)
     return completed(tx, part)
 
 
