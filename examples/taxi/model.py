@@ -79,10 +79,13 @@ def run_fn(args: FnArgs) -> None:
         model["categories"][name] = weights[at : at + size]
         at += size
     (args.model_dir / FILE).write_text(json.dumps(model))
-    args.describe_model(
-        framework="scikit-learn",
-        inputs=dict.fromkeys(SCALED, "float") | dict.fromkeys(sizes, "int"),
+    args.save_code(  # so that a server which allows this file's code can ask the model as the Evaluator does
+        predict_fn,
         outputs=["probability"],
+        inputs=dict.fromkeys(SCALED, "float") | dict.fromkeys(sizes, "int"),
+        framework="scikit-learn",
+        task="binary",
+        label=LABEL,
         details={"iterations": int(regression.n_iter_[0]), "weights": len(weights)},
     )
 

@@ -23,14 +23,19 @@ if TYPE_CHECKING:
         XGBoostTrainer,
     )
     from tidemill.components.transform.component import Transform
+    from tidemill.components.tuner.component import Tuner
+    from tidemill.types.search import Choice, FloatRange, IntRange
 
 __all__ = [
     "BulkInferrer",
+    "Choice",
     "Evaluator",
     "ExampleGen",
     "ExampleValidator",
+    "FloatRange",
     "ImportSchemaGen",
     "InfraValidator",
+    "IntRange",
     "KerasTrainer",
     "LightGBMTrainer",
     "Pusher",
@@ -40,6 +45,7 @@ __all__ = [
     "TorchTrainer",
     "Trainer",
     "Transform",
+    "Tuner",
     "XGBoostTrainer",
 ]
 
@@ -59,11 +65,18 @@ _FOLDERS = {
     "TorchTrainer": "trainer",
     "Trainer": "trainer",
     "Transform": "transform",
+    "Tuner": "tuner",
     "XGBoostTrainer": "trainer",
 }
 
 
+_SEARCHED = ("Choice", "FloatRange", "IntRange")
+"""What Tuner's search space is made of."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _SEARCHED:
+        return getattr(importlib.import_module("tidemill.types.search"), name)
     if name in _FOLDERS:
         return getattr(importlib.import_module(f"tidemill.components.{_FOLDERS[name]}.component"), name)
     if name.startswith("_"):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.errors import DataError
 from tidemill.models.flavors import lightgbm as flavor
+from tidemill.models.flavors.bare import import_bare
 from tidemill.models.flavors.base import library
 from tidemill.training.conversion import OPSET
 from tidemill.training.fn_args import FnArgs
@@ -30,7 +31,7 @@ class Settings:
 
 def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) -> Trained:
     """Train a booster and save it up to its best iteration."""
-    lightgbm = library("lightgbm", "lightgbm")
+    lightgbm = import_bare("lightgbm", "lightgbm", alone=True)
     aliases: Any = lightgbm.basic._ConfigAliases._get_all_param_aliases()
     check_names(params, [name for names in aliases.values() for name in names], "LightGBM")
     used = {**_objective(rows, params), "seed": settings.seed, "num_threads": settings.num_threads,
@@ -62,11 +63,12 @@ def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) ->
     except lightgbm.basic.LightGBMError as error:
         raise DataError(f"LightGBM refused to train: {error}", hint="check hyperparameters") from None
     best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+    before = base.predictor.booster.current_iteration() if base else 0  # best counts the base model's as well
     saved = flavor.save(args.model_dir, booster, best_iteration=best)
     gain = booster.feature_importance("gain", iteration=best)
     details: dict[str, Any] = {"best_iteration": int(best), "feature_importance": importance(rows, gain)}
     for name, values in history.get("eval", {}).items():
-        details[f"eval_{name}"] = float(values[min(best, len(values)) - 1])
+        details[f"eval_{name}"] = float(values[best - before - 1])
     return Trained(saved, details, history, lambda: _to_onnx(lightgbm, args, len(rows.columns)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.errors import DataError
 from tidemill.models.flavors import xgboost as flavor
+from tidemill.models.flavors.bare import import_bare
 from tidemill.models.flavors.base import library
 from tidemill.training.conversion import OPSET
 from tidemill.training.fn_args import FnArgs
@@ -39,7 +40,7 @@ class Settings:
 
 def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) -> Trained:
     """Train a booster and save it up to its best iteration."""
-    xgboost = library("xgboost", "xgboost")
+    xgboost = import_bare("xgboost", "xgboost", alone=True)
     wrapper = set(inspect.signature(xgboost.XGBModel.__init__).parameters) - {"self", "kwargs", "callbacks"}
     wrapper -= {"n_estimators", "early_stopping_rounds", "random_state", "n_jobs", "feature_types"}
     check_names(params, [*wrapper, *NATIVE], "XGBoost")
@@ -76,9 +77,11 @@ def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) ->
         "best_iteration": int(best),
         "feature_importance": importance(rows, [float(gain.get(name, 0.0)) for name in names]),
     }
-    before = booster.num_boosted_rounds() - best
+    before = (
+        base.predictor.booster.num_boosted_rounds() if base else 0
+    )  # best counts the base model's as well
     for name, values in history.get("eval", {}).items():
-        details[f"eval_{name}"] = float(values[min(best - before, len(values)) - 1])
+        details[f"eval_{name}"] = float(values[best - before - 1])
     return Trained(saved, details, history, lambda: _to_onnx(booster, len(names)))
 
 

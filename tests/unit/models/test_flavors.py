@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -160,3 +162,25 @@ def test_onnx_answers_by_matrix(ground: Any) -> None:
     _accept(folder)
     with pytest.raises(DataError, match="no ONNX graph"):
         load_model(folder)
+
+
+BARE = """
+import sys
+from tidemill.models.flavors.bare import import_bare
+ours = import_bare("lightgbm", "lightgbm")
+assert "sklearn" not in sys.modules and "lightgbm" not in sys.modules
+import numpy as np
+rows, labels = np.random.default_rng(0).random((100, 2)), np.arange(100) % 2
+booster = ours.train({"verbosity": -1, "num_threads": 1}, ours.Dataset(rows, labels), 2)
+assert booster.predict(rows).shape == (100,)
+import lightgbm
+assert lightgbm is not ours
+print(lightgbm.LGBMClassifier(n_estimators=2, verbosity=-1, n_jobs=1).fit(rows, labels).n_features_)
+"""
+
+
+def test_lightgbm_is_loaded_without_scikit_learn_and_stays_whole_for_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BARE], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

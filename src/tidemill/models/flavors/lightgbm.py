@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.models.features import Features, matrix
-from tidemill.models.flavors.base import FEW_ROWS, Opened, Outputs, Saved, library, name_outputs
+from tidemill.models.flavors.bare import import_bare
+from tidemill.models.flavors.base import FEW_ROWS, Opened, Outputs, Saved, name_outputs
 
 FILE = "model.txt"
 
@@ -20,7 +21,7 @@ def save(folder: Path, booster: Any, *, best_iteration: int = 0) -> Saved:
 
 def load(opened: Opened) -> LightGBMPredictor:
     """The predictor of a saved booster."""
-    lightgbm = library("lightgbm", "lightgbm")
+    lightgbm = import_bare("lightgbm", "lightgbm")
     text = opened.read("file").decode()
     return LightGBMPredictor(lightgbm.Booster(model_str=text), opened)
 

@@ -1,0 +1,1 @@
+"""Hyperparameters are searched: each trial is an execution of its own."""
