@@ -1,4 +1,4 @@
-"""From trips to a served model: LightGBM, a real server asked with real rows, a push, and predictions in bulk.
+"""From trips to a served model: LightGBM, a server asked with real rows, a push, predictions in bulk.
 
 python examples/taxi/generate.py .tidemill/taxi/trips.csv
 tidemill run examples/taxi/serving.py
