@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tidemill.components.statistics_gen import executor
 from tidemill.components.statistics_gen.executor import run
 from tidemill.data import summaries
 from tidemill.data.engine.states_file import FILE as STATES
@@ -75,6 +77,16 @@ def counted_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(summaries.analyzer.StatisticsAnalyzer, "add", counting)  # type: ignore[attr-defined]  # a module
     return seen
+
+
+def test_long_work_says_how_far_it_is(
+    tmp_path: Path, days: list[Examples], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(executor, "REPORT_SECONDS", 0.0)
+    summarise(tmp_path / "window", days[:2])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "train: 2000 of 5200 rows"
+    assert said[-1] == "train: 5200 rows, 4 columns"
 
 
 def test_spans_are_summarised_together(tmp_path: Path, days: list[Examples]) -> None:
@@ -146,8 +158,12 @@ def test_broken_states_are_a_data_error(tmp_path: Path, days: list[Examples]) ->
         assert "previous" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["auto", "pool", "beam"])
+RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+
+
+@pytest.mark.parametrize("name", ["auto", "pool", "beam", pytest.param("ray", marks=RAY)])
 def test_every_backend_writes_the_same_bytes(tmp_path: Path, days: list[Examples], name: str) -> None:
+    days = days[:2]
     choices: dict[str, Any] = {"keep_states": True, "slices": ["kind"], "weight_column": "weight"}
     inline = summarise(tmp_path / "inline", days, backend="inline", **choices)
     other = summarise(tmp_path / "other", days, backend=name, **choices)
