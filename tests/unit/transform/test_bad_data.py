@@ -89,6 +89,21 @@ def test_many_columns() -> None:
     assert len(graph.features) == 2000
 
 
+NAMES = ["", "a b", "raw:x", "n0", "x.valid", "input.x", "#add.1", "*", "^.*$", "日本", "x"]
+
+
+def test_columns_of_any_name() -> None:
+    rows = {name: [1.0, 2.0, None] for name in NAMES}
+    graph = fitted(lambda c: {name: c[name] + 1 for name in c}, rows)
+    want = {name: [2.0, 3.0, None] for name in NAMES}
+    assert graph.transform(pa.table(rows)).to_pydict() == want
+    assert graph.transform_rows(pa.table(rows).to_pylist()) == want
+    for names in (["", "x"], ["#add.1"], ["x", "x.valid"], ["input.x", "x"]):
+        with pytest.raises(DataError, match="cannot be a tensor of an ONNX model"):
+            graph.to_onnx(names)
+    assert set(graph.to_onnx(["a b", "raw:x", "n0", "*", "日本", "x"]).outputs) >= {"日本", "x"}
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -58,7 +58,7 @@ def run_frame(
 
 def read_frame(table: pa.Table, types: Mapping[str, str], names: Iterable[str]) -> pl.DataFrame:
     """Columns `names` of `table` in the types of the graph; DataError for a missing or another type."""
-    columns, known = [], set(table.column_names)
+    columns, known = {}, set(table.column_names)
     for name in names:
         if name not in known:
             raise DataError(
@@ -66,7 +66,7 @@ def read_frame(table: pa.Table, types: Mapping[str, str], names: Iterable[str]) 
                 hint=did_you_mean(name, table.column_names)
                 + " or ask only for outputs that do not need it (outputs=[...])",
             )
-        columns.append(_as_type(table.column(name), types[name], name))
+        columns[name] = _as_type(table.column(name), types[name], name)
     return pl.DataFrame(columns)
 
 

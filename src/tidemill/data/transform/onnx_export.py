@@ -92,6 +92,7 @@ def export(fitted: FittedGraph, outputs: Iterable[str], partial: bool) -> OnnxEx
             hint=hint,
         )
     builder = translation.builder
+    _check_names({name: bool(column.valid) for name, column in columns.items()}, translation.fed)
     for name in names:
         builder.output(name, columns[name], graph.output_types()[name])
     model = builder.model(fitted.digest)
@@ -106,6 +107,20 @@ def export(fitted: FittedGraph, outputs: Iterable[str], partial: bool) -> OnnxEx
         _fitted=fitted,
         _fed=fed,
     )
+
+
+def _check_names(outputs: Mapping[str, bool], fed: Iterable[str]) -> None:
+    """DataError for outputs (and whether they have a `.valid`) whose tensors would not have a name each."""
+    taken = {tensor for name in fed for tensor in input_names(name)}
+    for name, nullable in outputs.items():
+        for tensor in [name, f"{name}.valid"] if nullable else [name]:
+            if not name or tensor in taken or tensor.startswith("#"):
+                raise DataError(
+                    f"output {name!r} cannot be a tensor of an ONNX model: "
+                    + (f"{tensor!r} is another's name" if tensor in taken else "its name is not possible"),
+                    hint="call the output something else in preprocessing_fn",
+                )
+            taken.add(tensor)
 
 
 class _Translation:
