@@ -58,7 +58,8 @@ class Measured:
         limit = "none" if self.threshold is None else number(self.threshold)
         split = name_html(self.split) if self.split else "all"
         where = f"<td>{escaped(self.against or 'baseline')}</td><td>{split}</td>"
-        return f"<tr><td>{escaped(self.measure)}</td>{where}<td{css}>{number(self.value)}</td><td>{limit}</td></tr>"
+        what = f"<td>{escaped(self.measure)}</td>{where}"
+        return f"<tr>{what}<td{css}>{number(self.value)}</td><td>{limit}</td></tr>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
