@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidemill.components.distribution_validator.component import DistributionValidator
     from tidemill.components.evaluator.component import Evaluator
     from tidemill.components.example_diff.component import ExampleDiff
     from tidemill.components.example_gen.component import ExampleGen
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tidemill.components.transform.component import Transform
 
 __all__ = [
+    "DistributionValidator",
     "Evaluator",
     "ExampleDiff",
     "ExampleGen",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _FOLDERS = {
+    "DistributionValidator": "distribution_validator",
     "Evaluator": "evaluator",
     "ExampleDiff": "example_diff",
     "ExampleGen": "example_gen",
