@@ -119,8 +119,10 @@ def p6(rows: int | None) -> Goal:
         for _ in range(REPEATS):
             one.append(_once(lambda: analyze_split(folder, backend=single)))
             two.append(_once(lambda: analyze_split(folder, backend=double)))
+        merging = _cpu(lambda: analyze_split(folder, backend=double), repeats=1)
     what = f"statistics of {rows} rows: one worker's wall seconds over those of two"
-    note = f"{min(one):.2f} s and {min(two):.2f} s on {os.cpu_count()} CPUs"
+    note = f"{min(one):.2f} s and {min(two):.2f} s on {os.cpu_count()} CPUs; load {os.getloadavg()[0]:.0f}"
+    note += f"; of it {merging:.2f} CPU-s are merges, in this process"
     return Goal(number="P6", what=what, measured=min(one) / min(two), bound=1.6, at_most=False, note=note)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.random import Generator
 
 from tidemill.data.parquet import ROW_GROUP_ROWS, write_split
+from tidemill.storage.manifest import seal
 
 MILLION = 1_000_000
 
@@ -38,8 +39,11 @@ def parts(count: int, *, rows: int = MILLION) -> Path:
 
 
 def days(count: int, *, rows: int = MILLION) -> list[Path]:
-    """`count` split folders of different days."""
-    return [trips(rows, seed=1 + day) for day in range(count)]
+    """`count` split folders of different days, sealed as artifacts are."""
+    folders = [trips(rows, seed=1 + day) for day in range(count)]
+    for folder in folders:
+        seal(folder)
+    return folders
 
 
 def table(random: Generator, first: int, rows: int) -> pa.Table:

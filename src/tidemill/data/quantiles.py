@@ -172,8 +172,8 @@ def _few_points(ascending: Floats, points: int) -> tuple[Floats, Floats]:
 def _reduced(values: Floats, weights: Floats, points: int) -> tuple[Floats, Floats]:
     """At most `points` points: cells of equal weight, each represented by the value at its middle.
 
-    The middle of two joined cells lies between two points. Taking the lower one each time would move all ranks
-    the same way, level after level; so every other cell takes the upper one.
+    The middle of two joined cells lies between two points. Taking the lower one each time would move all
+    ranks the same way, level after level; so every other cell takes the upper one.
     """
     if len(values) <= points:
         return values, weights

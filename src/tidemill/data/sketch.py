@@ -25,6 +25,8 @@ FREQUENT_VALUES = 10_000
 NEARLY_UNIQUE = 0.9
 """Distinct values per value from which on a batch is not counted value by value."""
 _SAMPLE = 1000
+_WAITING = 4
+"""How many times the capacity of texts may wait to be summed up."""
 _HEAVY = 50
 """Frequent values that are looked up one by one in a batch that is nearly unique otherwise."""
 
@@ -146,6 +148,7 @@ class FrequentValues:
         self.lost = 0
         self.distinct = DistinctValues()
         self._counts = pl.DataFrame(schema={"value": pl.String, "count": pl.Int64})
+        self._waiting: list[pl.DataFrame] = []
 
     def add(self, text: Any) -> None:
         """Take in a batch: an Arrow array of text without nulls."""
@@ -182,16 +185,27 @@ class FrequentValues:
 
     def merge(self, other: FrequentValues) -> None:
         """Take in another state of the same capacity."""
+        other._settle()  # so that it makes no difference whether it came from its bytes
         self.rows += other.rows
         self.lost += other.lost
         self.distinct.merge(other.distinct)
         self._take(other._counts)
 
     def _take(self, counts: pl.DataFrame) -> None:
-        if not len(counts):
+        """Put distinct texts with their counts aside, to be summed up when they are many: that is the work."""
+        if len(counts):
+            self._waiting.append(counts)
+            if sum(map(len, self._waiting)) > _WAITING * self.capacity:
+                self._settle()
+
+    def _settle(self) -> None:
+        if not self._waiting:
             return
-        if len(self._counts):
-            counts = pl.concat([self._counts, counts]).group_by("value").agg(pl.col("count").sum())
+        parts = [frame for frame in (self._counts, *self._waiting) if len(frame)]
+        self._waiting = []
+        counts = parts[0]
+        if len(parts) > 1:
+            counts = pl.concat(parts).group_by("value").agg(pl.col("count").sum())
         if len(counts) > self.capacity:
             cut = int(counts["count"].sort(descending=True)[self.capacity])
             counts = counts.with_columns(pl.col("count") - cut).filter(pl.col("count") > 0)
@@ -201,10 +215,12 @@ class FrequentValues:
     @property
     def distinct_count(self) -> int:
         """Distinct values: exact when nothing was lost."""
+        self._settle()
         return self.distinct.count if self.lost else len(self._counts)
 
     def top(self, n: int) -> list[tuple[str, int]]:
         """The n most frequent values, most frequent first, ties by value."""
+        self._settle()
         best = self._counts
         if len(best) > 1:
             best = best.sort(["count", "value"], descending=[True, False]).head(n)
@@ -212,6 +228,7 @@ class FrequentValues:
 
     def to_plain(self) -> list[Any]:
         """The state as plain values and arrays: texts ascending, as their bytes and lengths."""
+        self._settle()
         ordered = self._counts if len(self._counts) < 2 else self._counts.sort("value")
         counts = ordered["count"].to_numpy()
         head = [self.capacity, self.rows, self.lost]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tidemill.components.statistics_gen import executor
 from tidemill.components.statistics_gen.executor import run
 from tidemill.data import summaries
 from tidemill.data.engine.states_file import FILE as STATES
@@ -76,6 +77,16 @@ def counted_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(summaries.analyzer.StatisticsAnalyzer, "add", counting)  # type: ignore[attr-defined]  # a module
     return seen
+
+
+def test_long_work_says_how_far_it_is(
+    tmp_path: Path, days: list[Examples], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(executor, "REPORT_SECONDS", 0.0)
+    summarise(tmp_path / "window", days[:2])
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "train: 2000 of 5200 rows"
+    assert said[-1] == "train: 5200 rows, 4 columns"
 
 
 def test_spans_are_summarised_together(tmp_path: Path, days: list[Examples]) -> None:

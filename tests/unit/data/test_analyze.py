@@ -225,6 +225,22 @@ def test_a_broken_file_is_a_data_error(tmp_path: Path, content: str) -> None:
         read_statistics(tmp_path)
 
 
+def test_version_1_can_be_read(tmp_path: Path) -> None:
+    numeric = {"mean": 1.5, "std": 0.5, "min": 1, "max": 2, "zeros": 0, "nan": 0, "infinite": 0,
+               "quantiles": [1, 2], "histogram": {"edges": [1.0, 2.0], "counts": [2]}}  # fmt: skip
+    string = {"distinct": 1, "exact": True, "avg_length": 1.0, "frequencies": [["a", 2]]}
+    columns = [{"name": "n", "type": "int", "count": 2, "missing": 0, "numeric": numeric},
+               {"name": "s", "type": "string", "count": 2, "missing": 0, "string": string}]  # fmt: skip
+    splits = {"train": {"num_rows": 2, "columns": columns}}
+    (tmp_path / FILE).write_text(json.dumps({"format": "tidemill.statistics/1", "splits": splits}))
+    first, second = read_statistics(tmp_path).split("train").columns
+    assert first.numeric is not None
+    assert first.numeric.histogram is not None
+    assert (first.numeric.distinct, first.numeric.histogram.counts) == (None, (2,))
+    assert second.string is not None
+    assert (second.string.top_values, second.string.max_length, second.string.lost) == ((("a", 2),), None, 0)
+
+
 def test_absent_statistics_and_splits(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no statistics here"):
         read_statistics(tmp_path)

@@ -36,7 +36,7 @@ def unpack(data: bytes) -> Any:
     """Inverse of `pack`. ValueError when the bytes are something else, or not all of it."""
     try:
         value, end = _read(memoryview(data), 0)
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, KeyError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not a state: {error!r}") from None
     if end != len(data):
         raise ValueError(f"not a state: {len(data) - end} bytes too many")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from tidemill.data.engine import BACKENDS, Analyzer, Backend, Progress, analyze,
 from tidemill.data.engine.blocks import BLOCK_GROUPS, Block, plan
 from tidemill.data.engine.work import Work
 from tidemill.data.parquet import SplitWriter, split_folder
-from tidemill.errors import DataError
+from tidemill.errors import DataError, TransientError
 from tidemill.types.standard import Examples
 
 
@@ -165,6 +167,30 @@ def test_a_broken_file_is_named_by_every_backend(folders: list[Path]) -> None:
 def test_a_wrong_choice_is_said(name: str, options: Sequence[str], message: str) -> None:
     with pytest.raises(DataError, match=message), open_backend(name, options):
         pass
+
+
+class Dying(Longest):
+    def add(self, state: int, table: pa.Table) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return state
+
+
+def test_a_killed_worker_is_said(folders: list[Path]) -> None:
+    with open_backend("pool", ["--workers=1"]) as opened:
+        with pytest.raises(TransientError, match="a worker of the pool was killed"):
+            analyze(Dying(), folders, backend=opened)
+        assert analyze(Longest(), folders, backend=opened) == 16  # by new workers
+
+
+class Mistaken(Longest):
+    def add(self, state: int, table: pa.Table) -> int:
+        raise LookupError("mine")
+
+
+def test_a_mistake_in_an_analyzer_is_raised_as_it_is(folders: list[Path]) -> None:
+    for name in ("inline", "pool"):
+        with pytest.raises(LookupError, match="mine"):
+            analyze(Mistaken(), folders, backend=name)
 
 
 def test_an_open_pool_is_a_backend_for_several_analyses(folders: list[Path]) -> None:

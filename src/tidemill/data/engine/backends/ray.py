@@ -10,6 +10,7 @@ from typing import Any
 from tidemill.data.engine.backends import Backend, flags, missing
 from tidemill.data.engine.blocks import Block
 from tidemill.data.engine.work import Work
+from tidemill.errors import TransientError
 
 IN_FLIGHT = 1000
 """Tasks that Ray is given at a time: it keeps a record of each."""
@@ -46,12 +47,24 @@ def ray(options: Sequence[str] = ()) -> Iterator[Backend]:
         raise missing("ray", "ray") from None
     ours = not library.is_initialized()
     if ours:
-        library.init(address=given.get("address"), log_to_driver=False, configure_logging=False)
+        _start(library, given.get("address"))
     try:
         yield Ray(library)
     finally:
         if ours:
             library.shutdown()
+
+
+def _start(library: Any, address: str | None) -> None:
+    try:
+        library.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:  # Ray raises plain ones, too
+        raise TransientError(
+            f"Ray does not start here: {' '.join(str(error).split())}"
+            if address is None
+            else f"no Ray cluster at {address}: {' '.join(str(error).split())}",
+            hint="see whether the cluster is up, and whether this machine has memory and CPUs to spare",
+        ) from error
 
 
 def _call(work: Work, block: Block) -> tuple[int, bytes]:
