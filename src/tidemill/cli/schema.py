@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.cli.output import harmless, json_option, print_json
+from tidemill.errors import DataError
 
 if TYPE_CHECKING:
     from tidemill.data.schema import Schema
@@ -135,7 +136,12 @@ def accept_command(
     from tidemill.data.schema_diff import diff_schemas
     from tidemill.data.schema_patch import patched_text
     from tidemill.data.schema_review import accept, read_review
+    from tidemill.data.tfmd.convert import is_tfmd
 
+    schema_file = schema_file / "schema.yaml" if schema_file.is_dir() else schema_file
+    if is_tfmd(schema_file):
+        hint = f"tidemill schema convert {schema_file} schema.yaml"
+        raise DataError("this is TFX's schema; changes are made to ours", where=str(schema_file), hint=hint)
     old = _schema(schema_file)
     decisions = read_review(_text(review), str(review), old)
     new = accept(old, decisions, str(review), rest=None if rest is None else rest == "yes")
@@ -186,8 +192,6 @@ def _schema(path: Path) -> Schema:
 
 
 def _text(path: Path) -> str:
-    from tidemill.errors import DataError
-
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.components.bulk_inferrer.component import BulkInferrer
+    from tidemill.components.distribution_validator.component import DistributionValidator
     from tidemill.components.evaluator.component import Evaluator
     from tidemill.components.example_diff.component import ExampleDiff
     from tidemill.components.example_gen.component import ExampleGen
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BulkInferrer",
     "Choice",
+    "DistributionValidator",
     "Evaluator",
     "ExampleDiff",
     "ExampleGen",
@@ -53,6 +55,7 @@ __all__ = [
 
 _FOLDERS = {
     "BulkInferrer": "bulk_inferrer",
+    "DistributionValidator": "distribution_validator",
     "Evaluator": "evaluator",
     "ExampleDiff": "example_diff",
     "ExampleGen": "example_gen",

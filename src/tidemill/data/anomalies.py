@@ -38,7 +38,6 @@ ANOMALIES: Mapping[str, Severity] = {
     "FEATURE_TYPE_LOW_UNIQUE": "error",
     "FEATURE_TYPE_HIGH_UNIQUE": "error",
     "FEATURE_TYPE_NO_UNIQUE": "error",
-    "STATS_NOT_AVAILABLE": "error",
     "ENUM_TYPE_UNEXPECTED_STRING_VALUES": "error",
     "BOOL_TYPE_SMALL_INT": "error",
     "BOOL_TYPE_BIG_INT": "error",
@@ -163,17 +162,22 @@ def _plain(value: Anomaly | Measure, fields: tuple[str, ...]) -> dict[str, Any]:
 SHOWN = 20
 
 
-def report_text(result: Anomalies) -> str:
+def report_text(
+    result: Anomalies,
+    *,
+    good: str = "the examples fit the schema",
+    bad: str = "the examples break the schema",
+) -> str:
     """All anomalies in words, errors first; of many the first `SHOWN`."""
     if not result.anomalies:
-        return "the examples fit the schema"
+        return good
     errors = result.errors
     warnings = [a for a in result.anomalies if a.severity == "warning"]
     counts = [
         f"{n} {word}{'' if n == 1 else 's'}"
         for n, word in ((len(errors), "error"), (len(warnings), "warning"))
     ]
-    lines = [f"the examples break the schema: {', '.join(counts)}"]
+    lines = [f"{bad}: {', '.join(counts)}"]
     listed = [*errors, *warnings]
     lines += [f"  {anomaly}" for anomaly in listed[:SHOWN]]
     if len(listed) > SHOWN:

@@ -168,10 +168,9 @@ def kolmogorov_smirnov(now: ColumnStatistics, before: ColumnStatistics) -> float
     """
     a, b = distribution(now), distribution(before)
     points = sorted({*a.points, *b.points})
-    gaps = [
-        abs(a.below(x, inclusive=side) - b.below(x, inclusive=side)) for x in points for side in (False, True)
-    ]
-    return max(gaps, default=0.0) if points else abs(a.odd - b.odd)
+    sides = zip(a.ranks(points), b.ranks(points), strict=True)
+    gaps = [max(abs(x[0] - y[0]), abs(x[1] - y[1])) for x, y in sides]
+    return max([abs(a.odd - b.odd), *gaps])
 
 
 def wasserstein(now: ColumnStatistics, before: ColumnStatistics) -> float:

@@ -30,6 +30,8 @@ FORMAT = "tidemill.examples_diff/1"
 PART_ROWS = 200_000
 """Rows of one side that a part should have."""
 MOST_PARTS = 256
+WAITING_ROWS = 400_000
+"""Rows of a side that wait in memory to be written, over all parts."""
 _TURN, _SIDE = "\x00turn", "\x00right"
 
 
@@ -148,7 +150,8 @@ def _spread(
     schema = pa.schema([read_schema(folder).field(name) for name in names])
     folders = [target / str(part) for part in range(parts)]
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(SplitWriter(f, schema, group_rows=PART_ROWS)) for f in folders]
+        rows = max(1000, WAITING_ROWS // parts)
+        writers = [stack.enter_context(SplitWriter(f, schema, group_rows=rows)) for f in folders]
         for table in read_tables(folder, names):
             if parts == 1:
                 writers[0].write(table)
@@ -156,10 +159,10 @@ def _spread(
             place = hash_rows(_keys(table, choices.keys)) % np.uint64(parts)
             ordered = table.take(np.argsort(place, kind="stable"))
             start = 0
-            for part, rows in enumerate(np.bincount(place.astype(np.int64), minlength=parts).tolist()):
-                if rows:
-                    writers[part].write(ordered.slice(start, rows))
-                start += rows
+            for part, count in enumerate(np.bincount(place.astype(np.int64), minlength=parts).tolist()):
+                if count:
+                    writers[part].write(ordered.slice(start, count))
+                start += count
     return folders
 
 

@@ -99,7 +99,9 @@ def _wasserstein(rate: float, now: ColumnStatistics, before: ColumnStatistics) -
     if not known.points or not known.unit:
         return 0.0
     last = len(known.quantiles) - 1
-    places = [known.quantiles[round(i * last / STEPS)] / known.unit for i in range(STEPS + 1)]
+    # in units, kept so small that their squares are numbers
+    scaled = [min(max(q / known.unit, -1e100), 1e100) for q in known.quantiles]
+    places = [scaled[round(i * last / STEPS)] for i in range(STEPS + 1)]
     widths = [b - a for a, b in itertools.pairwise(places)]
     shares = [(i + 0.5) / STEPS for i in range(STEPS)]
     deviations = [math.sqrt(u * (1 - u)) for u in shares]
@@ -117,7 +119,7 @@ def _wasserstein(rate: float, now: ColumnStatistics, before: ColumnStatistics) -
         return 0.0
     variance = max(second - mean**2, 1e-12 * mean**2)
     bound = gamma_quantile(rate, mean**2 / variance) * variance / mean
-    blur = RESOLUTION * (known.quantiles[last - 1] - known.quantiles[1]) / known.unit
+    blur = RESOLUTION * (scaled[last - 1] - scaled[1])
     return bound * math.sqrt(_spread(now, before)) + blur
 
 

@@ -117,6 +117,30 @@ class Distribution:
         inside = (x / 2 - lower / 2) / width if width > 0 else 0.0
         return (at - 1 + min(inside, 1.0)) / (len(known) - 1) * (1 - self.odd)
 
+    def ranks(self, points: Sequence[float]) -> list[tuple[float, float]]:
+        """For each of ascending points what `below` says without and with it, in one pass."""
+        known, last = self.quantiles, len(self.quantiles) - 1
+        if not known:
+            return [(0.0, 0.0)] * len(points)
+        whole = 1 - self.odd
+        step = whole / max(last, 1)
+        found, at = [], 0
+        for x in points:
+            while at <= last and known[at] < x:
+                at += 1
+            through = at
+            while through <= last and known[through] <= x:
+                through += 1
+            if through > at:  # one of the percentiles, or several
+                found.append((at * step if at else 0.0, whole if through > last else (through - 1) * step))
+            elif 0 < at <= last:
+                lower, width = known[at - 1] / 2, known[at] / 2 - known[at - 1] / 2
+                rank = (at - 1 + (min((x / 2 - lower) / width, 1.0) if width > 0 else 0.0)) * step
+                found.append((rank, rank))
+            else:
+                found.append((whole if at else 0.0, whole if at else 0.0))
+        return found
+
     def masses(self, cuts: Cuts) -> tuple[float, ...]:
         """Shares of all values between the cuts, above the last, and of those that are not finite."""
         ranks = [self.below(value, inclusive=inclusive) for value, inclusive in cuts.ends]

@@ -139,6 +139,8 @@ def _check_rules(check: Check, split: SplitStatistics, sides: Mapping[str, Split
         expected: ColumnSchema | None = check.schema.columns.get(rule.column or "")
         if expected is not None and (expected.stage not in CHECKED_STAGES or not check.expects(expected)):
             continue
+        if rule.column is not None and split.column(rule.column) is None:
+            continue  # SCHEMA_MISSING_COLUMN, where it is required
         if any(sides[side] is None for side in sides_of(rule)):
             continue
         outcome = holds(rule, split, baseline=sides["baseline"], serving=sides["serving"])

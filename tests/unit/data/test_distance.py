@@ -32,6 +32,7 @@ from tidemill.data.false_alarm import (
     threshold,
     upper_gamma,
 )
+from tidemill.data.seen import distribution
 from tidemill.data.statistics import ColumnStatistics, NumericSummary, StringSummary
 
 NAN, INF = float("nan"), float("inf")
@@ -267,3 +268,13 @@ def test_a_false_alarm_rate_of_missing_values(a: int, b: int, n: int, m: int) ->
 def test_counts_have_no_false_alarm_rate() -> None:
     with pytest.raises(ValueError, match="nad"):
         threshold("nad", 0.1, texts({"a": 1}), texts({"a": 1}))
+
+
+@settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@given(anything, anything)
+def test_ranks_in_one_pass_are_those_of_single_points(a: list[float], b: list[float]) -> None:
+    one, other = distribution(column(a)), distribution(column(b))
+    points = sorted({*one.points, *other.points})
+    for side in (one, other):
+        single = [(side.below(x, inclusive=False), side.below(x, inclusive=True)) for x in points]
+        assert np.abs(np.array(side.ranks(points)) - np.array(single)).max(initial=0.0) < 1e-12

@@ -222,6 +222,9 @@ def test_from_statistics_to_an_accepted_schema(folder: Path) -> None:
     assert load_schema(mine).columns["kind"].domain == ("a", "b")
     assert "# how it was paid" in mine.read_text()
     assert call("validate", folder, mine)[0] == 1
+    call("convert", mine, folder / "mine.pbtxt")
+    with pytest.raises(TidemillError, match="this is TFX's schema"):
+        call("accept", folder / "mine.pbtxt", review)
     with pytest.raises(TidemillError, match="another schema"):
         call("accept", mine, review, "--rest", "yes")
 

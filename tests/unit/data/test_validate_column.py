@@ -232,6 +232,11 @@ def test_rules() -> None:
     smaller = Statistics(splits={"train": split({"x": pa.array([], pa.int64())})})
     found_names = names(validate_statistics(data, schema, splits=["train"], baseline=smaller))
     assert found_names == ["CUSTOM_VALIDATION", "CUSTOM_VALIDATION"]
+    without = Statistics(splits={"train": split({"y": [1]})})
+    assert names(validate_statistics(without, schema, splits=["train"])) == [
+        "SCHEMA_MISSING_COLUMN",
+        "SCHEMA_NEW_COLUMN",
+    ]
     served = validate_statistics(data, schema, splits=["train"], environment="SERVING")
     assert [a.column for a in served.anomalies] == ["x", ""]
 

@@ -156,7 +156,7 @@ def _write_column(pb: Any, feature: Any, column: ColumnSchema) -> None:
     feature.not_in_environment.extend(column.not_in_environment)
     if column.stage != "production":
         feature.lifecycle_stage = pb.LifecycleStage.Value(column.stage.upper())
-    if column.required:
+    if column.required and (column.min_count or not column.min_fraction):  # either makes TFDV require it
         feature.presence.min_count = max(1, min(column.min_count, INT64))
     if column.min_fraction:
         feature.presence.min_fraction = column.min_fraction

@@ -1,0 +1,1 @@
+"""Distributions of two sets of examples are compared, without a schema."""
