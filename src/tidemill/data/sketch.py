@@ -192,7 +192,7 @@ class FrequentValues:
         self._take(other._counts)
 
     def _take(self, counts: pl.DataFrame) -> None:
-        """Put distinct texts with their counts aside, to be summed up when they are many: that is the work."""
+        """Put distinct texts with their counts aside, to be summed up when they are many."""
         if len(counts):
             self._waiting.append(counts)
             if sum(map(len, self._waiting)) > _WAITING * self.capacity:

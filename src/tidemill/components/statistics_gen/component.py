@@ -42,7 +42,7 @@ def StatisticsGen(
     weight_column: a column of weights; everything is then also counted with each row as often as it says.
     keep_states: whether to write the state of each file, `states.bin`, for a later `previous`.
     backend: where the work is done: in this process (inline), by processes of this machine (pool), by Apache
-        Beam or by Ray; auto is pool above a million rows and inline below. The bytes are the same.
+        Beam or by Ray; auto is pool above two million rows and inline below. The bytes are the same.
     backend_options: flags of the backend: `--workers=4` for pool and auto, pipeline options for beam, such as
         `--runner=FlinkRunner`, and `--address=...` for ray.
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +183,30 @@ def test_a_killed_worker_is_said(folders: list[Path]) -> None:
         with pytest.raises(TransientError, match="a worker of the pool was killed"):
             analyze(Dying(), folders, backend=opened)
         assert analyze(Longest(), folders, backend=opened) == 16  # by new workers
+
+
+ORPHAN = """
+import os
+from tidemill.data.engine.backends.pool import _executor
+if __name__ == "__main__":
+    with _executor(1) as workers:
+        print(workers.submit(os.getpid).result(), flush=True)
+        input()
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        ended, _, _ = select.select([worker], [], [], 60)
+    os.close(worker)
+    assert ended
 
 
 class Mistaken(Longest):

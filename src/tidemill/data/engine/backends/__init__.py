@@ -29,10 +29,11 @@ def open_backend(name: str, options: Sequence[str] = ()) -> AbstractContextManag
     name, and its options as flags:
         `inline`: this process. No options.
         `pool`: processes of this machine. `--workers=N`; as many as CPUs by default.
-        `auto`: `pool` where it pays, for more than a million rows and more than one CPU; else `inline`.
+        `auto`: `pool` where it pays, for more than two million rows and more than one CPU; else `inline`.
         `beam`: Apache Beam; all of its pipeline options, such as `--runner=FlinkRunner`. Workers must see
             the files under the same paths. `--exchange=URI` is where they leave states, a folder that
-            they and this process see; by default a local one, or `--temp_location`.
+            they and this process see; by default a local one, or `--temp_location`. There is no progress
+            before the pipeline is done.
         `ray`: Ray; `--address=...`, a local one by default.
 
     DataError for an unknown name or option, and for a library that is not installed.

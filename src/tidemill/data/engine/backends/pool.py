@@ -8,8 +8,10 @@ and the first one after half a second of imports.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,8 +23,8 @@ from tidemill.data.engine.blocks import Block
 from tidemill.data.engine.work import Work
 from tidemill.errors import DataError, TransientError
 
-WORTH_A_POOL = 1_000_000
-"""Rows from which on the start of a pool is repaid: a worker does about as many in a second."""
+WORTH_A_POOL = 2_000_000
+"""Rows from which on the start of a pool is repaid: half a second, in which a worker does a million."""
 
 
 class Pool:
@@ -111,10 +113,10 @@ def _executor(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:
         context.set_forkserver_preload(["polars", "tidemill.data.engine.work"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
 
 
-def _one_thread() -> None:
+def _prepare() -> None:
     """In a worker: the workers share the CPUs, so each uses one; an interrupt is the parent's to handle."""
     import pyarrow as pa
 
@@ -122,3 +124,12 @@ def _one_thread() -> None:
     os.environ["POLARS_MAX_THREADS"] = "1"  # read when polars first works, not when it is loaded
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed ends nothing by itself, and its workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
