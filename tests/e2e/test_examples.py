@@ -66,3 +66,13 @@ def test_taxi_on_the_real_trips(project, sound) -> None:
         " WHERE p.name = 'num_rows' AND a.uri LIKE '%/ExampleGen/%'"
     ) == [(15002,)]
     sound(project)
+
+
+@pytest.mark.slow
+def test_every_kind_of_source_gives_the_same_rows(project) -> None:
+    folder = ROOT / "examples" / "sources"
+    data = project.folder / ".tidemill" / "sources"
+    subprocess.run([sys.executable, str(folder / "make_files.py"), str(data)], check=True)
+    found = json.loads(project.tidemill("run", str(folder / "pipeline.py"), "--json").stdout)
+    assert {node["state"] for node in found["nodes"].values()} == {"COMPLETE"}, found
+    assert len(found["nodes"]) == 13

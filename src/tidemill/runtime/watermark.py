@@ -127,7 +127,9 @@ def _compare(node_id: str, pattern: str, read: _Read, base: Path) -> Iterator[Fi
     known = {uri: file for uri, (file, _) in read.files.items()}
     today = {file.uri: file for file in list_files(pattern, base=base, known=lambda: known).files}
     newest = max((span for span in read.spans if span is not None), default=None)
-    gone = [file for uri, file in known.items() if uri not in today and not _superseded(file, today)]
+    # Of a span that has a newer version, the older one is not looked for: it is neither there nor gone.
+    renewed = {file.span for file in today.values()} if "{VERSION" in pattern else set()
+    gone = [file for uri, file in known.items() if uri not in today and file.span not in renewed]
     for file in sorted([*today.values(), *gone], key=lambda f: (f.span or 0, f.uri)):
         run_id = read.files[file.uri][1] if file.uri in read.files else read.spans.get(file.span, "")
         if file.uri not in today:
@@ -141,11 +143,6 @@ def _compare(node_id: str, pattern: str, read: _Read, base: Path) -> Iterator[Fi
         yield Finding(
             node_id=node_id, pattern=pattern, uri=file.uri, span=file.span, state=state, run_id=run_id
         )
-
-
-def _superseded(file: SourceFile, today: Mapping[str, SourceFile]) -> bool:
-    """Whether a newer version of the file's span is there: then the old one is not looked for."""
-    return file.span is not None and any(other.span == file.span for other in today.values())
 
 
 def _span(file: SourceFile, files: FileSet) -> int | None:
