@@ -90,6 +90,21 @@ class Node(Generic[R]):
         self.node_options = dataclasses.replace(options or self.node_options or NodeOptions(), **fields)
         return self
 
+    def with_inputs(self, **inputs: Any) -> Self:
+        """Give inputs that were left out, such as what this very node made in an earlier run.
+
+        `transform.with_inputs(previous_cache=latest(transform.outputs.analyzer_cache))`
+        """
+        known = self.component.signature.inputs
+        for name, value in inputs.items():
+            if name not in known:
+                self.note(f"unknown input {name!r}", did_you_mean(name, list(known)), where=caller())
+            elif name in self.bound:
+                self.note(f"input {name!r} has been given already", "give it once", where=caller())
+            else:
+                self._bind_input(name, known[name], value)
+        return self
+
     def run(self, **settings: Any) -> NodeView:
         """Run this node, and those it takes from, now and here; see `Pipeline.run` for the settings."""
         runs = importlib.import_module("tidemill.interactive")

@@ -11,7 +11,7 @@ from tidemill.dsl.component import Input, Output, Outputs, component
 from tidemill.dsl.options import NodeOptions, bytes_of, problems_of
 from tidemill.dsl.pipeline import Pipeline, pipeline
 from tidemill.dsl.placeholder import run
-from tidemill.dsl.resolver import latest_blessed
+from tidemill.dsl.resolver import latest, latest_blessed
 from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError
 from tidemill.ir import codec
@@ -220,3 +220,25 @@ def test_good_schedules(cron: str) -> None:
     ir = compile_pipeline(Pipeline("p", nodes=[read()], schedule=Schedule(cron, start="20240229")))
     assert ir.schedule is not None
     assert (ir.schedule.cron, ir.schedule.start) == (cron, "2024-02-29")
+
+
+def test_a_node_can_take_what_it_made_in_an_earlier_run() -> None:
+    @pipeline
+    def case() -> None:
+        new = train(read().outputs.examples)
+        new.with_inputs(champion=latest(new.outputs.model))
+
+    inputs = {item.name: item for item in compile_pipeline(case).node("train").inputs}
+    assert "Earlier(" in str(inputs["champion"])
+    assert "node='train'" in str(inputs["champion"])
+
+
+def test_a_node_cannot_take_what_it_makes_now() -> None:
+    @pipeline
+    def case() -> None:
+        new = train(read().outputs.examples)
+        new.with_inputs(champion=new.outputs.model)
+
+    with pytest.raises(DefinitionError) as raised:
+        compile_pipeline(case)
+    assert "a node cannot wait for itself" in str(raised.value.problems)

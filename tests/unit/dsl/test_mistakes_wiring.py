@@ -12,7 +12,24 @@ import pytest
 
 Found = list[tuple[str, str, str]]
 
+NEWEST = "rows = read().outputs.examples\nnew = train(rows)\n"
+
 INPUTS = {
+    "given later, unknown": (
+        NEWEST + "judge(new.outputs.model).with_inputs(basline=new.outputs.model)  # here",
+        "judge: unknown input 'basline'",
+        "did you mean 'baseline'?",
+    ),
+    "given later, twice": (
+        NEWEST + "judge(new.outputs.model).with_inputs(model=new.outputs.model)  # here",
+        "judge: input 'model' has been given already",
+        "give it once",
+    ),
+    "given later, wrong type": (
+        NEWEST + "judge(new.outputs.model).with_inputs(baseline=rows)  # here",
+        "judge: input 'baseline' takes Model, but read.outputs.examples is Examples",
+        "",
+    ),
     "missing": ("judge()  # here", "judge: missing input 'model' (Model)", "pass model=..."),
     "none": ("judge(model=None)  # here", "judge: missing input 'model' (Model)", "pass model=..."),
     "no items": ("merge([])  # here", "merge: missing input 'examples' (Examples)", "pass examples=..."),
