@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidemill.data.transform as tft
-from tidemill.data.transform.analyzers import ANALYZERS, Moments, Quantiles, Range, Vocabulary
+from tidemill.data.transform.analyzers import ANALYZERS
 from tidemill.data.transform.fit import fit, input_types
 from tidemill.data.transform.graph import FILE, Graph
 from tidemill.errors import DataError
@@ -92,7 +92,8 @@ def test_the_file_round_trips_and_has_no_code(tmp_path: Path) -> None:
     assert again.digest == graph.digest
     assert again.transform(pa.table(RIDES)).equals(graph.transform(pa.table(RIDES)))
     assert set(json.loads((tmp_path / FILE).read_text())) == {
-        "fitted", "format", "inputs", "nodes", "outputs", "source", "version",
+        "analyses", "fitted", "format", "inputs", "labels", "learned", "nodes", "outputs", "source",
+        "version",
     }  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def test_a_column_without_values_may_be_used_but_not_filled_later() -> None:
 def test_types_meet_over_files() -> None:
     first = pa.schema([("a", pa.int32()), ("b", pa.null()), ("c", pa.string()), ("d", pa.list_(pa.int8()))])
     second = pa.schema([("a", pa.float32()), ("b", pa.date32()), ("c", pa.int64())])
-    assert input_types([first, second]) == {"a": "float", "b": "timestamp", "c": "other", "d": "other"}
+    assert input_types([first, second]) == {"a": "float", "b": "timestamp", "c": "other", "d": "list[int]"}
     with pytest.raises(DataError, match="contradict"):
         tft.trace(lambda inputs: {"c": inputs["c"]}, input_types([first, second]))
 
@@ -295,17 +296,18 @@ def test_merged_states_equal_the_whole(first: list[Any], second: list[Any]) -> N
     kept = np.array([v for v in first + second if v is not None and np.isfinite(v)])
     results: dict[str, Any] = {}
     for name in ("moments", "range", "quantiles"):
-        states: list[Any] = [ANALYZERS[name](), ANALYZERS[name]()]
+        states: list[Any] = [ANALYZERS[name]({"buckets": 2}), ANALYZERS[name]({"buckets": 2})]
         for state, part in zip(states, (first, second), strict=True):
-            state.add(pl.Series(part, dtype=pl.Float64))
+            state.add([pl.Series(part, dtype=pl.Float64)])
         states[0].merge(states[1])
-        results[name] = states[0].finish({"buckets": 2})
+        results[name] = states[0].finish()
     if not len(kept):
-        assert results["moments"] == results["range"] == {"center": 0.0, "width": 0.0, "count": 0}
+        assert results["moments"] == {"mean": 0.0, "var": 0.0, "std": 0.0, "count": 0}
+        assert results["range"] == {"min": 0.0, "max": 0.0, "width": 0.0, "count": 0}
         return
-    assert results["moments"]["center"] == pytest.approx(kept.mean(), rel=1e-9, abs=1e-6)
-    assert results["moments"]["width"] == pytest.approx(kept.std(), rel=1e-6, abs=1e-3)
-    assert results["range"]["center"] == kept.min()
+    assert results["moments"]["mean"] == pytest.approx(kept.mean(), rel=1e-9, abs=1e-6)
+    assert results["moments"]["std"] == pytest.approx(kept.std(), rel=1e-6, abs=1e-3)
+    assert results["range"]["min"] == kept.min()
     assert results["range"]["width"] == kept.max() - kept.min()
     for edge in results["quantiles"]["boundaries"]:
         assert (kept < edge).mean() <= 0.5 <= (kept <= edge).mean()
@@ -316,17 +318,13 @@ def test_merged_states_equal_the_whole(first: list[Any], second: list[Any]) -> N
 def test_vocabulary_counts_do_not_depend_on_batches(parts: list[list[str]]) -> None:
     import polars as pl
 
-    whole, merged = Vocabulary(), Vocabulary()
-    whole.add(pl.Series([t for part in parts for t in part], dtype=pl.String))
-    for part in parts:
-        state = Vocabulary()
-        state.add(pl.Series(part, dtype=pl.String))
-        merged.merge(state)
     params = {"frequency_threshold": 1, "top_k": None}
-    assert whole.finish(params) == merged.finish(params)
-
-
-def test_states_are_told_apart() -> None:
-    assert [type(ANALYZERS[n]()) for n in ("moments", "range", "quantiles", "vocabulary")] == [
-        Moments, Range, Quantiles, Vocabulary,
-    ]  # fmt: skip
+    whole, merged = ANALYZERS["vocabulary"](params), ANALYZERS["vocabulary"](params)
+    whole.add([pl.Series([t for part in parts for t in part], dtype=pl.String)])
+    for part in parts:
+        state = ANALYZERS["vocabulary"](params)
+        state.add([pl.Series(part, dtype=pl.String)])
+        again = ANALYZERS["vocabulary"](params)
+        again.restore(state.plain())
+        merged.merge(again)
+    assert whole.finish() == merged.finish()

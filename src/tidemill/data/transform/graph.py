@@ -1,4 +1,4 @@
-"""The transform graph as plain data: what is computed from what, and the numbers fitted to the data.
+"""The transform graph as plain data: what is computed from what, and what was learned from the data.
 
 It holds no code and knows no engine: `ops` says what an operation means, the backends run it. The
 file `graph.json` is all that a server needs to repeat what training saw.
@@ -12,42 +12,76 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tidemill.data.transform.graph_v1 import from_version_1
 from tidemill.errors import DataError, did_you_mean
 from tidemill.types.json import canonical, digest
 
 FORMAT = "tidemill.transform"
-VERSION = 1
+VERSION = 2
 FILE = "graph.json"
 
-TYPES = ("int", "float", "string", "bool", "timestamp", "empty")
+SCALARS = ("int", "float", "string", "bool", "timestamp", "empty")
 """Types of columns. `int` is 64 bit signed, `float` is IEEE 754 double, `timestamp` is microseconds
 since 1970-01-01 UTC; `empty` is a column in which no value was ever seen."""
+LISTS = ("list[int]", "list[float]", "list[string]")
+"""Types of columns with any number of values in a row. A null inside a list is left out when it is read."""
+TYPES = (*SCALARS, *LISTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation. `inputs` are ids of earlier nodes; `type` is the type of its result."""
+    """One operation on rows. `inputs` are ids of earlier nodes; `type` is the type of its result."""
 
     id: str
     op: str
     inputs: tuple[str, ...]
     params: Mapping[str, Any]
     type: str
+    learned: str = ""
+    """Id of the analysis whose result the operation uses; empty for none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, inverse of `from_json`."""
-        return {
+        value = {
             "id": self.id,
             "op": self.op,
             "inputs": list(self.inputs),
             "params": dict(self.params),
             "type": self.type,
         }
+        return {**value, "learned": self.learned} if self.learned else value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Node:
         """Inverse of `to_json`."""
-        return cls(value["id"], value["op"], tuple(value["inputs"]), value["params"], value["type"])
+        learned = value.get("learned", "")
+        return cls(
+            value["id"], value["op"], tuple(value["inputs"]), value["params"], value["type"], str(learned)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is learned from all rows of `inputs` (ids of nodes) before the nodes that use it can run."""
+
+    id: str
+    analyzer: str
+    inputs: tuple[str, ...]
+    params: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, inverse of `from_json`."""
+        return {
+            "id": self.id,
+            "analyzer": self.analyzer,
+            "inputs": list(self.inputs),
+            "params": dict(self.params),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Analysis:
+        """Inverse of `to_json`."""
+        return cls(value["id"], value["analyzer"], tuple(value["inputs"]), value["params"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +89,23 @@ class Graph:
     """Nodes in an order in which each comes after its inputs.
 
     `inputs` gives the type of each raw column that is used; `outputs` names the result columns, in
-    order; `fitted` has, per analyzing node, what was learned from the data. A graph is complete when
-    every analyzing node is fitted.
+    order; `fitted` has, per analysis, what was learned from the data. A graph is complete when every
+    analysis is fitted; from then on the inputs of analyses are not needed any more.
     """
 
     inputs: Mapping[str, str]
     nodes: tuple[Node, ...]
     outputs: Mapping[str, str]
+    analyses: tuple[Analysis, ...] = ()
     fitted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """Raw columns that only training has: see `features`."""
+    learned: Mapping[str, str] = field(default_factory=dict)
+    """Names under which a preprocessing_fn returned results of analyses themselves -> their ids."""
     source: str = ""
     """Reference of the function that was traced, for people; not part of the meaning."""
+    written: Mapping[str, Any] | None = None
+    """The JSON that the graph was read from, where that was of an older version: it keeps its digest."""
 
     def node(self, id: str) -> Node:
         """The node with this id; KeyError when there is none."""
@@ -76,7 +117,7 @@ class Graph:
         return digest({**self.to_json(), "source": ""})
 
     def needed(self, ids: Iterable[str]) -> tuple[Node, ...]:
-        """The nodes that `ids` depend on, themselves included, in order."""
+        """The nodes that `ids` are computed from, themselves included, in order; not what was learned."""
         wanted = set(ids)
         for node in reversed(self.nodes):
             if node.id in wanted:
@@ -88,6 +129,15 @@ class Graph:
         ids = [self.outputs[name] for name in self.select(outputs)]
         read = {node.params["name"] for node in self.needed(ids) if node.op == "input"}
         return [name for name in self.inputs if name in read]
+
+    def features(self) -> list[str]:
+        """The outputs that are not computed from a label: what serving needs, and all it needs."""
+        hidden: set[str] = set()
+        for node in self.nodes:
+            is_label = node.op == "input" and node.params["name"] in self.labels
+            if is_label or not hidden.isdisjoint(node.inputs):
+                hidden.add(node.id)
+        return [name for name, id in self.outputs.items() if id not in hidden]
 
     def select(self, outputs: Iterable[str] | None) -> list[str]:
         """`outputs` checked, or every output; DataError with a suggestion for an unknown name."""
@@ -106,13 +156,18 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, inverse of `from_json`."""
+        if self.written is not None:
+            return dict(self.written)
         return {
             "format": FORMAT,
             "version": VERSION,
             "source": self.source,
             "inputs": [[name, type] for name, type in self.inputs.items()],
+            "labels": list(self.labels),
             "nodes": [node.to_json() for node in self.nodes],
             "outputs": [[name, id] for name, id in self.outputs.items()],
+            "analyses": [analysis.to_json() for analysis in self.analyses],
+            "learned": [[name, id] for name, id in self.learned.items()],
             "fitted": {id: dict(values) for id, values in self.fitted.items()},
         }
 
@@ -121,33 +176,46 @@ class Graph:
         """Inverse of `to_json`; DataError for another format, a newer version or a broken graph."""
         if value.get("format") != FORMAT:
             raise DataError(f"not a transform graph: its format is {value.get('format')!r}")
-        if value.get("version") != VERSION:
+        version = value.get("version")
+        if version not in (1, VERSION):
             raise DataError(
-                f"the transform graph has version {value.get('version')!r}; this tidemill reads {VERSION}",
+                f"the transform graph has version {version!r}; this tidemill reads 1 to {VERSION}",
                 hint="install the tidemill that wrote it, or newer",
             )
         try:
+            now = from_version_1(value) if version == 1 else value
             graph = cls(
-                inputs=dict(value["inputs"]),
-                nodes=tuple(Node.from_json(node) for node in value["nodes"]),
-                outputs=dict(value["outputs"]),
-                fitted=value["fitted"],
-                source=value["source"],
+                inputs=dict(now["inputs"]),
+                nodes=tuple(Node.from_json(node) for node in now["nodes"]),
+                outputs=dict(now["outputs"]),
+                analyses=tuple(Analysis.from_json(analysis) for analysis in now["analyses"]),
+                fitted=now["fitted"],
+                labels=tuple(now["labels"]),
+                learned=dict(now["learned"]),
+                source=now["source"],
+                written=value if version == 1 else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"the transform graph is damaged: {error!r}") from None
         graph._check_order()
         return graph
 
     def _check_order(self) -> None:
         seen: set[str] = set()
+        analyses = {analysis.id for analysis in self.analyses}
         for node in self.nodes:
             missing = [id for id in node.inputs if id not in seen]
+            if node.learned and node.learned not in analyses:
+                missing.append(node.learned)
             if missing or node.id in seen or node.type not in TYPES:
                 raise DataError(f"the transform graph is damaged at node {node.id!r} ({node.op})")
             seen.add(node.id)
-        if unknown := [name for name, id in self.outputs.items() if id not in seen]:
-            raise DataError(f"the transform graph is damaged: output {unknown[0]!r} has no node")
+        for name, id in self.outputs.items():
+            if id not in seen:
+                raise DataError(f"the transform graph is damaged: output {name!r} has no node")
+        for analysis in self.analyses:
+            if not seen.issuperset(analysis.inputs):
+                raise DataError(f"the transform graph is damaged: {analysis.analyzer} has no column")
 
     def save(self, folder: Path) -> Path:
         """Write `graph.json` in `folder`: canonical JSON, so that equal graphs are equal files."""
@@ -165,4 +233,6 @@ class Graph:
             raise DataError(f"no transform graph: {path} does not exist") from None
         except ValueError as error:
             raise DataError(f"the transform graph is not JSON: {error}", where=str(path)) from None
+        if not isinstance(value, dict):
+            raise DataError("the transform graph is damaged: it is not a JSON object", where=str(path))
         return cls.from_json(value)

@@ -1,0 +1,8 @@
+"""Tests of transforms share the strategies in `transform_strategies`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
