@@ -17,8 +17,9 @@ from tidemill.data.parquet import split_folder
 from tidemill.data.schema import ColumnSchema
 from tidemill.data.schema import Schema as DataSchema
 from tidemill.data.schema_file import write_schema
+from tidemill.data.statistics import read_statistics
 from tidemill.errors import DataError
-from tidemill.types.standard import Examples, Schema, TransformGraph
+from tidemill.types.standard import Examples, ExampleStatistics, Schema, TransformCache, TransformGraph
 
 
 def examples(folder: Path, splits: Mapping[str, list[dict[str, Any]]], span: int = 0) -> Examples:
@@ -139,3 +140,89 @@ def test_an_empty_split_stays_a_split(tmp_path: Path) -> None:
     run(examples=[given], preprocessing_fn=scale, transform_graph=graph, transformed=transformed)
     assert transformed.splits == ["train", "eval"]
     assert read(transformed, "eval") == {"id": [], "x": []}
+
+
+def run_all(tmp_path: Path, given: list[Examples], **changes: Any) -> dict[str, Any]:
+    """Transform with every output; the artifacts by name."""
+    made: dict[str, Any] = {
+        "transform_graph": TransformGraph,
+        "transformed": Examples,
+        "analyzer_cache": TransformCache,
+        "pre_transform_statistics": ExampleStatistics,
+        "post_transform_statistics": ExampleStatistics,
+    }
+    for name, kind in made.items():
+        (tmp_path / name).mkdir(parents=True)
+        made[name] = kind(path=tmp_path / name)
+    run(**{"examples": given, "preprocessing_fn": scale, **changes}, **made)
+    return made
+
+
+def test_statistics_before_and_after(tmp_path: Path) -> None:
+    given = examples(
+        tmp_path / "a", {"train": [{"id": [1, 2], "x": [1, 3]}], "eval": [{"id": [9], "x": [5]}]}, 7
+    )
+    made = run_all(tmp_path / "made", [given])
+    before = read_statistics(made["pre_transform_statistics"].path)
+    after = read_statistics(made["post_transform_statistics"].path)
+    assert list(before.splits) == made["pre_transform_statistics"].splits == ["train"]
+    assert list(after.splits) == made["post_transform_statistics"].splits == ["train", "eval"]
+    assert made["post_transform_statistics"].num_rows == 3
+    assert made["post_transform_statistics"].span == 7
+    assert [column.name for column in after.splits["eval"].columns] == ["id", "x"]
+    unwritten = run_all(tmp_path / "unwritten", [given], materialize=False)
+    assert read_statistics(unwritten["post_transform_statistics"].path) == after
+    without = run_all(tmp_path / "without", [given], statistics=False)
+    assert without["pre_transform_statistics"].splits == without["post_transform_statistics"].splits == []
+    assert list(without["post_transform_statistics"].path.iterdir()) == []
+
+
+def labelled(inputs: tft.Inputs) -> dict[str, tft.Column]:
+    return {"x": tft.scale_to_0_1(inputs["x"]), "y": tft.label(inputs["id"]) > 1}
+
+
+def test_the_log_says_what_is_not_for_serving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1, 2], "x": [1.0, 2.0]}]})
+    made = run_all(tmp_path / "made", [given], preprocessing_fn=labelled)
+    assert "not for serving, as they need a label: y\n" in capsys.readouterr().out
+    graph = tft.FittedGraph.load(made["transform_graph"].path)
+    assert graph.features == ["x"]
+    assert read(made["transformed"], "train") == {"x": [0.0, 1.0], "y": [False, True]}
+
+
+def test_some_splits_alone(tmp_path: Path) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1], "x": [1]}], "eval": [{"id": [9], "x": [5]}]})
+    made = run_all(tmp_path / "made", [given], transform_splits=["eval"])
+    assert made["transformed"].splits == ["eval"]
+    assert made["transformed"].num_rows == 1
+    with pytest.raises(DataError, match="no examples have a split 'evil'") as raised:
+        run_all(tmp_path / "bad", [given], transform_splits=["evil"])
+    assert "'eval'" in raised.value.hint
+
+
+def test_earlier_files_are_taken_from_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A window that moves by one span reads one span; the result is that of reading all."""
+    spans = [
+        examples(tmp_path / f"span{n}", {"train": [{"id": [n], "x": [float(n)]}]}, span=n) for n in range(4)
+    ]
+    first = run_all(tmp_path / "first", spans[:3])
+    capsys.readouterr()
+    moved = run_all(tmp_path / "moved", spans[1:], previous_cache=[first["analyzer_cache"]])
+    assert "2 states of files were taken from earlier caches" in capsys.readouterr().out
+    anew = run_all(tmp_path / "anew", spans[1:])
+    for name in ("transform_graph", "analyzer_cache"):
+        both = [next(made[name].path.iterdir()).read_bytes() for made in (moved, anew)]
+        assert both[0] == both[1]
+
+
+def test_backends_write_the_same_bytes(tmp_path: Path) -> None:
+    given = examples(tmp_path / "a", {"train": [{"id": [1, 2], "x": [1.0, 3.5]}, {"id": [3], "x": [2.0]}]})
+    written = {}
+    for backend, options in (("inline", ()), ("pool", ("--workers=2",))):
+        made = run_all(tmp_path / backend, [given], backend=backend, backend_options=options)
+        files = [f for artifact in made.values() for f in sorted(artifact.path.rglob("*")) if f.is_file()]
+        written[backend] = {str(f.relative_to(tmp_path / backend)): f.read_bytes() for f in files}
+    assert written["pool"] == written["inline"]
+    assert len(written["inline"]) == 5
+    with pytest.raises(DataError, match="no backend 'inlin'"):
+        run_all(tmp_path / "bad", [given], backend="inlin")
