@@ -4,6 +4,7 @@ Allowed: characters, classes, `.`, `^`, `$` (the very end), `\\b`, groups, alter
 or not. `\\d`, `\\w`, `\\s` and `\\b` know ASCII only, and `.` is any character but a line feed, as in RE2.
 Refused: back references, looking ahead or behind, conditions, atomic and possessive forms, flags within the
 pattern, and what Python may need for ever to match: a repeat or an ambiguous choice in an unbounded repeat.
+Several unbounded repeats in a row remain possible; they take a power of the text's length where they overlap.
 Source of the common ground: https://github.com/google/re2/wiki/Syntax and the manual of Python's `re`.
 """
 
