@@ -60,5 +60,5 @@ def test_every_metric_of_every_slice_is_that_of_tfma(tmp_path: Path) -> None:
         part = found[named(figures["slice"])]
         for name in METRICS:
             # TFMA's AUC is that of scores in bins of 1/10000, ours is exact where they are so few.
-            off = {"abs": 5e-5} if name == "auc" else {"rel": 1e-12}
+            off = {"abs": 1e-4} if name == "auc" else {"rel": 1e-12}
             assert part.model[name].value == pytest.approx(figures[name], **off), (part.name, name)
