@@ -15,20 +15,29 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = {
-    "jax": "jax",
-    "keras": "keras",
-    "lightgbm": "lightgbm",
-    "numpy": "numpy",
-    "onnx": "onnx",
-    "onnxruntime": "onnxruntime",
-    "pyarrow": "pyarrow",
-    "safetensors": "safetensors",
-    "sklearn": "scikit-learn",
-    "skops": "skops",
-    "torch": "torch",
-    "xgboost": "xgboost",
+    "jax": ("jax",),
+    "keras": ("keras",),
+    "lightgbm": ("lightgbm",),
+    "numpy": ("numpy",),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnxruntime",),
+    "pyarrow": ("pyarrow",),
+    "safetensors": ("safetensors",),
+    "sklearn": ("scikit-learn",),
+    "skops": ("skops",),
+    "torch": ("torch",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
 }
-"""Import name -> distribution name of libraries whose version matters to whoever loads the model."""
+"""Import name -> distributions that have it, of libraries that matter to whoever loads the model."""
+
+OF_FLAVOR = {
+    "lightgbm": ("lightgbm",),
+    "onnx": ("onnx",),
+    "sklearn": ("sklearn", "skops"),
+    "torch": ("torch", "safetensors"),
+    "xgboost": ("xgboost",),
+}
+"""Flavor -> the libraries that its payload depends on, besides numpy and pyarrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,28 @@ class ModelEnvironment:
         return cls(str(value["python"]), dict(value["libraries"]), str(value["packages"]))
 
 
-def of_this_process() -> ModelEnvironment:
-    """What this process runs with. Libraries are those it has imported."""
+def of_this_process(flavor: str = "") -> ModelEnvironment:
+    """What this process runs with. Libraries are those of the flavor, so that it does not matter what else
+    the process has loaded; without a known one, all of LIBRARIES that it has imported."""
+    if flavor in OF_FLAVOR:
+        modules = [*OF_FLAVOR[flavor], "numpy", "pyarrow"]
+    else:
+        modules = [module for module in LIBRARIES if module in sys.modules]
+    versions = dict(filter(None, map(_version, sorted(modules))))
     names = {name for place in dict.fromkeys(sys.path) for name in _installed_in(place or ".")}
     packages = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
-    return ModelEnvironment(libraries=loaded_libraries(), packages=packages)
+    return ModelEnvironment(libraries=versions, packages=packages)
+
+
+def _version(module: str) -> tuple[str, str] | None:
+    """Name and version under the first distribution's name; None when none of them is installed."""
+    distributions = LIBRARIES[module]
+    for name in distributions:
+        try:
+            return distributions[0], metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _installed_in(place: str) -> list[str]:
@@ -63,20 +89,3 @@ def _installed_in(place: str) -> list[str]:
         return [found.stem for found in Path(place).iterdir() if found.suffix == ".dist-info"]
     except OSError:
         return []
-
-
-def loaded_libraries() -> dict[str, str]:
-    """Versions, by distribution name, of those LIBRARIES that this process has imported."""
-    found = {}
-    for module, distribution in LIBRARIES.items():
-        if module in sys.modules and (version := _version(module, distribution)):
-            found[distribution] = version
-    return found
-
-
-def _version(module: str, distribution: str) -> str:
-    """The distribution's version; the module's own where it comes from another one (xgboost-cpu)."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return str(getattr(sys.modules[module], "__version__", ""))

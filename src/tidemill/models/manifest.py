@@ -170,7 +170,7 @@ def complete(manifest: ModelManifest, folder: Path, graph: FittedGraph | None, r
     if not manifest.framework:
         seen = {FRAMEWORK_OF_SUFFIX.get(path.suffix.lower(), "") for path in folder.rglob("*")} - {""}
         manifest = replace(manifest, framework=seen.pop() if len(seen) == 1 else "")
-    environment = of_this_process()
+    environment = of_this_process(manifest.flavor)
     signature = manifest.signature
     if not signature.inputs:
         signature = replace(signature, inputs=raw_inputs(manifest.features, graph))

@@ -63,11 +63,12 @@ def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) ->
     except lightgbm.basic.LightGBMError as error:
         raise DataError(f"LightGBM refused to train: {error}", hint="check hyperparameters") from None
     best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+    before = base.predictor.booster.current_iteration() if base else 0  # best counts the base model's as well
     saved = flavor.save(args.model_dir, booster, best_iteration=best)
     gain = booster.feature_importance("gain", iteration=best)
     details: dict[str, Any] = {"best_iteration": int(best), "feature_importance": importance(rows, gain)}
     for name, values in history.get("eval", {}).items():
-        details[f"eval_{name}"] = float(values[min(best, len(values)) - 1])
+        details[f"eval_{name}"] = float(values[best - before - 1])
     return Trained(saved, details, history, lambda: _to_onnx(lightgbm, args, len(rows.columns)))
 
 

@@ -77,9 +77,11 @@ def fit(args: FnArgs, rows: Rows, settings: Settings, params: dict[str, Any]) ->
         "best_iteration": int(best),
         "feature_importance": importance(rows, [float(gain.get(name, 0.0)) for name in names]),
     }
-    before = booster.num_boosted_rounds() - best
+    before = (
+        base.predictor.booster.num_boosted_rounds() if base else 0
+    )  # best counts the base model's as well
     for name, values in history.get("eval", {}).items():
-        details[f"eval_{name}"] = float(values[min(best - before, len(values)) - 1])
+        details[f"eval_{name}"] = float(values[best - before - 1])
     return Trained(saved, details, history, lambda: _to_onnx(booster, len(names)))
 
 

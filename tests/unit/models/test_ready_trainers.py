@@ -156,6 +156,42 @@ def test_a_warm_start_goes_on_from_the_base_model(bench: Bench, trainer: str) ->
     assert "base_model" in raised.value.hint
 
 
+@pytest.mark.parametrize("trainer", ["lightgbm", "xgboost"])
+def test_a_warm_start_that_stops_early_keeps_the_base_and_the_best(bench: Bench, trainer: str) -> None:
+    base = bench.train(trainer, "base", num_boost_round=5)
+    table = bench.ground.rows.to_arrow()
+    held = bench.examples_of(table.slice(0, 200), table.slice(200), "halves")
+    given = {"num_boost_round": 60, "early_stopping_rounds": 3, "examples": [held]}
+    warm = bench.train(trainer, "warm", base_model=Model(path=base), **given)
+    details = read_manifest(warm).details
+    history = json.loads((warm.with_name("warm-run") / "history.json").read_text())["eval"]
+    ((name, values),) = history.items()
+    assert details[f"eval_{name}"] == min(values)
+    assert details["best_iteration"] == 5 + values.index(min(values)) + 1
+    booster = load_model(warm).predictor.booster
+    rounds = booster.current_iteration() if trainer == "lightgbm" else booster.num_boosted_rounds()
+    assert rounds == details["best_iteration"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([True, False], (False, True)),
+        (["yes", "no"], ("no", "yes")),
+        ([1.0, 0.0], (0.0, 1.0)),
+        ([7, 3], (3, 7)),
+    ],
+)
+def test_labels_of_every_type_are_classes(bench: Bench, labels: list[Any], classes: tuple[Any, ...]) -> None:
+    binary = bench.ground.rows.to_arrow().column("binary").to_pylist()
+    examples = changed(bench, binary=[labels[0] if value else labels[1] for value in binary])
+    model = load_model(bench.train("lightgbm", examples=examples))
+    assert model.manifest.classes == classes
+    found = model.predict_features(bench.ground.rows.to_arrow())["prediction"].tolist()
+    assert np.mean([a == (labels[0] if b else labels[1]) for a, b in zip(found, binary, strict=True)]) > 0.75
+    assert type(found[0]) is type(classes[0])
+
+
 def test_what_the_tuner_found_takes_the_place_of_settings(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "best").mkdir()
     write_hyperparameters(tmp_path / "best", {"num_boost_round": 4, "num_leaves": 3}, {})

@@ -134,7 +134,7 @@ def TunerBest(
 
 
 def Tuner(
-    examples: Any,
+    examples: Examples | list[Examples],
     space: SearchSpace,
     *,
     metric: str,
@@ -145,9 +145,9 @@ def Tuner(
     metric_fn: Callable[..., Any] | None = None,
     trial_fn: Callable[..., Any] | None = None,
     label: str = "",
-    transform_graph: Any = None,
-    schema: Any = None,
-    base_model: Any = None,
+    transform_graph: TransformGraph | None = None,
+    schema: Schema | None = None,
+    base_model: Model | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     custom_config: Mapping[str, Any] | None = None,
     num_trials: int = 20,
