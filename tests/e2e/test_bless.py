@@ -87,6 +87,8 @@ def test_who_when_and_why_are_on_record(played) -> None:
     assert "blessed by ann: demo on Friday" in run
     listed = json.loads(played.tidemill("runs", "list", "--json").stdout)
     assert [r["pipeline"] for r in listed][:1] == ["daily@blessings"]
+    latest = played.tidemill("runs", "show", "latest").stdout
+    assert "quality = 7" in latest  # the last run of the pipeline, not the word on its model
     assert played.tidemill("doctor").returncode == 0
 
 
