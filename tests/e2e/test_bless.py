@@ -94,10 +94,8 @@ def test_who_when_and_why_are_on_record(played) -> None:
 
 def test_a_word_outlives_pruning(played) -> None:
     refused, blessed = models(played)
-    for number in (blessed, refused, refused):
-        played.tidemill("unbless", str(number), "--reason", "no")
     played.tidemill("bless", str(refused), "--reason", "yes")
-    played.tidemill("unbless", str(blessed), "--reason", "still no")
+    played.tidemill("unbless", str(blessed), "--reason", "no")
     played.tidemill("prune", "--keep-last", "1", "--yes")
     assert champion_of(played, played.run("-p", "quality=3")) == "2"
 
