@@ -6,7 +6,7 @@ names the column, never a cast that changes the meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,37 @@ def field_of(name: str, kind: pa.DataType) -> Field:
     return Field(name, _type_of(kind, name))
 
 
+def fields_of_rows(names: Sequence[str], schema: pa.Schema, tables: Iterable[pa.Table]) -> list[Field]:
+    """Fields of these columns. Lists become vectors as wide as the first one that is there.
+
+    `tables` are looked at for lists only. DataError for a column that no model takes.
+    """
+    lists = [name for name in names if _is_list(schema.field(name).type)]
+    widths: dict[str, int] = {}
+    if lists:
+        for table in tables:
+            for name in [name for name in lists if name not in widths]:
+                present = table.column(name).drop_null()
+                if len(present):
+                    widths[name] = len(present[0])
+            if len(widths) == len(lists):
+                break
+    found = []
+    for name in names:
+        kind = schema.field(name).type
+        if name in lists:
+            if not widths.get(name):
+                raise DataError(f"feature {name!r} is lists, and there is no value in them")
+            found.append(Field(name, _type_of(kind.value_type, name), (widths[name],)))
+        else:
+            found.append(field_of(name, kind))
+    return found
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
 def _type_of(kind: pa.DataType, name: str) -> str:
     types = pa.types
     for type, fits in (("bool", types.is_boolean), ("int", types.is_integer), ("float", types.is_floating),
@@ -155,10 +186,12 @@ def _vectors(column: Any, field: Field) -> Array:
     whole = np.full((len(array), field.width), np.nan)
     present = np.asarray(array.is_valid())
     kept = array.drop_null()
+    lengths = np.asarray(kept.value_lengths())
     values = np.asarray(kept.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False))
-    if len(values) != int(present.sum()) * field.width:
+    if (lengths != field.width).any():
         raise DataError(
-            f"feature {field.name!r} has lists of other lengths than the {field.width} it was trained with"
+            f"feature {field.name!r} has lists of other lengths than {field.width}",
+            hint="make them of one length in preprocessing_fn, one-hot or dense for example",
         )
     whole[present] = values.reshape(-1, field.width)
     if field.type == "int" and not np.isnan(whole).any():

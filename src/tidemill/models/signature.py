@@ -8,8 +8,10 @@ from typing import Any
 
 from tidemill.errors import DataError
 
-TYPES = ("int", "float", "string", "bool", "timestamp", "empty")
+SCALARS = ("int", "float", "string", "bool", "timestamp", "empty")
 """Types of values, as the transform graph names them; `empty` had no value in the training data."""
+TYPES = (*SCALARS, "list[int]", "list[float]", "list[string]")
+"""Types of fields: raw columns may be lists of any length. A vector is a scalar type with a shape."""
 
 
 @dataclass(frozen=True, slots=True)

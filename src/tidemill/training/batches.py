@@ -9,7 +9,7 @@ import numpy as np
 
 from tidemill.data.dataset import Dataset
 from tidemill.errors import DataError, did_you_mean
-from tidemill.models.features import Array, arrays_of_table, field_of, matrix
+from tidemill.models.features import Array, arrays_of_table, fields_of_rows, matrix
 from tidemill.models.flavors.base import library
 
 
@@ -32,7 +32,7 @@ def _batches(
     for epoch in range(epochs):
         random = None if shuffle_seed is None else np.random.default_rng([shuffle_seed, epoch])
         for table in rows.iter_batches(columns):
-            fields = [field_of(name, table.schema.field(name).type) for name in columns]
+            fields = fields_of_rows(columns, table.schema, [table])
             arrays = arrays_of_table(table, fields)
             order = None if random is None else random.permutation(table.num_rows)
             for at in range(0, table.num_rows, batch_rows):

@@ -120,12 +120,17 @@ def vocabularies(graph: FittedGraph | None, rows: Rows) -> dict[int, int]:
     if graph is None:
         return found
     for position, name in enumerate(rows.columns):
-        id = graph.graph.outputs.get(name)
-        node = graph.graph.node(id) if id else None
-        if node is not None and node.op == "vocabulary":
-            top = max(float(np.nanmax(p.x[:, position])) for p in (rows.train, rows.eval) if p and len(p))
-            size = len(graph.vocabulary(name)) + int(node.params.get("num_oov_buckets", 0))
-            found[position] = max(size, int(top) + 1 if math.isfinite(top) else 1, 1)
+        if name not in graph.graph.outputs:
+            continue
+        try:
+            terms = graph.vocabulary(name)
+        except DataError:
+            continue  # it is made in another way
+        node = graph.graph.node(graph.graph.outputs[name])
+        size = len(terms) + int(node.params.get("num_oov_buckets", 0))
+        # Whatever numbers it gives to what is in no vocabulary, there is a place for each that was seen.
+        seen = [p.x[:, position][np.isfinite(p.x[:, position])] for p in (rows.train, rows.eval) if p]
+        found[position] = max([size, 1, *(int(part.max()) + 1 for part in seen if len(part))])
     return found
 
 

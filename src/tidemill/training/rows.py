@@ -16,7 +16,7 @@ import pyarrow as pa
 from tidemill.data.dataset import Dataset
 from tidemill.data.transform import FittedGraph
 from tidemill.errors import DataError, did_you_mean
-from tidemill.models.features import Array, arrays_of_table, field_of, matrix
+from tidemill.models.features import Array, arrays_of_table, fields_of_rows, matrix
 from tidemill.models.signature import Field
 from tidemill.training.saving import TASKS, schema_of
 
@@ -73,7 +73,7 @@ def prepare(
 ) -> Rows:
     """Read both datasets; DataError for columns, labels and values that cannot be trained on."""
     schema = schema_of(train)
-    fields = _fields(schema, graph, wanted)
+    fields = _fields(train, schema, graph, wanted)
     if not train.num_rows:
         raise DataError("there are no rows to train on", hint="look at the examples, or at train_splits")
     labels = _labels(train, wanted.label)
@@ -99,7 +99,7 @@ def refuse_missing(rows: Rows, who: str, hint: str) -> None:
             raise DataError(f"feature {name!r} has missing values, and {who} takes none", hint=hint)
 
 
-def _fields(schema: pa.Schema, graph: FittedGraph | None, wanted: Wanted) -> tuple[Field, ...]:
+def _fields(rows: Dataset, schema: pa.Schema, graph: FittedGraph | None, wanted: Wanted) -> tuple[Field, ...]:
     """The features: those named, else all outputs of the graph (or all columns) but label and weight."""
     if wanted.label not in schema.names:
         raise DataError(
@@ -115,7 +115,9 @@ def _fields(schema: pa.Schema, graph: FittedGraph | None, wanted: Wanted) -> tup
         )
     names = list(wanted.features)
     if not names:
-        made = [name for name in graph.output_types if name in known] if graph else []
+        # A graph that knows which outputs come from a label names its features.
+        outputs = getattr(graph, "features", graph.output_types) if graph else ()
+        made = [name for name in outputs if name in known]
         names = made or known
     if wanted.label in names:
         raise DataError(f"the label {wanted.label!r} is among the features", hint="a model must not see it")
@@ -124,7 +126,8 @@ def _fields(schema: pa.Schema, graph: FittedGraph | None, wanted: Wanted) -> tup
             raise DataError(f"the examples have no column {name!r}", hint=did_you_mean(name, schema.names))
     if not names:
         raise DataError("there is no feature: the examples have the label and nothing else")
-    fields = tuple(field_of(name, schema.field(name).type) for name in dict.fromkeys(names))
+    names = list(dict.fromkeys(names))
+    fields = tuple(fields_of_rows(names, schema, rows.iter_batches(names)))
     for field in fields:
         if field.type not in NUMBERS:
             raise DataError(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tidemill.data.dataset import Dataset
 from tidemill.errors import DataError, did_you_mean
-from tidemill.models.features import field_of
+from tidemill.models.features import fields_of_rows
 from tidemill.models.flavors import code
 from tidemill.models.flavors.base import Saved, output_fields
 from tidemill.models.manifest import ModelManifest, write_manifest
@@ -49,7 +49,8 @@ def save_model(
     for name in described.features:
         if name not in schema.names:
             raise DataError(f"there is no column {name!r}", hint=did_you_mean(name, schema.names))
-    fields = tuple(field_of(name, schema.field(name).type) for name in described.features)
+    listed = rows.iter_batches(described.features)
+    fields = tuple(fields_of_rows(described.features, schema, listed))
     write(folder, _save(folder, model, model_fn, arguments), fields, described)
 
 

@@ -17,7 +17,9 @@ from tidemill.components.trainer import executor as trainer
 from tidemill.components.transform import executor as transform
 from tidemill.data.csv_source import open_csv
 from tidemill.data.ingest import ingest
+from tidemill.dsl.compile import compile_pipeline
 from tidemill.errors import DataError
+from tidemill.models import load_model
 from tidemill.models.manifest import load_graph
 from tidemill.types.source import SourceFile
 from tidemill.types.standard import (
@@ -117,6 +119,9 @@ def _predicts_single_rows(examples: Examples, model_dir: Path) -> None:
 
     table = Dataset.of([examples], ["eval"]).to_arrow().slice(0, 50).drop_columns(["tips"])
     expected = model.predict_fn(model_dir, table)
+    kept = load_model(model_dir, allow_code=True)  # the same function, as the model carries it
+    np.testing.assert_array_equal(kept.predict(table)["probability"], expected)
+    assert "tips" not in kept.signature.input_names
     weights = json.loads((model_dir / model.FILE).read_text())
     graph = load_graph(model_dir)
     assert graph is not None
@@ -139,3 +144,13 @@ def test_a_missing_column_is_named_with_the_line_that_wants_it(tmp_path: Path) -
             transformed=Examples(path=transformed_dir),
         )
     assert "examples/taxi/model.py:" in raised.value.where
+
+
+@pytest.mark.parametrize("name", ["taxi_lightgbm", "taxi_sklearn", "taxi_tuned"])
+def test_the_ready_pipelines_compile(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TAXI))
+    monkeypatch.setitem(sys.modules, "model", model)
+    compiled = compile_pipeline(getattr(module("ready"), name))
+    kinds = {node.id for node in compiled.nodes}
+    assert {"ExampleGen", "Transform", "Evaluator", "Pusher"} <= kinds
+    assert ("Tuner.best" in kinds) == (name == "taxi_tuned")

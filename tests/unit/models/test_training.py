@@ -19,6 +19,7 @@ from tidemill.models.features import arrays_of_lists, arrays_of_table, field_of
 from tidemill.training.finish import finish
 from tidemill.training.fn_args import FnArgs
 from tidemill.training.hyperparameters import FILE, read_hyperparameters, write_hyperparameters
+from tidemill.training.rows import Wanted, prepare
 from tidemill.types.standard import Examples, HyperParameters, Model, ModelRun
 
 
@@ -134,10 +135,32 @@ def test_vectors_are_features(ground: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(table)["probability"], expected)
     few = loaded.predict_rows([{"words": row} for row in words[:4].tolist()])
     np.testing.assert_array_equal(few["probability"], expected[:4])
-    with pytest.raises(DataError, match="lists of other lengths than the 3"):
+    with pytest.raises(DataError, match="lists of other lengths than 3"):
         loaded.predict_rows([{"words": [1.0, 2.0]}])
+    with pytest.raises(DataError, match="lists of other lengths than 3"):
+        loaded.predict_rows([{"words": [1.0, 2.0]}, {"words": [1.0, 2.0, 3.0, 4.0]}])
     with pytest.raises(DataError, match="was trained with 3 values per row"):
         loaded.predict_features({"words": np.zeros((4, 2))})
+
+
+def test_lists_of_one_length_are_vectors_and_others_are_named(ground: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = [None, *rng.normal(size=(99, 3)).tolist()]
+    labels = [int(row is not None and row[1] > 0) for row in words]
+    for name, rows in (("even", words), ("odd", [*words[:50], [1.0], *words[51:]]), ("none", [None] * 100)):
+        table = pa.table({"words": pa.array(rows, pa.list_(pa.float64())), "y": labels})
+        write_split(tmp_path / name, table.schema, [table])
+
+    def prepared(name: str) -> Any:
+        rows = Dataset((tmp_path / name,))
+        return prepare(rows, rows, None, Wanted(label="y"), np.float64)
+
+    assert prepared("even").columns == ("words[0]", "words[1]", "words[2]")
+    assert np.isnan(prepared("even").train.x[0]).all()
+    with pytest.raises(DataError, match="'words' has lists of other lengths than 3"):
+        prepared("odd")
+    with pytest.raises(DataError, match="'words' is lists, and there is no value in them"):
+        prepared("none")
 
 
 def test_missing_values_become_nan_and_types_are_kept_apart() -> None:
