@@ -331,6 +331,27 @@ def test_classes_without_probabilities_have_no_loss() -> None:
     assert found["log_loss"].reason == "predictions are classes, not probabilities"
 
 
+@pytest.mark.parametrize(
+    ("labels", "called", "message"),
+    [
+        ([0, 3], [0, 1], "a label is 3, and there are 3 classes"),
+        ([0, 1], [0, 7], "a prediction is 7"),
+        ([0, 1], [-1, 1], "a prediction is -1"),
+        ([0, 0.5], [0, 1], "a label is 0.5"),
+    ],
+)
+def test_numbers_that_are_no_class(labels: list[float], called: list[float], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        compute(
+            ["accuracy"], np.array(labels, float), np.array(called, float), task="multiclass", classes="abc"
+        )
+    with pytest.raises(DataError, match="2 probabilities for 3 classes"):
+        compute(["accuracy"], np.zeros(2), np.full((2, 2), 0.5), task="multiclass", classes="abc")
+    spoilt = np.array([math.nan, 1.0])
+    found = compute(["accuracy"], np.array([0.0, 1.0]), spoilt, task="multiclass", classes="abc")
+    assert found["accuracy"].reason == "1 predictions are NaN or infinite"
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

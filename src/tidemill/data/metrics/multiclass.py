@@ -16,6 +16,7 @@ from tidemill.data.metrics.binary import TINY
 from tidemill.data.metrics.catalog import Asked
 from tidemill.data.metrics.state import TaskState, indices
 from tidemill.data.metrics.tally import Batch, Cells, Floats, Formula
+from tidemill.errors import DataError
 
 MOST_IN_MATRIX = 200
 """Classes up to which the confusion matrix is kept."""
@@ -62,6 +63,27 @@ class MulticlassState(TaskState):
         place = ((predictions > of_truth) | ((predictions == of_truth) & before)).sum(axis=1)
         loss = -np.log(np.clip(of_truth[:, 0], TINY, 1.0))
         return np.stack([place == 0, loss, *(place < k for k in self.lengths)], axis=1).astype(np.float64)
+
+    def add(self, batch: Batch) -> None:
+        """See TaskState. DataError for a label or prediction that is no class."""
+        self._check(batch.labels, "label")
+        for predictions in batch.predictions:
+            if predictions.ndim == 1:
+                self._check(predictions[np.isfinite(predictions)], "prediction")
+            elif predictions.shape[1] != len(self.classes):
+                raise DataError(
+                    f"a model gives {predictions.shape[1]} probabilities for {len(self.classes)} classes"
+                )
+        super().add(batch)
+
+    def _check(self, numbers: Floats, what: str) -> None:
+        count = len(self.classes)
+        strange = numbers[(numbers < 0) | (numbers >= count) | (numbers != np.floor(numbers))]
+        if strange.size:
+            raise DataError(
+                f"a {what} is {strange[0]:g}, and there are {count} classes",
+                hint="classes are numbered from 0 in the order of classes=[...]",
+            )
 
     def add_cells(self, batch: Batch, draws: Any) -> None:
         """See TaskState."""
