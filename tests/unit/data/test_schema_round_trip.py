@@ -125,7 +125,7 @@ schemas = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, phases=QUICK)
+@settings(max_examples=30, deadline=None, phases=QUICK)
 @given(schemas)
 def test_any_schema_comes_back_from_its_file(schema: Schema) -> None:
     check_schema(schema)
@@ -134,7 +134,7 @@ def test_any_schema_comes_back_from_its_file(schema: Schema) -> None:
     assert diff_schemas(schema, read_schema_text(text, "schema.yaml")) == []
 
 
-@settings(max_examples=60, deadline=None, phases=QUICK)
+@settings(max_examples=30, deadline=None, phases=QUICK)
 @given(schemas)
 def test_any_schema_comes_back_from_tensorflow_metadata(schema: Schema) -> None:
     message, _ = to_tfmd(schema)
@@ -145,7 +145,7 @@ def test_any_schema_comes_back_from_tensorflow_metadata(schema: Schema) -> None:
     assert notes == []
 
 
-@settings(max_examples=40, deadline=None, phases=QUICK)
+@settings(max_examples=25, deadline=None, phases=QUICK)
 @given(schemas, schemas)
 def test_a_changed_file_says_what_it_must(old: Schema, new: Schema) -> None:
     text = schema_text(old)
@@ -153,7 +153,7 @@ def test_a_changed_file_says_what_it_must(old: Schema, new: Schema) -> None:
     assert (diff_schemas(old, new) == []) == (old == new)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
@@ -212,7 +212,7 @@ def features(draw: st.DrawFn, name: str) -> Any:
     return feature
 
 
-@settings(max_examples=40, deadline=None, phases=QUICK)
+@settings(max_examples=25, deadline=None, phases=QUICK)
 @given(st.tuples(features("a"), features("b")))
 def test_what_both_can_say_survives_the_way_through_ours(pair: tuple[Any, Any]) -> None:
     given_schema = schema_pb2.Schema(feature=pair, default_environment=["TRAINING", "SERVING"])
