@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 CALLS, CHAIN = 100, 100
+WIDE, DEEP = 2500, 20
+"""Chains from one artifact, and executions in each: 100,000 nodes within the 100 hops that MLMD goes."""
 Figures = dict[str, tuple[float, float]]
 """Operation -> milliseconds of wall time and of CPU."""
 
@@ -99,7 +101,22 @@ def measure(side: str, file: str, size: int) -> Figures:
         lambda: store.get_lineage_subgraph(query), warm=True
     )
     assert len(graph.artifacts) + len(graph.executions) == 101
+    query.direction = 2
+    query.starting_artifacts.filter_query = f"id = {_broom(pb, store, model, trainer)}"
+    nodes = 1 + 2 * WIDE * DEEP
+    found[f"get_lineage_subgraph, {nodes} nodes"], graph = _timed(lambda: store.get_lineage_subgraph(query))
+    assert len(graph.artifacts) + len(graph.executions) == nodes
     return found
+
+
+def _broom(pb: Any, store: Any, model: int, trainer: int) -> int:
+    """An artifact from which WIDE chains of DEEP executions go out, stored layer after layer; its id."""
+    artifacts = [pb.Artifact(type_id=model, uri=f"broom/{i}") for i in range(1 + WIDE * DEEP)]
+    executions = [pb.Execution(type_id=trainer) for _ in range(WIDE * DEEP)]
+    ends = range(1, 1 + WIDE * DEEP)
+    edges = [(i - 1, max(0, i - WIDE), pb.Event(type=pb.Event.INPUT)) for i in ends]
+    edges += [(i - 1, i, pb.Event(type=pb.Event.OUTPUT)) for i in ends]
+    return int(store.put_lineage_subgraph(executions, artifacts, [], edges)[1][0])
 
 
 def _chain(pb: Any, store: Any, model: int, trainer: int) -> int:

@@ -49,6 +49,8 @@ class Dialect(ABC):
     """Characters that a column for names takes; 0 where the database does not care."""
     keeps_infinity: ClassVar[bool] = True
     """Whether a column for numbers takes infinity."""
+    keep_stored: ClassVar[str] = " ON CONFLICT DO NOTHING"
+    """Ends an INSERT that leaves out the rows whose unique key is stored already."""
     counts_up: ClassVar[bool] = False
     """Whether one INSERT gives consecutive ids, of which the driver tells the last."""
     numbers_parameters: ClassVar[bool] = False

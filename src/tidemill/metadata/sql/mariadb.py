@@ -94,6 +94,7 @@ class MariadbDialect(Dialect):
 
     longest_name = 255
     keeps_infinity = False
+    keep_stored = " ON DUPLICATE KEY UPDATE id = id"  # INSERT IGNORE would hide other errors too
     column_types: ClassVar = {
         "id": "INT PRIMARY KEY AUTO_INCREMENT",
         "key": "INT PRIMARY KEY",

@@ -252,11 +252,16 @@ def row_counts(tx: Transaction) -> dict[str, int]:
     return dict(zip(tables, row or (), strict=True))
 
 
+# A look-up takes a tenth of the call that an enumeration answers.
+_EXECUTION_STATES = {state.value: state for state in ExecutionState}
+_ARTIFACT_STATES = {state.value: state for state in ArtifactState}
+
+
 def _executions(tx: Transaction, rows: Sequence[Row]) -> list[Execution]:
     properties = read_properties(tx, "Execution", [row[0] for row in rows])
     return [
         Execution(
-            id=id, type=type, name=name or "", state=ExecutionState(state or 0),
+            id=id, type=type, name=name or "", state=_EXECUTION_STATES[state or 0],
             properties=properties[id][0], custom_properties=properties[id][1],
             create_time=create_time, update_time=update_time,
         )
@@ -268,7 +273,7 @@ def _artifacts(tx: Transaction, rows: Sequence[Row]) -> list[Artifact]:
     properties = read_properties(tx, "Artifact", [row[0] for row in rows])
     return [
         Artifact(
-            id=id, type=type, uri=uri or "", name=name or "", state=ArtifactState(state or 0),
+            id=id, type=type, uri=uri or "", name=name or "", state=_ARTIFACT_STATES[state or 0],
             properties=properties[id][0], custom_properties=properties[id][1],
             create_time=create_time, update_time=update_time,
         )

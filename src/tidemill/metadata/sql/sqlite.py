@@ -27,6 +27,10 @@ SUPPORTED = "sqlite:///relative/path.db, sqlite:////absolute/path.db, or a plain
 BUSY_SECONDS = 30.0
 """How long a transaction waits for another process before it gives up."""
 
+LOG_PAGES = 8000
+"""Pages of 4 KiB in the write-ahead log before they are moved to the database. Commits change the same pages
+again and again, and each is moved once: with SQLite's 1000 a commit takes about 5 % more."""
+
 CACHE_KIB = 16 * 1024
 """Most memory that a connection keeps pages in: the indexes of a store with a history."""
 
@@ -143,6 +147,7 @@ class SqliteDialect(Dialect):
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         except BaseException:
             connection.close()
             raise

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import PropertyType, TypeKind
@@ -67,7 +67,9 @@ class Transaction:
         """Milliseconds since 1970-01-01 UTC: the one time of everything that happens in it."""
 
     def _before(self) -> dialect.Waiting:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
+        if waiting:
+            self._waiting = []
         return waiting
 
     def _ask(self, sql: str, values: Sequence[object]) -> None:
@@ -162,7 +164,13 @@ class Transaction:
         sql = _insertion(table, columns, len(row), 1)
         return self.dialect.insert(self._cursor, sql, row, self._before())
 
-    def insert_rows(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
+    def insert_missing(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert those of the rows that are not stored yet, by the unique key of a table with an `id`."""
+        self.insert_rows(table, columns, rows, self.dialect.keep_stored)
+
+    def insert_rows(
+        self, table: str, columns: str, rows: Sequence[Sequence[object]], ending: str = ""
+    ) -> None:
         """Insert rows with as few statements as the database's limit on parameters allows."""
         if not rows:
             return
@@ -172,7 +180,8 @@ class Transaction:
                 self._check_names(table, columns, row)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            self.execute(_insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)])
+            sql = _insertion(table, columns, len(rows[0]), len(part), ending)
+            self.execute(sql, [*chain.from_iterable(part)])
 
     def insert_alike(self, table: str, columns: str, alike: Sequence[object], rest: Sequence[object]) -> None:
         """Insert many rows that begin with the same values; `rest` is what each has besides, end to end."""
@@ -228,9 +237,9 @@ class Transaction:
 
 def _ends(ids: Sequence[object]) -> tuple[int, int] | None:
     """The first and the last of distinct ids between which none is missing."""
-    numbers = {i for i in ids if isinstance(i, int)}
-    if len(numbers) < len(ids):
+    if not isinstance(ids[0], int) or len(set(ids)) < len(ids):
         return None
+    numbers = cast("Sequence[int]", ids)  # those of one query are all ids, or all texts
     first, last = min(numbers), max(numbers)
     return (first, last) if last - first + 1 == len(numbers) else None
 
@@ -249,9 +258,9 @@ def _with_ids(sql: str, count: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: str, columns: str, width: int, rows: int) -> str:
+def _insertion(table: str, columns: str, width: int, rows: int, ending: str = "") -> str:
     marks = f"({', '.join('?' * width)})"
-    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}"
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}{ending}"
 
 
 @lru_cache(maxsize=256)

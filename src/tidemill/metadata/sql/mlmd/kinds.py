@@ -6,7 +6,7 @@ once, for a Kind. A message is called Any here: its class is made at run time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tidemill.metadata.model import TypeKind
@@ -28,33 +28,45 @@ class Kind:
     """What an update may set, apart from properties; None of it is NULL when the field is not set."""
     link: str = ""
     """The table that puts nodes of this kind into contexts."""
-    own_fields: tuple[str, ...] = ()
-    """Fields that not all kinds have."""
+    state: str = ""
+    """The field with the node's state, if it has one."""
 
-    @property
-    def plural(self) -> str:
-        """`artifacts`: the field of requests and responses."""
-        return f"{self.name}s"
+    # What follows from these, worked out once: a publication looks at it dozens of times.
+    plural: str = field(init=False)
+    """`artifacts`: the field of requests and responses."""
+    owner: str = field(init=False)
+    """The column that names a node in the tables beside its own."""
+    link_columns: str = field(init=False)
+    """The columns of `link`."""
+    given: tuple[str, ...] = field(init=False)
+    """What a new node has, apart from its type, its times and properties."""
+    insertion: str = field(init=False)
+    """The columns that an insert sets, as SQL lists them: type, `given`, times."""
+    shown: str = field(init=False)
+    """What a message shows, as SQL lists it: id, type, name, external id, times, state, and uri if any."""
+    stored: str = field(init=False)
+    """The columns that an update has to know: id, type, name, time of the last update, `fields`."""
 
-    @property
-    def owner(self) -> str:
-        """The column that names a node in the tables beside its own."""
-        return f"{self.name}_id"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What an insert sets."""
-        named = () if "name" in self.fields else ("name",)
-        return ("type_id", *self.fields, *named, *TIMES)
+    def __post_init__(self) -> None:
+        given = self.fields if "name" in self.fields else (*self.fields, "name")
+        columns = ("type_id", *given, *TIMES)
+        object.__setattr__(self, "link_columns", f"context_id, {self.name}_id")
+        object.__setattr__(self, "given", given)
+        object.__setattr__(self, "plural", f"{self.name}s")
+        object.__setattr__(self, "owner", f"{self.name}_id")
+        object.__setattr__(self, "insertion", ", ".join(columns))
+        shown = ("id", "type_id", "name", "external_id", *TIMES, self.state or "NULL")
+        object.__setattr__(self, "shown", ", ".join((*shown, *(("uri",) if "uri" in self.fields else ()))))
+        object.__setattr__(self, "stored", ", ".join(("id", "type_id", "name", TIMES[1], *self.fields)))
 
 
 ARTIFACT = Kind(
     "artifact", "Artifact", TypeKind.ARTIFACT, ("uri", "state", "external_id"), "Attribution",
-    ("uri", "state"),
+    "state",
 )  # fmt: skip
 EXECUTION = Kind(
     "execution", "Execution", TypeKind.EXECUTION, ("last_known_state", "external_id"), "Association",
-    ("last_known_state",),
+    "last_known_state",
 )  # fmt: skip
 CONTEXT = Kind("context", "Context", TypeKind.CONTEXT, ("name", "external_id"))
 KINDS = (ARTIFACT, EXECUTION, CONTEXT)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from tidemill.metadata.sql.database import Row, Transaction
+from tidemill.metadata.sql.database import Transaction
 from tidemill.metadata.sql.mlmd import reading
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid
-
-_MOST_CONTEXTS = 100
-"""Contexts of one query; ids of nodes take the other parameters."""
 
 Edge = tuple[int, int, Message]
 """(artifact id, execution id, the event), for an event whose own ids may be unset."""
@@ -43,7 +40,7 @@ def add_events(tx: Transaction, edges: Sequence[Edge]) -> None:
     ids = tx.insert_counted("Event", "artifact_id, execution_id, type, milliseconds_since_epoch", rows)
     steps: list[tuple[int, bool, int | None, str | None]] = []
     for event_id, (_, _, event) in zip(ids, edges, strict=True):
-        for step in event.path.steps:
+        for step in event.path.steps if event.HasField("path") else ():
             if step.HasField("index"):
                 steps.append((event_id, True, step.index, None))
             elif step.HasField("key"):
@@ -77,27 +74,9 @@ def put_links(tx: Transaction, kind: Kind, links: Sequence[Message]) -> None:
     add_links(tx, kind, pairs)
 
 
-def add_links(
-    tx: Transaction, kind: Kind, pairs: Iterable[tuple[int, int]], new: Collection[int] = ()
-) -> None:
-    """Store (context id, node id) pairs that are not stored yet. No context has a node of `new` so far."""
-    wanted = dict.fromkeys(pairs)
-    old = {node_id for _, node_id in wanted}.difference(new)
-    present = set[Row]()
-    contexts = list({context_id for context_id, node_id in wanted if node_id in old})
-    for start in range(0, len(contexts), _MOST_CONTEXTS):
-        part = contexts[start : start + _MOST_CONTEXTS]
-        marks = ", ".join("?" * len(part))
-        present |= set(
-            tx.rows_in(
-                f"SELECT context_id, {kind.owner} FROM {kind.link} "
-                f"WHERE context_id IN ({marks}) AND {kind.owner} IN ({{ids}})",
-                old,
-                part,
-            )
-        )
-    rows = sorted(pair for pair in wanted if pair not in present)
-    tx.insert_rows(kind.link, f"context_id, {kind.owner}", rows)
+def add_links(tx: Transaction, kind: Kind, pairs: Iterable[tuple[int, int]]) -> None:
+    """Store (context id, node id) pairs that are not stored yet."""
+    tx.insert_missing(kind.link, kind.link_columns, sorted(set(pairs)))
 
 
 def put_parents(tx: Transaction, parents: Sequence[Message]) -> None:

@@ -18,31 +18,24 @@ def put_execution(tx: Transaction, memory: TypeMemory, request: Message, respons
     if not request.HasField("execution"):
         raise invalid("No execution is found")
     options, pairs = request.options, request.artifact_event_pairs
-    stored = iter(
-        _put_artifacts(
-            tx,
-            memory,
-            [pair.artifact for pair in pairs if pair.HasField("artifact")],
-            reuse=options.reuse_artifact_if_already_exist_by_external_id,
-        )
-    )
-    artifact_ids = [next(stored) if pair.HasField("artifact") else 0 for pair in pairs]
+    reuse = options.reuse_artifact_if_already_exist_by_external_id
+    artifacts = [pair.artifact if pair.HasField("artifact") else None for pair in pairs]
+    events = [pair.event if pair.HasField("event") else None for pair in pairs]
+    given = [artifact for artifact in artifacts if artifact is not None]
+    stored = iter(_put_artifacts(tx, memory, given, reuse=reuse))
+    artifact_ids = [0 if artifact is None else next(stored) for artifact in artifacts]
     (execution_id,) = put_nodes(
         tx, memory, EXECUTION, [request.execution], force_update_time=options.force_update_time
     )
     edges: list[Edge] = []
-    for index, pair in enumerate(pairs):
-        if pair.HasField("event"):
-            artifact_ids[index] = _end_of(pair.event, artifact_ids[index], execution_id)
-            edges.append((artifact_ids[index], execution_id, pair.event))
+    for index, event in enumerate(events):
+        if event is not None:
+            artifact_ids[index] = _end_of(event, artifact_ids[index], execution_id)
+            edges.append((artifact_ids[index], execution_id, event))
     add_events(tx, edges)
     context_ids = _contexts_of(tx, memory, request)
-    known = {pair.artifact.id for pair in pairs} | {pair.event.artifact_id for pair in pairs}
-    new = [] if request.execution.HasField("id") else [execution_id]
-    add_links(tx, EXECUTION, [(c, execution_id) for c in context_ids], new)
-    artifacts = {a for a in artifact_ids if a}
-    new = [] if options.reuse_artifact_if_already_exist_by_external_id else list(artifacts - known)
-    add_links(tx, ARTIFACT, [(c, a) for c in context_ids for a in artifacts], new)
+    add_links(tx, EXECUTION, [(c, execution_id) for c in context_ids])
+    add_links(tx, ARTIFACT, [(c, a) for c in context_ids for a in artifact_ids if a])
     response.execution_id = execution_id
     response.artifact_ids.extend(i or -1 for i in artifact_ids)
     response.context_ids.extend(context_ids)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Row, Transaction
 from tidemill.metadata.sql.mlmd import wire
-from tidemill.metadata.sql.mlmd.kinds import CONTEXT, TIMES, Kind, Message
+from tidemill.metadata.sql.mlmd.kinds import CONTEXT, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import invalid, not_found
 from tidemill.metadata.sql.mlmd.types import TypeMemory
 from tidemill.metadata.sql.properties import property_rows
@@ -23,17 +23,14 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
 
     They come in the order of `ids`, each once.
     """
-    columns = ", ".join(("id", "type_id", "name", "external_id", *TIMES, *kind.own_fields))
-    wanted = dict.fromkeys(ids)
-    found = {
-        row[0]: row for row in tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", wanted)
-    }
-    types = memory.get(tx, kind, {row[1] for row in found.values()})
+    wanted = list(dict.fromkeys(ids))
+    rows = tx.rows_in(f"SELECT {kind.shown} FROM {kind.table} WHERE id IN ({{ids}}) ORDER BY id", wanted)
+    if wanted != [row[0] for row in rows]:  # asked for in another order, in portions, or not all there
+        found = {row[0]: row for row in rows}
+        rows = [found[node_id] for node_id in wanted if node_id in found]
+    types = memory.get(tx, kind, {row[1] for row in rows})
     nodes = dict[int, Message]()
-    for node_id in wanted:
-        if node_id not in found:
-            continue
-        _, type_id, name, external_id, created, updated, *rest = found[node_id]
+    for node_id, type_id, name, external_id, created, updated, state, *uri in rows:
         node = nodes[node_id] = out.add()
         node.id = node_id
         node.type_id = type_id
@@ -44,9 +41,10 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
             node.name = name
         if external_id is not None:
             node.external_id = external_id
-        for field, value in zip(kind.own_fields, rest, strict=True):
-            if value is not None:
-                setattr(node, field, value)
+        if state is not None:
+            setattr(node, kind.state, state)
+        if uri and uri[0] is not None:
+            node.uri = uri[0]
     wire.fill_properties(nodes, property_rows(tx, kind.table, nodes))
 
 

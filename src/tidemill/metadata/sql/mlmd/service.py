@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from tidemill.metadata.sql.collector import collector_paused
 from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.mlmd import lineage, linking, listing, publishing, reading, types, writing
 from tidemill.metadata.sql.mlmd.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS, Kind, Message
@@ -289,14 +290,16 @@ def _get_artifacts_by_id(
 def _get_lineage_subgraph(tx: Transaction, request: Message, response: Message) -> None:
     fields = response.DESCRIPTOR.fields_by_name["lineage_subgraph"].message_type.fields
     mask = request.read_mask.paths or [field.name for field in fields]
-    lineage.fill_subgraph(tx, request.lineage_subgraph_query_options, mask, response.lineage_subgraph)
+    with collector_paused():
+        lineage.fill_subgraph(tx, request.lineage_subgraph_query_options, mask, response.lineage_subgraph)
 
 
 def _get_whole_subgraph(
     memory: types.TypeMemory, tx: Transaction, request: Message, response: Message
 ) -> None:
     options, mask = request.lineage_subgraph_query_options, request.read_mask.paths
-    lineage.fill_whole(tx, memory, options, mask, response.lineage_subgraph)
+    with collector_paused():
+        lineage.fill_whole(tx, memory, options, mask, response.lineage_subgraph)
 
 
 def _no_lineage_graph(*_: object) -> None:

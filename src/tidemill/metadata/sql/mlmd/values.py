@@ -43,6 +43,16 @@ Groups = dict[tuple[str, bool, str], list[Any]]
 """(name, whether it is custom, column) -> node id, value, node id, value, ..."""
 
 
+def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
+    """Add a node's properties as rows: declared ones, which are checked, or custom ones (None)."""
+    custom = declared is None
+    for name in properties:
+        value = properties[name]
+        if declared is not None and _KINDS.get(value.WhichOneof("value")) != declared.get(name):
+            check_declared(name, value, declared)
+        rows.append((node_id, name, custom, *to_columns(name, value)))
+
+
 def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
     """Add a node's properties: declared ones, which are checked, or custom ones (None)."""
     custom = declared is None

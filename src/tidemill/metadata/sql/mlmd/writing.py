@@ -49,10 +49,12 @@ def put_nodes(
 ) -> list[int]:  # fmt: skip
     """Store nodes without an id and update those with one; their ids in the order given."""
     known = [node for node in nodes if node.HasField("id")]
-    if known:
-        _update(tx, memory, kind, known, mask, abort_if_changed=abort_if_changed, force=force_update_time)
-    new = [node for node in nodes if not node.HasField("id")]
-    ids = iter(_insert(tx, memory, kind, new) if new else ())
+    if not known:
+        return _insert(tx, memory, kind, nodes) if nodes else []
+    _update(tx, memory, kind, known, mask, abort_if_changed=abort_if_changed, force=force_update_time)
+    if len(known) == len(nodes):
+        return [node.id for node in nodes]
+    ids = iter(_insert(tx, memory, kind, [node for node in nodes if not node.HasField("id")]))
     return [node.id if node.HasField("id") else next(ids) for node in nodes]
 
 
@@ -62,16 +64,22 @@ def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
 
 
 def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message]) -> list[int]:
-    if not all(node.HasField("type_id") for node in nodes):
-        raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
-    types = _types_of(tx, memory, kind, [(node, node.type_id) for node in nodes])
     rows = []
     for node in nodes:
+        if not node.HasField("type_id"):
+            raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
         if kind is CONTEXT and not node.name:
             raise invalid("Context name should not be empty")
-        name = () if kind is CONTEXT else (node.name if node.HasField("name") else None,)
-        rows.append((node.type_id, *_fields(kind, node), *name, tx.now, tx.now))
-    ids = tx.insert_counted(kind.table, ", ".join(kind.columns), rows)
+        rows.append((node.type_id, *_fields(kind, node, kind.given), tx.now, tx.now))
+    types = _types_of(tx, memory, kind, [(node, node.type_id) for node in nodes])
+    ids = tx.insert_counted(kind.table, kind.insertion, rows)
+    if len(nodes) < _WORTHWHILE:
+        properties: list[values.Row] = []
+        for node_id, node in zip(ids, nodes, strict=True):
+            values.add_rows(properties, node_id, node.properties, types[node.type_id].properties)
+            values.add_rows(properties, node_id, node.custom_properties, None)
+        _insert_properties(tx, kind, properties)
+        return ids
     groups: values.Groups = {}
     for node_id, node in zip(ids, nodes, strict=True):
         values.group(groups, node_id, node.properties, types[node.type_id].properties)
@@ -98,26 +106,28 @@ def _update(
                 f"not at {node.last_update_time_since_epoch}",
             )
     types = _types_of(tx, memory, kind, [(node, stored[node.id].type_id) for node in nodes])
+    keys = _masked_keys(mask)
     for node in nodes:
-        declared, keys = types[stored[node.id].type_id].properties, _masked_keys(mask)
+        declared = types[stored[node.id].type_id].properties
         for name in node.properties:
             if _covers(keys, (name, False)):
                 values.check_declared(name, node.properties[name], declared)
     for node in nodes:
-        _apply(kind, node, stored[node.id], types[stored[node.id].type_id], mask, force=force)
+        _apply(kind, node, stored[node.id], types[stored[node.id].type_id], mask, keys, force=force)
     _write(tx, kind, stored)
 
 
 def _apply(
-    kind: Kind, node: Message, stored: _Stored, node_type: NodeType, mask: Sequence[str], *, force: bool
-) -> None:
-    """Work out what the node shall be."""
-    given, keys = _fields(kind, node), _masked_keys(mask)
-    after = given
+    kind: Kind, node: Message, stored: _Stored, node_type: NodeType, mask: Sequence[str], keys: _Keys, *,
+    force: bool,
+) -> None:  # fmt: skip
+    """Work out what the node shall be; `keys` are the properties that `mask` names."""
+    after = given = _fields(kind, node, kind.fields)
+    wanted = _columns_of(node, keys)
     if mask:
         fields = zip(kind.fields, given, stored.after, strict=True)
         after = tuple(new if name in mask else old for name, new, old in fields)
-    wanted = {k: v for k, v in stored.wanted.items() if not _covers(keys, k)} | _columns_of(node, keys)
+        wanted = {k: v for k, v in stored.wanted.items() if not _covers(keys, k)} | wanted
     if kind is CONTEXT and not after[0]:
         raise invalid("Context name should not be empty")
     name = node.name if node.HasField("name") else None
@@ -168,8 +178,7 @@ def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
 
 
 def _read(tx: Transaction, kind: Kind, ids: Iterable[int]) -> dict[int, _Stored]:
-    columns = ", ".join(("id", "type_id", "name", "last_update_time_since_epoch", *kind.fields))
-    rows = tx.rows_in(f"SELECT {columns} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
+    rows = tx.rows_in(f"SELECT {kind.stored} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
     found = {i: _Stored(type_id, name, time, tuple(rest)) for i, type_id, name, time, *rest in rows}
     properties = tx.rows_in(
         f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
@@ -194,15 +203,15 @@ def _types_of(
     types = memory.get(tx, kind, type_ids)
     if missing := type_ids - types.keys():
         raise not_found(f"Cannot find type for {kind.name}: there is no type_id {min(missing)}")
-    if any(name not in types[type_id].properties for node, type_id in nodes for name in node.properties):
+    if any(not types[type_id].properties.keys() >= set(node.properties) for node, type_id in nodes):
         memory.read_again(tx, kind, sorted(type_ids))  # another process may have added some
         types = memory.get(tx, kind, type_ids)
     return types
 
 
-def _fields(kind: Kind, node: Message) -> tuple[object, ...]:
-    """Values of Kind.fields; an unset field is NULL, but a uri is never."""
-    fields = [getattr(node, name) if node.HasField(name) else None for name in kind.fields]
+def _fields(kind: Kind, node: Message, names: Sequence[str]) -> tuple[object, ...]:
+    """Values of Kind.fields, or Kind.given; an unset field is NULL, but a uri is never."""
+    fields = [getattr(node, name) if node.HasField(name) else None for name in names]
     if kind is ARTIFACT and fields[0] is None:
         fields[0] = ""
     return tuple(fields)
@@ -212,9 +221,9 @@ def _columns_of(node: Message, keys: _Keys = None) -> dict[PropertyKey, values.C
     """The node's properties, as far as `keys` cover them."""
     found = {}
     for custom, properties in ((False, node.properties), (True, node.custom_properties)):
-        for name, value in properties.items():
-            if keys is None or _covers(keys, (name, custom)):
-                found[name, custom] = values.to_columns(name, value)
+        for name in properties:
+            if _covers(keys, (name, custom)):
+                found[name, custom] = values.to_columns(name, properties[name])
     return found
 
 
@@ -242,6 +251,8 @@ def _covers(keys: _Keys, key: PropertyKey) -> bool:
 
 def _insert_properties(tx: Transaction, kind: Kind, rows: list[values.Row]) -> None:
     """Store property rows, in the order of the indexes on their values: that costs a third less."""
+    if not rows:
+        return
     _check_finite(tx, (row[4] for row in rows))
     rows.sort(key=itemgetter(1, 2))
     tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)
