@@ -37,9 +37,9 @@ from tidemill.types.source import SourceFile
 
 BLOCK_BYTES = 2 << 20
 """Arrow reads about 32 blocks ahead, whatever their size, so this decides how much memory is taken."""
-LONGEST_ROW = 64 << 20
+LONGEST_ROW = 16 << 20
 """Bytes of the blocks in which data is read again that has a row longer than a block."""
-_CELL_BYTES = 4 << 10
+_CELL_BYTES = 1 << 10
 """A block has room for that many bytes of each column, so that very wide files have blocks of many rows."""
 Mask = npt.NDArray[np.bool_]
 
