@@ -15,6 +15,7 @@ import pytest
 from tidemill.errors import DataError
 from tidemill.models import Field, Signature, load_model, read_manifest
 from tidemill.models.files import hash_files
+from tidemill.models.flavors.base import Opened
 from tidemill.models.manifest import FILE, ModelManifest, write_manifest
 from tidemill.training.finish import finish
 
@@ -177,3 +178,12 @@ def test_without_a_graph_rows_are_features(ground: Any) -> None:
     assert model.predict_rows([{"size": 0.5, "kind": 1}])["probability"].shape == (1,)
     with pytest.raises(DataError, match="'kind' is str, and the model was trained with int"):
         model.predict_rows([{"size": 0.5, "kind": "red"}])
+
+
+def test_a_file_that_changes_after_the_check_is_not_loaded(ground: Any) -> None:
+    folder = ground.save(regression, "binary")
+    opened = Opened(folder, read_manifest(folder))
+    assert len(opened.read("file")) > 100
+    (folder / "model.skops").write_bytes(b"other")
+    with pytest.raises(DataError, match="changed while it was loaded"):
+        opened.read("file")

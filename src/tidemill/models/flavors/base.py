@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,18 @@ class Opened:
 
     def read(self, key: str) -> bytes:
         """Bytes of that file."""
-        return self.path(key).read_bytes()
+        return self.bytes_of(self.path(key).relative_to(self.folder).as_posix())
+
+    def bytes_of(self, name: str) -> bytes:
+        """Bytes of a file, checked once more: what is loaded is what was hashed, whoever writes meanwhile.
+
+        A manifest without hashes (of a model that is just being made) is not checked.
+        """
+        data = (self.folder / name).read_bytes()
+        expected = self.manifest.files[name]
+        if expected and hashlib.sha256(data).hexdigest() != expected:
+            raise DataError(f"the model's file {name!r} changed while it was loaded", where=str(self.folder))
+        return data
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def function_of(opened: Opened, payload: Mapping[str, Any], what: str) -> Callab
     for _, file in modules:
         if file not in opened.manifest.files:
             raise DataError(f"no hash covers the model's code {file!r}", where=str(opened.folder))
-    module = _execute(opened.folder, modules)
+    module = _execute(opened, modules)
     function = getattr(module, str(payload["function"]), None)
     if not callable(function):
         raise DataError(
@@ -102,7 +102,7 @@ class CodePredictor:
         return outputs
 
 
-def _execute(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleType:
+def _execute(opened: Opened, modules: Sequence[tuple[str, str]]) -> ModuleType:
     """Run the sources in order, each able to import the ones before it; the last is the model's own.
 
     The modules are visible to others under their names only while they are being run.
@@ -110,11 +110,11 @@ def _execute(folder: Path, modules: Sequence[tuple[str, str]]) -> ModuleType:
     before = {name: sys.modules.get(name) for name, _ in modules}
     try:
         for name, file in modules:
-            path = folder / file
+            path = opened.folder / file
             module = ModuleType(name)
             module.__file__ = str(path)
             sys.modules[name] = module
-            exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+            exec(compile(opened.bytes_of(file), str(path), "exec"), vars(module))
         return module
     finally:
         for name, earlier in before.items():
