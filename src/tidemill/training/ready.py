@@ -127,7 +127,9 @@ def vocabularies(graph: FittedGraph | None, rows: Rows) -> dict[int, int]:
         except DataError:
             continue  # it is made in another way
         node = graph.graph.node(graph.graph.outputs[name])
-        size = len(terms) + int(node.params.get("num_oov_buckets", 0))
+        # The second name is that of graphs of version 1.
+        buckets = node.params.get("oov_buckets", node.params.get("num_oov_buckets", 0))
+        size = len(terms) + int(buckets)
         # Whatever numbers it gives to what is in no vocabulary, there is a place for each that was seen.
         seen = [p.x[:, position][np.isfinite(p.x[:, position])] for p in (rows.train, rows.eval) if p]
         found[position] = max([size, 1, *(int(part.max()) + 1 for part in seen if len(part))])
