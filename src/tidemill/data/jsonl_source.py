@@ -57,9 +57,12 @@ class JsonlSource:
         unless `bad` takes it; Reread when the columns must be wider."""
         for file in self.files if files is None else files:
             for line, block in _blocks(file):
-                table = self._fast(block)
-                if table is None:
-                    table = self._by_line(file, line, block, bad)
+                try:
+                    table = self._fast(block)
+                    if table is None:
+                        table = self._by_line(file, line, block, bad)
+                except RecursionError:
+                    raise _too_deep(file) from None
                 if table.num_rows:
                     yield table
 
@@ -136,6 +139,7 @@ def open_jsonl(files: Sequence[SourceFile], column_types: Mapping[str, str]) -> 
         schema = _learned(files, pa.schema([]), whole=True)
     check_column_types(column_types, schema.names)
     if not schema.names:
+        _refuse_first(files)
         raise DataError(
             "no line has a key: there are no columns",
             where=", ".join(file.uri for file in files),
@@ -189,7 +193,7 @@ def _objects(first: int, block: bytes) -> Iterator[tuple[int, str, dict[str, Any
             continue
         text = content.decode(errors="replace").strip()
         try:
-            value = json.loads(content)
+            value = json.loads(content, object_pairs_hook=_without_doubles)
         except UnicodeDecodeError as error:
             yield line, text, None, f"byte 0x{content[error.start]:02x} is not UTF-8"
         except (ValueError, RecursionError) as error:
@@ -197,6 +201,15 @@ def _objects(first: int, block: bytes) -> Iterator[tuple[int, str, dict[str, Any
         else:
             wrong = "" if isinstance(value, dict) else f"a {type(value).__name__}, but not an object"
             yield line, text, None if wrong else value, wrong
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that comes twice would lose a value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} comes twice")
+    return found
 
 
 def _array(values: list[Any], type: pa.DataType) -> Any:
@@ -230,10 +243,30 @@ def _learned(files: Sequence[SourceFile], known: pa.Schema, *, whole: bool) -> p
     came first stay: what does not fit is found when it is read."""
     for file in files:
         for _, block in _blocks(file):
-            known = _merged(known, _natural(block))
+            try:
+                known = _merged(known, _natural(block))
+            except RecursionError:
+                raise _too_deep(file) from None
             if not whole:
                 break
     return known
+
+
+def _refuse_first(files: Sequence[SourceFile]) -> None:
+    """DataError for the first line that is no object, if there is one."""
+    for file in files:
+        for first, block in _blocks(file):
+            for line, text, _, wrong in _objects(first, block):
+                if wrong:
+                    _put_aside(file, line, wrong, text, BadRows())
+
+
+def _too_deep(file: SourceFile) -> DataError:
+    return DataError(
+        "lists and objects are nested too deep to be a column",
+        where=file.uri,
+        hint="flatten them, or keep text",
+    )
 
 
 def _merged(known: pa.Schema, found: pa.Schema) -> pa.Schema:

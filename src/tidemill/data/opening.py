@@ -75,8 +75,9 @@ def open_source(
         given = {} if source.files is None else {"files": source.files}
         return open_custom(source.read, {**source.arguments, **given}, column_types)
     if files is None:
-        found = source["files"]
-        assert isinstance(found, FileSet), "several input splits are opened one by one"
+        found = getattr(source, "files", None)
+        if not isinstance(found, FileSet):
+            raise DataError(f"the {source.kind} source names no input split", hint="{'train': files(...)}")
         _check_any(found)
         files = found.files
     return _open_files(source, files, column_types, null_values, tolerant=tolerant)

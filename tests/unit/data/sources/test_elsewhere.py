@@ -87,6 +87,7 @@ def test_input_splits_stay_as_they_are(reading: Any) -> None:
     assert reading.rows(examples, "train").to_pydict() == {"id": [1, 2], "x": [2.0, 3.0]}
     assert reading.rows(examples, "eval").to_pydict() == {"id": [3], "x": [4.5]}
     assert "nothing can be split further" in reading.refusal(source, splits={"a": 1})
+    assert "names no input split" in reading.refusal(Csv({}))
     reading.write("eval-2.csv", "x,id\n4.5,3\n")
     late = Csv({"train": reading.files("train-{SPAN}.csv"), "eval": reading.files("eval-{SPAN}.csv")})
     assert "different spans: train 1, eval 2" in reading.refusal(late)

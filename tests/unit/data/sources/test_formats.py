@@ -207,6 +207,12 @@ def test_json_of_mixed_types(reading: Any) -> None:
     assert "a.jsonl:3" in text
     assert reading.table(source, column_types={"a": "string"})["a"].to_pylist() == ["1", "2", '{"b": 1}']
     assert "did you mean 'a'" in reading.refusal(source, column_types={"aa": "int"})
+    twice = reading.write("e.jsonl", '{"a": 1}\n{"a": 1, "a": 2}\n')
+    assert "key 'a' comes twice" in reading.refusal(twice)
+    assert "e.jsonl:2" in reading.refusal(twice)
+    deep = '{"a":' * 1500 + "1" + "}" * 1500
+    assert "nested too deep" in reading.refusal(reading.write("f.jsonl", deep))
+    assert "g.jsonl:1" in reading.refusal(reading.write("g.jsonl", '[{"a": 1}]\n'))
     two = reading.write("b.jsonl", '{"a": 1}{"a": 2}\n')
     assert "not JSON: Extra data" in reading.refusal(two)
     assert "no columns" in reading.refusal(reading.write("c.jsonl", "{}\n{}\n"))
