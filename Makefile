@@ -65,6 +65,7 @@ bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/writers.py --seconds 3
 	@$(BIN)/python bench/history.py --executions 50000 --repeats 20
 	@$(BIN)/python bench/engine.py
+	@$(BIN)/python bench/data.py --rows 1000000
 
 simulate: setup  ## SEEDS stories of the local runner with everything going wrong in them
 	@$(BIN)/python -m tidemill.testing.simulation --seeds $(SEEDS)
