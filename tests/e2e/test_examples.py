@@ -40,7 +40,9 @@ def check_pages(project) -> None:
         ("ModelBlessing", ("Blessed", "payment_type=Cash")),
     ):
         listed = json.loads(project.tidemill("artifacts", "list", "--type", kind, "--json").stdout)
-        page = project.tidemill("artifacts", "page", str(listed[0]["artifact"]), "-o", "-").stdout
+        # Transform makes statistics as well, of what it takes and gives; nobody validated those.
+        (found, *_) = [a for a in listed if "/Transform/" not in a["name"]]
+        page = project.tidemill("artifacts", "page", str(found["artifact"]), "-o", "-").stdout
         assert [word for word in words if word not in page] == []
         assert len(page.encode()) < 300_000
 
