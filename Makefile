@@ -13,6 +13,9 @@ MINUTES ?= 30
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
+# Compiled modules are kept: without, each of the thousands of processes of the tests compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint type bench simulate chaos goldens docs clean
 
