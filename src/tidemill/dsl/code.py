@@ -25,7 +25,9 @@ from tidemill.errors import did_you_mean
 _OWN_CODE = ("tidemill.components.", "tidemill.data.", "tidemill.models.", "tidemill.training.")
 """Of tidemill itself only what executors run counts as code of a component."""
 _OWN_FOLDER = Path(__file__).resolve().parent.parent
-_OWN_IMPORTS = re.compile(r"^[ \t]*from[ \t]+(tidemill[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
+_OWN_IMPORTS = re.compile(
+    r"^[ \t]*from[ \t]+(tidemill[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
+)
 """House rules keep every import of ours in this form."""
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"]).resolve()
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
