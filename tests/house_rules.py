@@ -36,6 +36,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),
     "IPython": ("interactive/progress*",),
+    "airflow": ("runners/airflow/*",),
     "grpc": ("mlmd/grpc_*", "metadata/remote/grpc_*"),
     "starlette": ("server/*",),
     "uvicorn": ("server/*",),

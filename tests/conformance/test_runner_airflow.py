@@ -26,7 +26,9 @@ from tidemill.testing.runner_suite import RunnerSuite, RunOrder
 PYTHON = os.environ.get("TIDEMILL_AIRFLOW_PYTHON", "")
 PROGRAM = Path(__file__).with_name("airflow_program.py")
 
-pytestmark = pytest.mark.skipif(not PYTHON, reason="TIDEMILL_AIRFLOW_PYTHON names no interpreter with Airflow")
+pytestmark = pytest.mark.skipif(
+    not PYTHON, reason="TIDEMILL_AIRFLOW_PYTHON names no interpreter with Airflow"
+)
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ class _Builder:
         if path not in self.groups:
             outer = self._group(path)
             self.groups[path] = TaskGroup(
-                names.task_id(path), prefix_group_id=False, parent_group=outer, dag=self.dag
+                names.group_id(path, self.ir), prefix_group_id=False, parent_group=outer, dag=self.dag
             )
         return self.groups[path]
 
@@ -129,7 +129,9 @@ class _Builder:
 def _dag_options(ir: PipelineIR) -> dict[str, Any]:
     schedule = ir.schedule
     params: dict[str, Any] = {p.name: _param(p) for p in ir.parameters}
-    params[task.DATE] = Param("", type="string", title="date", description="YYYY-MM-DD; by default the interval's")
+    params[task.DATE] = Param(
+        "", type="string", title="date", description="YYYY-MM-DD; by default the interval's"
+    )
     params[task.SELECT] = Param(None, type=["object", "null"], title="part of the pipeline to run")
     found: dict[str, Any] = {
         "schedule": None,
@@ -139,7 +141,6 @@ def _dag_options(ir: PipelineIR) -> dict[str, Any]:
         "description": ir.description.strip().partition("\n")[0] or None,
         "doc_md": ir.description or None,
         "tags": ["tidemill"],
-        "render_template_as_native_obj": True,
     }
     if ir.max_active_runs:
         found["max_active_runs"] = ir.max_active_runs
@@ -157,5 +158,3 @@ def _param(parameter: ParameterIR) -> Param:
     if parameter.required:
         return Param(type=kind) if kind else Param()
     return Param(parameter.default, type=kind) if kind else Param(parameter.default)
-
-

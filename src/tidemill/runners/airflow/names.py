@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 
-RUN_END = "run_end"
+from tidemill.ir.model import PipelineIR
+
+RUN_END = "run--end"
 """The last task: it records how the run ended, and is red exactly when the run is."""
 ITEMS_SUFFIX = "--iterations"
 """What the task that lists the iterations of an inner loop is called after the loop's node."""
+GROUP_SUFFIX = "--group"
+"""What a group is called after its path where a task has that id: Airflow counts both as one kind of name."""
 _MOST = 200
 """Characters of an id that Airflow takes (250) less what groups and suffixes add."""
 _FOREIGN = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -22,6 +26,12 @@ def dag_id(pipeline: str) -> str:
 def task_id(node_id: str) -> str:
     """The task of a node. Task groups add nothing to it: a node's id has its group in it already."""
     return _plain(node_id)
+
+
+def group_id(path: str, pipeline: PipelineIR) -> str:
+    """The task group of a sub-pipeline: its path, unless a node has the same name beside it."""
+    taken = any(node.id == path for node in pipeline.nodes)
+    return _plain(path) + (GROUP_SUFFIX if taken else "")
 
 
 def run_id(dag: str, airflow_run_id: str) -> str:

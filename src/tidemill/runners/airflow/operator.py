@@ -27,7 +27,7 @@ CONNECTION = "airflow://"
 T = TypeVar("T")
 
 
-class _TidemillOperator(BaseOperator):
+class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not there where types are checked
     template_fields: Sequence[str] = ("pipeline_version",)
 
     def __init__(self, *, settings: Settings, pipeline_version: str, **options: Any) -> None:
@@ -51,7 +51,7 @@ class _TidemillOperator(BaseOperator):
 class NodeOperator(_TidemillOperator):
     """Launches one node of the pipeline. What it means is decided by tidemill's launcher."""
 
-    template_fields: Sequence[str] = ("pipeline_version", "pipeline_node", "iteration")
+    template_fields: Sequence[str] = ("pipeline_version", "iteration")
     ui_color = "#dbeafe"
 
     def __init__(self, *, pipeline_node: str, iteration: int = 0, **options: Any) -> None:
@@ -70,10 +70,15 @@ class NodeOperator(_TidemillOperator):
             )  # fmt: skip
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)
+            else:
+                self.log.info("%s: %s %s", self.pipeline_node, outcome.state, outcome.message)
+                record = (run.record_id, outcome.execution_id, outcome.log)
+                self.log.info("record: run %s, execution %s, log %s", *record)
+            if self.settings.ir.node(self.pipeline_node).loop is None:
                 return None
-            self.log.info("%s: %s %s", self.pipeline_node, outcome.state, outcome.message)
-            self.log.info("record: run %s, execution %s, log %s", run.record_id, outcome.execution_id, outcome.log)
-            return list(range(outcome.iterations)) if outcome.iterations is not None else None
+            # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
+            # skipped, or is not part of the run, has no iterations.
+            return list(range(outcome.iterations or 0)) if outcome is not None else []
 
         return self._with_store(context, work)
 
@@ -85,7 +90,7 @@ class NodeOperator(_TidemillOperator):
 class IterationsOperator(_TidemillOperator):
     """Lists the iterations of a loop inside of loops, for the tasks in it."""
 
-    template_fields: Sequence[str] = ("pipeline_version", "loop_node")
+    template_fields: Sequence[str] = ("pipeline_version",)
 
     def __init__(self, *, loop_node: str, **options: Any) -> None:
         super().__init__(**options)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
+from tidemill.runners.airflow.files import check
 from tidemill.runners.airflow.task import Settings, read_ir
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+    class Pipeline(Protocol):
+        """A pipeline object of the definition language, which this room must not know."""
+
+        name: str
+
 
 METADATA, ROOT = "TIDEMILL_METADATA", "TIDEMILL_ROOT"
 """Environment variables of the workers that stand in for what a DAG file leaves out."""
@@ -22,7 +29,7 @@ METADATA, ROOT = "TIDEMILL_METADATA", "TIDEMILL_ROOT"
 class AirflowDagRunner:
     """Makes DAGs of pipelines. In a file of Airflow's dags folder, one line is enough:
 
-        dag = AirflowDagRunner().run(pipeline_ir)
+        dag = AirflowDagRunner().run(my_pipeline)
 
     metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
         database in the root. root: the pipeline root; by default TIDEMILL_ROOT.
@@ -32,15 +39,25 @@ class AirflowDagRunner:
     root: str = ""
     workdir: str = ""
 
-    def run(self, ir: PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
-        """The DAG of a compiled pipeline. `code_root` is where its modules are imported from, by default the
-        folder of the calling file; `dag_options` are Airflow's own."""
-        caller = inspect.stack()[1].filename
-        root = os.path.abspath(self.root or os.environ.get(ROOT, ".tidemill"))
+    def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
+        """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
+        where those of the pipeline were; `dag_options` are Airflow's own.
+
+        A pipeline is compiled here, so its modules are imported whenever Airflow parses the file; the file
+        that `tidemill compile --to airflow` writes imports none. DefinitionError for a pipeline that is
+        wrong, or that Airflow cannot take.
+        """
+        if isinstance(pipeline, PipelineIR):
+            ir, found = pipeline, str(Path.cwd())
+        else:
+            above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
+            ir, found = above.compile_now(pipeline)
+        check(ir)
+        root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
         metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
         settings = Settings(
             ir=ir, metadata=metadata, root=root, workdir=self.workdir,
-            code_root=os.path.abspath(code_root or Path(caller).parent),
+            code_root=str(Path(code_root or found).resolve()),
         )  # fmt: skip
         from tidemill.runners.airflow.dag import build_dag
 

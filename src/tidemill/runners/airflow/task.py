@@ -11,9 +11,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from tidemill.runtime.upstream import items_of
 
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
+_BASE_LOOKS = 60
 SELECT = "tidemill_select"
 """The DAG's param with the part of the pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -140,22 +140,23 @@ def launch_node(
     ir = settings.ir
     selection = selection_of(found)
     if selection is not None and selection.base:
-        base = store.get_run(found.base_run)
-        if base is None:
-            raise RunnerError(f"the base run {found.base_run!r} is not there any more")
-        take_from_base(store, found, base, ir, selection.base)
-    if node_id not in {step.node_id for step in plan_of(ir, found).steps}:
+        _take_base(store, ir, found, selection.base)
+        if node_id in selection.base:
+            return _taken(store, found, node_id, iteration)
+    step = next((s for s in plan_of(ir, found).steps if s.node_id == node_id), None)
+    if step is None:
         return None
     node = ir.node(node_id)
     if found.request == CANCEL and not node.on_exit:
         raise Blocked("the run is to end")
-    if why := blocked(store, ir, found, node_id, iteration):
+    if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
     _wait_for_retry(store, found, node_id, iteration, cancel)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
         ready=int(time.time() * 1000), code_root=settings.code_root,
-        workdir=settings.workdir or settings.root, run_state=_state(store, ir, found).value if node.on_exit else "",
+        workdir=settings.workdir or settings.root,
+        run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
         while (outcome := launch(call, store, pipeline=ir, cancel=cancel)).waiting:
@@ -204,18 +205,53 @@ def _state(store: MetadataStore, ir: PipelineIR, run: Run) -> RunState:
     if any(r.state is NodeState.FAILED for r in records):
         return RunState.FAILED
     started = {r.node_id for r in records if r.state.succeeded}
-    missing = [s for s in plan_of(ir, run).steps if not s.on_exit and not s.loops and s.node_id not in started]
+    missing = [
+        s for s in plan_of(ir, run).steps if not s.on_exit and not s.loops and s.node_id not in started
+    ]
     lost = missing or any(r.state is NodeState.CANCELED for r in records)
     if not lost:
         return RunState.COMPLETE
     return RunState.CANCELED if run.request == CANCEL else RunState.FAILED
 
 
+def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[str]) -> None:
+    """Make sure that the nodes taken from the base run are recorded, by this task or by one beside it."""
+    base = store.get_run(run.base_run)
+    if base is None:
+        raise RunnerError(f"the base run {run.base_run!r} is not there any more")
+    wanted = [(node_id, None) for node_id in nodes]
+    there = {(r.node_id, r.iteration) for r in store.get_nodes(base.id, wanted) if r.state.succeeded}
+    for look in range(_BASE_LOOKS):
+        here = {(r.node_id, r.iteration) for r in store.get_nodes(run.id, wanted) if r.state.succeeded}
+        if there <= here:
+            return
+        if look:
+            time.sleep(POLL_SECONDS)  # another task is about to record it
+        take_from_base(store, run, base, ir, nodes)
+    raise Again(f"the results of run {base.id} could not be taken in {_BASE_LOOKS} tries")
+
+
+def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outcome | None:
+    """What the base run made of the node; None for an iteration that was not there."""
+    record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
+    if record is None:
+        return None
+    items = items_of(store, [record.execution_id])[record.execution_id]
+    return Outcome(
+        state=record.state,
+        node_id=node_id,
+        iteration=iteration,
+        execution_id=record.execution_id,
+        message=record.message,
+        iterations=len(items),
+    )
+
+
 def _wait_for_retry(
     store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
 ) -> None:
     """Wait until the time that the launcher set for the next attempt: Airflow's own wait is fixed."""
-    (record,) = store.get_nodes(run.id, [(node_id, iteration)]) or [None]
+    record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
     if record is None or record.state is not NodeState.FAILED:
         return
     (execution,) = store.get_executions_by_id([record.execution_id])
@@ -249,14 +285,14 @@ def _watching(store: MetadataStore, run: Run, node: NodeIR, cancel: CancelToken)
         thread.join()
 
 
-@cache
 def read_ir(path: Path) -> PipelineIR:
     """The IR that was compiled beside a DAG file. RunnerError when it is missing or damaged."""
     try:
         return codec.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunnerError(
-            f"the DAG's pipeline is missing: {path}", hint="compile it again: tidemill compile FILE --to airflow"
+            f"the DAG's pipeline is missing: {path}",
+            hint="compile it again: tidemill compile FILE --to airflow",
         ) from None
     except json.JSONDecodeError as error:
         raise RunnerError(f"the DAG's pipeline is damaged: {error}", where=os.fspath(path)) from None
