@@ -6,6 +6,7 @@ Airflow. What Airflow cannot take is said here, before a scheduler has to.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from tidemill.errors import DefinitionError, Problem
@@ -29,7 +30,7 @@ from tidemill.runners.airflow import load_dag
 HERE = Path(__file__).parent
 
 dag: DAG = load_dag(
-    HERE / {file!r},
+    HERE / {file},
 {arguments}
 )
 '''
@@ -45,12 +46,12 @@ def dag_files(
     """
     check(ir)
     stem = names.dag_id(ir.name)
-    arguments = [f"code_root=HERE / {code_root!r}"]
+    arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
     given = {"metadata": metadata, "root": root, "workdir": workdir}
-    arguments += [f"{name}={value!r}" for name, value in given.items() if value]
+    arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
     lines = "\n".join(f"    {argument}," for argument in arguments)
     file = f"{stem}.json"
-    text = _FILE.format(name=ir.name, file=file, arguments=lines)
+    text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)
     return {f"{stem}_dag.py": text, file: codec.dumps(ir)}
 
 
