@@ -7,7 +7,6 @@ of the errors here, which operator.py translates. Repeating any of it changes no
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import RunnerError, StoreError
+from tidemill.errors import DefinitionError, RunnerError, StoreError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeState, Run, RunState
@@ -294,5 +293,5 @@ def read_ir(path: Path) -> PipelineIR:
             f"the DAG's pipeline is missing: {path}",
             hint="compile it again: tidemill compile FILE --to airflow",
         ) from None
-    except json.JSONDecodeError as error:
+    except DefinitionError as error:
         raise RunnerError(f"the DAG's pipeline is damaged: {error}", where=os.fspath(path)) from None
