@@ -49,8 +49,8 @@ class _Builder:
         for node in (*ordinary, *exits):
             self.tasks[node.id] = self._task(node)
         for node in ordinary:
-            for before in node.upstream():
-                self.tasks[before] >> self.tasks[node.id]
+            if before := [self.tasks[other] for other in node.upstream()]:
+                before >> self.tasks[node.id]
         followed = {before for node in ordinary for before in node.upstream()}
         leaves = [self.tasks[node.id] for node in ordinary if node.id not in followed]
         for node in exits:

@@ -30,10 +30,10 @@ T = TypeVar("T")
 class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not there where types are checked
     template_fields: Sequence[str] = ("pipeline_version",)
 
-    def __init__(self, *, settings: Settings, pipeline_version: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.settings = settings
-        self.pipeline_version = pipeline_version
+    # Each operator has an __init__ of its own and this class has none: Airflow copies the DAG's params anew
+    # for every __init__ on the way, which is the most of what parsing a DAG of ours costs.
+    settings: Settings
+    pipeline_version: str
 
     def _with_store(self, context: Mapping[str, Any], work: Callable[[MetadataStore, AirflowRun], T]) -> T:
         """The answer of `work`; what is wrong outside of the node ends the try, and Airflow repeats it."""
@@ -54,8 +54,12 @@ class NodeOperator(_TidemillOperator):
     template_fields: Sequence[str] = ("pipeline_version", "iteration")
     ui_color = "#dbeafe"
 
-    def __init__(self, *, pipeline_node: str, iteration: int = 0, **options: Any) -> None:
+    def __init__(
+        self, *, settings: Settings, pipeline_version: str, pipeline_node: str, iteration: int = 0,
+        **options: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**options)
+        self.settings, self.pipeline_version = settings, pipeline_version
         self.pipeline_node = pipeline_node
         self.iteration = iteration
         self._cancel = CancelToken()
@@ -92,8 +96,9 @@ class IterationsOperator(_TidemillOperator):
 
     template_fields: Sequence[str] = ("pipeline_version",)
 
-    def __init__(self, *, loop_node: str, **options: Any) -> None:
+    def __init__(self, *, settings: Settings, pipeline_version: str, loop_node: str, **options: Any) -> None:
         super().__init__(**options)
+        self.settings, self.pipeline_version = settings, pipeline_version
         self.loop_node = loop_node
 
     def execute(self, context: Any) -> list[int]:
@@ -105,6 +110,10 @@ class IterationsOperator(_TidemillOperator):
 
 class RunEndOperator(_TidemillOperator):
     """Records how the run ended. It fails when the run did, so that both are red."""
+
+    def __init__(self, *, settings: Settings, pipeline_version: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.settings, self.pipeline_version = settings, pipeline_version
 
     def execute(self, context: Any) -> str:
         """The state."""
