@@ -45,7 +45,8 @@ def run(order: dict[str, Any], dags: Path, moment: datetime) -> str:
     for other in dags.glob("*.py"):
         other.unlink()
     path = dags / f"dag_{order['name']}.py"
-    path.write_text(FILE.format(**{k: order[k] for k in ("ir", "code_root", "metadata", "root", "workdir")}))
+    given = {k: order[k] for k in ("ir", "code_root", "metadata", "root", "workdir") if k in order}
+    path.write_text(order.get("file") or FILE.format(**given))
     scope: dict[str, Any] = {"__file__": str(path), "__name__": path.stem}
     exec(compile(path.read_text(), path, "exec"), scope)
     dag_run = scope["dag"].test(logical_date=moment, run_conf=order["conf"])

@@ -63,12 +63,15 @@ class Site:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        for asked in (signal.SIGTERM, signal.SIGKILL):
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                try:
+                    os.killpg(self.process.pid, asked if self.process.poll() is None else 0)
+                except ProcessLookupError:  # not one process of the group is left
+                    return
+                time.sleep(POLL)
+        os.killpg(self.process.pid, signal.SIGKILL)
 
     def run(self, dag_id: str, conf: Mapping[str, Any], seconds: float = 300.0) -> dict[str, Any]:
         """Trigger a DAG, which need not be known yet; its run once that ended."""

@@ -49,7 +49,10 @@ def airflow_site() -> ModuleType:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Any]:
     """One Airflow for all scenarios."""
-    with tempfile.TemporaryDirectory() as home, airflow_site().Site(PYTHON, Path(home)) as running:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        airflow_site().Site(PYTHON, Path(home)) as running,
+    ):
         yield running
 
 

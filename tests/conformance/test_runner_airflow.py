@@ -36,6 +36,7 @@ def airflow() -> Iterator[subprocess.Popen[str]]:
     """One process for all scenarios: importing Airflow takes longer than running them."""
     with tempfile.TemporaryDirectory() as home:
         settings = {
+            "AIRFLOW_CONN_RECORDS": f"sqlite:///{home}/records.db",
             "AIRFLOW_HOME": home, "AIRFLOW__CORE__DAGS_FOLDER": f"{home}/dags",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore",
@@ -69,13 +70,52 @@ class TestDagTest(RunnerSuite):
             "name": order.file.stem, "ir": str(file), "code_root": str(code_root), "conf": conf,
             "metadata": order.metadata, "root": str(order.root), "workdir": str(order.workdir),
         }  # fmt: skip
-        assert self.airflow.stdin is not None
-        assert self.airflow.stdout is not None
-        self.airflow.stdin.write(json.dumps(asked) + "\n")
-        self.airflow.stdin.flush()
-        answer = json.loads(self.airflow.stdout.readline())
-        assert "error" not in answer, answer["error"]
+        answer = ask(self.airflow, asked)
         with closing(open_store(order.metadata)) as store:
             (run,) = store.get_runs(limit=1)
         assert (answer["state"] == "success") == (run.state.value == "COMPLETE"), (answer, run.state)
         return run.state.value
+
+
+DAG_FILE = """
+import sys
+sys.path.insert(0, {code!r})
+from airflow.sdk import DAG
+from tidemill.runners.airflow import AirflowDagRunner
+from mine import mine
+dag: DAG = AirflowDagRunner(metadata="airflow://records", root={root!r}).run(mine, tags=["team"])
+assert dag.tags == {{"team"}}
+"""
+MODULE = """
+from tidemill import component, pipeline
+
+@component
+def nothing(number: int) -> None:
+    "Do nothing."
+
+@pipeline
+def mine(number: int = 3) -> None:
+    "One node."
+    nothing(number=number)
+"""
+
+
+def test_a_dag_file_runs_a_pipeline_object_with_the_store_of_a_connection(
+    airflow: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MODULE, encoding="utf-8")
+    text = DAG_FILE.format(code=str(tmp_path), root=str(tmp_path / "root"))
+    assert ask(airflow, {"name": "mine", "file": text, "conf": {"number": 4}}) == {"state": "success"}
+    assert not (tmp_path / "root" / "metadata.db").exists()
+    assert list((tmp_path / "root").iterdir()), "the log of the node"
+
+
+def ask(airflow: subprocess.Popen[str], order: dict[str, Any]) -> dict[str, Any]:
+    """What came of an order; see airflow_program.py."""
+    assert airflow.stdin is not None
+    assert airflow.stdout is not None
+    airflow.stdin.write(json.dumps(order) + "\n")
+    airflow.stdin.flush()
+    answer: dict[str, Any] = json.loads(airflow.stdout.readline())
+    assert "error" not in answer, answer["error"]
+    return answer

@@ -76,6 +76,11 @@ def test_the_command_writes_files_that_know_only_relative_paths(tmp_path: Path) 
         assert why in refused.stderr
 
 
+def test_a_password_never_stands_in_a_dag_file() -> None:
+    with pytest.raises(DefinitionError, match="password"):
+        dag_files(compiled("linear"), metadata="postgresql://user:secret@host/db")
+
+
 def test_the_room_needs_no_airflow() -> None:
     code = "import sys, tidemill.runners.airflow; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

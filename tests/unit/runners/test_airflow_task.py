@@ -160,3 +160,17 @@ def test_names_are_such_that_airflow_and_paths_take_them() -> None:
     assert max(map(len, long)) <= 200
     assert names.task_id("sub.node-1") == "sub.node-1"
     assert names.dag_id("ä") != names.dag_id("ö")
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("postgres://u:p%40x@h:5432/db", "postgresql://u:p%40x@h:5432/db"),
+        ("mysql://u:p@h/db", "mysql://u:p@h/db"),
+        ("sqlite:///%2Fdata%2Fmetadata.db", "sqlite:////data/metadata.db"),
+        ("http://h:8080", "http://h:8080"),
+    ],
+)
+def test_a_connection_is_the_url_of_a_store(uri: str, url: str) -> None:
+    """The first column is what Airflow 3.3.2 answers for connections given as the URLs on the right."""
+    assert names.store_url(uri) == url

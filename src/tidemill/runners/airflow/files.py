@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec
@@ -42,9 +43,16 @@ def dag_files(
     """File name -> text: the DAG file and the IR.
 
     `code_root` may be relative to the folder of the DAG file, the others are as the workers see them; what
-    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). DefinitionError: see `check`.
+    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). DefinitionError: see `check`, and for
+    a URL with a password.
     """
     check(ir)
+    if urlsplit(metadata).password is not None:
+        raise DefinitionError(
+            "the metadata URL holds a password, which everybody who sees the DAG file would read",
+            where=ir.name,
+            hint="name an Airflow connection (airflow://ID), or set TIDEMILL_METADATA for the workers",
+        )
     stem = names.dag_id(ir.name)
     arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
     given = {"metadata": metadata, "root": root, "workdir": workdir}

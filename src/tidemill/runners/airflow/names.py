@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from urllib.parse import unquote
 
 from tidemill.ir.model import PipelineIR
 
@@ -45,6 +46,15 @@ def run_id(dag: str, airflow_run_id: str) -> str:
 def owner(dag: str, airflow_run_id: str) -> str:
     """Who drives the run, as the record has it: no process, so that none can be missed."""
     return f"airflow/{dag}/{airflow_run_id}"
+
+
+def store_url(uri: str) -> str:
+    """The metadata store behind the URI of an Airflow connection, which calls PostgreSQL `postgres`, and
+    quotes the path of a SQLite file."""
+    scheme, colon, rest = uri.partition(":")
+    if scheme == "sqlite":
+        return f"sqlite:{unquote(rest)}"
+    return f"{'postgresql' if scheme == 'postgres' else scheme}{colon}{rest}"
 
 
 def _plain(name: str) -> str:

@@ -7,6 +7,7 @@ exactly when the pipeline has one. Everything happens in `execute`; nothing is r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import task
+from tidemill.runners.airflow import names, task
 from tidemill.runners.airflow.task import AirflowRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
@@ -35,11 +36,17 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
     settings: Settings
     pipeline_version: str
 
-    def _with_store(self, context: Mapping[str, Any], work: Callable[[MetadataStore, AirflowRun], T]) -> T:
-        """The answer of `work`; what is wrong outside of the node ends the try, and Airflow repeats it."""
+    def _with_store(
+        self, context: Mapping[str, Any], work: Callable[[MetadataStore, Settings, AirflowRun], T]
+    ) -> T:
+        """The answer of `work`; what is wrong outside of the node ends the try, and Airflow repeats it.
+
+        The settings that `work` gets have the store's real URL, which no attribute of the task ever holds.
+        """
         try:
-            with task.opened(_metadata_url(self.settings.metadata)) as store:
-                return work(store, _run_of(context, self.settings))
+            settings = replace(self.settings, metadata=_metadata_url(self.settings.metadata))
+            with task.opened(settings.metadata) as store:
+                return work(store, settings, _run_of(context, settings))
         except task.Again as error:
             raise AirflowException(str(error)) from None
         except (task.Failed, task.Blocked) as error:
@@ -67,9 +74,9 @@ class NodeOperator(_TidemillOperator):
     def execute(self, context: Any) -> list[int] | None:
         """Launch; the numbers of the iterations, for the node of an outermost loop."""
 
-        def work(store: MetadataStore, run: AirflowRun) -> list[int] | None:
+        def work(store: MetadataStore, settings: Settings, run: AirflowRun) -> list[int] | None:
             outcome = task.launch_node(
-                self.settings, run, self.pipeline_node, store=store, iteration=self.iteration,
+                settings, run, self.pipeline_node, store=store, iteration=self.iteration,
                 attempt=context["ti"].try_number, cancel=self._cancel,
             )  # fmt: skip
             if outcome is None:
@@ -78,7 +85,7 @@ class NodeOperator(_TidemillOperator):
                 self.log.info("%s: %s %s", self.pipeline_node, outcome.state, outcome.message)
                 record = (run.record_id, outcome.execution_id, outcome.log)
                 self.log.info("record: run %s, execution %s, log %s", *record)
-            if self.settings.ir.node(self.pipeline_node).loop is None:
+            if settings.ir.node(self.pipeline_node).loop is None:
                 return None
             # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
             # skipped, or is not part of the run, has no iterations.
@@ -104,7 +111,7 @@ class IterationsOperator(_TidemillOperator):
     def execute(self, context: Any) -> list[int]:
         """The numbers."""
         return self._with_store(
-            context, lambda store, run: task.iterations(store, self.settings, run, self.loop_node)
+            context, lambda store, settings, run: task.iterations(store, settings, run, self.loop_node)
         )
 
 
@@ -117,7 +124,7 @@ class RunEndOperator(_TidemillOperator):
 
     def execute(self, context: Any) -> str:
         """The state."""
-        state = self._with_store(context, lambda store, run: task.end_run(store, self.settings, run))
+        state = self._with_store(context, task.end_run)
         if state is not RunState.COMPLETE:
             raise AirflowFailException(f"the run is {state}")
         return state.value
@@ -127,7 +134,7 @@ def _metadata_url(url: str) -> str:
     """The URL of the store; read only where the task runs, so that no secret is in the DAG."""
     if not url.startswith(CONNECTION):
         return url
-    return str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri())
+    return names.store_url(str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri()))
 
 
 def _run_of(context: Mapping[str, Any], settings: Settings) -> AirflowRun:
