@@ -5,11 +5,13 @@ For tests and the benchmark. It is ended as a process group, and nothing of it s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -63,6 +65,7 @@ class Site:
         return self
 
     def __exit__(self, *_: object) -> None:
+        pause = threading.Event()
         for asked in (signal.SIGTERM, signal.SIGKILL):
             end = time.monotonic() + 30
             while time.monotonic() < end:
@@ -70,7 +73,7 @@ class Site:
                     os.killpg(self.process.pid, asked if self.process.poll() is None else 0)
                 except ProcessLookupError:  # not one process of the group is left
                     return
-                time.sleep(POLL)
+                pause.wait(POLL)
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def run(self, dag_id: str, conf: Mapping[str, Any], seconds: float = 300.0) -> dict[str, Any]:
@@ -104,8 +107,6 @@ class Site:
             raise AssertionError(f"{method} {path}: {error.code} {error.read()[:2000]!r}") from None
 
     def _ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise AssertionError((self.home / "site.log").read_text(errors="replace")[-3000:])
         try:
             self.token = self.ask("GET", "/auth/token")["access_token"]
             health = self.ask("GET", "/api/v2/monitor/health")
@@ -118,6 +119,8 @@ class Site:
         while time.monotonic() < end:
             if found := answer():
                 return found
-            time.sleep(POLL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(POLL)
+                break  # it ended, so nothing comes any more
         log = (self.home / "site.log").read_text(errors="replace")[-3000:]
-        raise AssertionError(f"waited {seconds:.0f} s for {what}\n{log}")
+        raise AssertionError(f"waited in vain for {what}, {seconds:.0f} s at most\n{log}")
