@@ -66,15 +66,15 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         pause = threading.Event()
-        for asked in (signal.SIGTERM, signal.SIGKILL):
-            end = time.monotonic() + 30
-            while time.monotonic() < end:
-                try:
-                    os.killpg(self.process.pid, asked if self.process.poll() is None else 0)
-                except ProcessLookupError:  # not one process of the group is left
-                    return
-                pause.wait(POLL)
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # raised once not one process of the group is left
+            for asked in (signal.SIGTERM, signal.SIGKILL):
+                os.killpg(self.process.pid, asked)
+                end = time.monotonic() + 30
+                while time.monotonic() < end:
+                    self.process.poll()
+                    os.killpg(self.process.pid, 0)
+                    pause.wait(POLL)
+        self.process.wait()
 
     def run(self, dag_id: str, conf: Mapping[str, Any], seconds: float = 300.0) -> dict[str, Any]:
         """Trigger a DAG, which need not be known yet; its run once that ended."""
