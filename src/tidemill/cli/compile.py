@@ -63,7 +63,7 @@ def compile_command(
         line += "".join(f"\n{name}" for name in facts["files"])
     else:
         if output:
-            Path(output).write_text(codec.dumps(ir), encoding="utf-8")
+            _write(Path(output), codec.dumps(ir))
         facts["output"] = output or None
     if as_json and (check or output):
         print_json(facts)
@@ -96,7 +96,15 @@ def _to_airflow(
     files = dag_files(ir, **places)
     if check:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        _write(folder / name, text, make_folder=True)
     return [str(folder / name) for name in files]
+
+
+def _write(path: Path, text: str, *, make_folder: bool = False) -> None:
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--output {path} cannot be written: {error.strerror}") from None

@@ -38,7 +38,8 @@ def lint(source: str, file: str) -> list[Finding]:
         tree = ast.parse(source, file)
     except SyntaxError as error:
         raise DefinitionError(
-            f"this is no Python that Airflow 3 could read: {error.msg}", where=f"{file}:{error.lineno}"
+            f"this is no Python that Airflow 3 could read: {error.msg}",
+            where=f"{file}:{error.lineno}" if error.lineno else file,
         ) from None
     except ValueError as error:  # a null byte
         raise DefinitionError(f"this is no Python: {error}", where=file) from None
