@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ class Site:
                 env={**os.environ, **settings, "PATH": f"{Path(self.python).parent}:{os.environ['PATH']}"},
             )  # fmt: skip
         try:
-            self._wait(self._ready, START_SECONDS, "Airflow to start")
+            self.wait(self._ready, START_SECONDS, "Airflow to start")
         except BaseException:
             self.__exit__()
             raise
@@ -76,17 +77,25 @@ class Site:
                     pause.wait(POLL)
         self.process.wait()
 
-    def run(self, dag_id: str, conf: Mapping[str, Any], seconds: float = 300.0) -> dict[str, Any]:
-        """Trigger a DAG, which need not be known yet; its run once that ended."""
+    def run(self, dag_id: str, conf: Mapping[str, Any]) -> dict[str, Any]:
+        """Trigger a DAG; its run once that ended."""
+        return self.ended(self.start(dag_id, conf))
+
+    def start(self, dag_id: str, conf: Mapping[str, Any], seconds: float = 300.0) -> str:
+        """Trigger a DAG, which need not be known yet; the place of its run in the API."""
         place = f"/api/v2/dags/{dag_id}"
-        self._wait(lambda: self.ask("GET", place, missing=True), seconds, f"DAG {dag_id} to be read")
+        self.wait(lambda: self.ask("GET", place, missing=True), seconds, f"DAG {dag_id} to be read")
         made = self.ask("POST", f"{place}/dagRuns", {"logical_date": None, "conf": dict(conf)})
+        return f"{place}/dagRuns/{urllib.parse.quote(made['dag_run_id'])}"
 
-        def ended() -> dict[str, Any] | None:
-            found = self.ask("GET", f"{place}/dagRuns/{made['dag_run_id']}")
-            return found if found["state"] in ("success", "failed") else None
+    def ended(self, place: str, seconds: float = 300.0) -> dict[str, Any]:
+        """A run once it ended."""
 
-        return dict(self._wait(ended, seconds, f"a run of {dag_id} to end"))
+        def found() -> dict[str, Any] | None:
+            run: dict[str, Any] = self.ask("GET", place)
+            return run if run["state"] in ("success", "failed") else None
+
+        return dict(self.wait(found, seconds, f"{place} to end"))
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
@@ -114,7 +123,8 @@ class Site:
             return False
         return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
 
-    def _wait(self, answer: Any, seconds: float, what: str) -> Any:
+    def wait(self, answer: Any, seconds: float, what: str) -> Any:
+        """What `answer()` gives once it gives something. AssertionError with the log when it never does."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := answer():

@@ -87,3 +87,48 @@ class TestScheduler(RunnerSuite):
         tasks = {t["task_id"]: t["state"] for t in self.site.tasks(ir.name, ended["dag_run_id"])}
         assert (ended["state"] == "success") == (run.state.value == "COMPLETE"), (tasks, run.state)
         return run.state.value
+
+
+NAPPING = """
+from tidemill import component, on_exit, pipeline
+
+@component
+def nap(place: str) -> None:
+    "Sleep until somebody ends it."
+    import os, pathlib, threading
+    pathlib.Path(place, "new").write_text(str(os.getpid()))
+    pathlib.Path(place, "new").rename(pathlib.Path(place, "pid"))
+    threading.Event().wait(600)
+
+@component
+def tell(place: str) -> None:
+    "Say that it is over."
+    import pathlib
+    pathlib.Path(place, "told").touch()
+
+@pipeline
+def napping(place: str = "") -> None:
+    "One long node."
+    nap(place=place)
+    on_exit(tell(place=place))
+"""
+
+
+def test_a_task_that_is_killed_in_airflow_ends_its_executor_and_its_run(site: Any, tmp_path: Path) -> None:
+    (tmp_path / "napping.py").write_text(NAPPING, encoding="utf-8")
+    metadata = f"sqlite:///{tmp_path}/metadata.db"
+    ir = compile_pipeline(load_pipeline(str(tmp_path / "napping.py"))[0])
+    files = dag_files(ir, code_root=str(tmp_path), metadata=metadata, root=str(tmp_path / "root"))
+    for name, text in reversed(files.items()):
+        (site.dags / name).write_text(text, encoding="utf-8")
+    place = site.start(ir.name, {"place": str(tmp_path)})
+    site.wait((tmp_path / "pid").exists, 120, "the node to run")
+    site.ask("PATCH", f"{place}/taskInstances/nap", {"new_state": "failed"})
+    executor = Path("/proc", (tmp_path / "pid").read_text())
+    site.wait(lambda: not executor.exists(), 60, "the executor to end")
+    assert site.ended(place)["state"] == "failed"
+    with closing(open_store(metadata)) as store:
+        (run,) = store.get_runs(limit=1)
+        states = {record.node_id: record.state.value for record in store.get_nodes(run.id)}
+    assert (run.state.value, states) == ("FAILED", {"nap": "CANCELED", "tell": "COMPLETE"})
+    assert (tmp_path / "told").exists(), "exit nodes run whatever became of the rest"
