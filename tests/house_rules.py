@@ -41,6 +41,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "rich": ("cli/*", "runners/local/progress*"),
     "fsspec": ("storage/*",),
     "IPython": ("interactive/progress*",),
+    "airflow": ("runners/airflow/*",),
     "grpc": ("mlmd/grpc_*", "metadata/remote/grpc_*"),
     "starlette": ("server/*", *SERVING),
     "uvicorn": ("server/*", *SERVING),

@@ -16,7 +16,7 @@ from tidemill.ir import codec
 from tidemill.ir.model import Literal, NodeIR, PipelineIR
 from tidemill.metadata.model import Decision, Run, RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.starting import selection_of
+from tidemill.runners.base.starting import selection_of
 from tidemill.runtime import loops
 
 _MANY = 10_000

@@ -12,10 +12,10 @@ from tidemill.cli.driving import canceled_by_signals, jobs_option
 from tidemill.cli.output import colored, duration, json_option, print_json, print_table
 from tidemill.cli.workspace import Workspace, load_ir, read_params, workspace_options
 from tidemill.errors import RunnerError
+from tidemill.runners.base.starting import settings_of
+from tidemill.runners.base.watch import waking
 from tidemill.runners.local.backfill import Backfill, Day, Verdict, plan_backfill
 from tidemill.runners.local.runner import LocalRunner
-from tidemill.runners.local.starting import settings_of
-from tidemill.runners.local.watch import waking
 from tidemill.runtime.plan import run_date
 from tidemill.runtime.schedule import dates_of
 

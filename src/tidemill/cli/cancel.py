@@ -8,7 +8,7 @@ from tidemill.cli.output import json_option, print_json
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import RunnerError
 from tidemill.metadata.model import RunState
-from tidemill.runners.local.ending import cancel, follow
+from tidemill.runners.base.ending import cancel, follow
 from tidemill.runtime import owner
 
 

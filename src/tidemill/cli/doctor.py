@@ -14,7 +14,7 @@ from tidemill.metadata.finding import Finding
 from tidemill.metadata.model import Artifact, ArtifactState, NodeState, RunState
 from tidemill.metadata.sql.invariants import NAMES
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.starting import selection_of
+from tidemill.runners.base.starting import selection_of
 from tidemill.runtime import importing, owner
 from tidemill.runtime.resolve import DIGEST
 from tidemill.storage import manifest

@@ -16,10 +16,10 @@ from tidemill.cli.progress import Progress
 from tidemill.cli.workspace import Workspace
 from tidemill.metadata.model import Run, RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.ending import follow
+from tidemill.runners.base.ending import follow
+from tidemill.runners.base.starting import SameWork
+from tidemill.runners.base.watch import waking
 from tidemill.runners.local.runner import LocalRunner, RunResult
-from tidemill.runners.local.starting import SameWork
-from tidemill.runners.local.watch import waking
 from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
 

@@ -23,8 +23,8 @@ from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Artifact, NodeState, Run, RunState
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.starting import settings_of, start, wish_again
 from tidemill.runners.local.runner import LocalRunner
-from tidemill.runners.local.starting import settings_of, start, wish_again
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.loops import by_place
 from tidemill.runtime.reproduce import WITH_EFFECTS, has_effects

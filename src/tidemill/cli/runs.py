@@ -13,7 +13,7 @@ from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.ir import codec
 from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.starting import QUEUED, selection_of
+from tidemill.runners.base.starting import QUEUED, selection_of
 from tidemill.runtime import owner
 from tidemill.runtime.launch import REASON
 from tidemill.runtime.loops import by_place

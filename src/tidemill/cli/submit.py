@@ -10,7 +10,7 @@ from tidemill.cli.driving import cache_option, end_as, new_option, wait_for
 from tidemill.cli.output import json_option, print_json
 from tidemill.cli.part import Part, part_options
 from tidemill.cli.workspace import Workspace, load_ir, read_params, run_options, workspace_options
-from tidemill.runners.local.starting import SameWork, settings_of, submit, wish
+from tidemill.runners.base.starting import SameWork, settings_of, submit, wish
 from tidemill.runtime.plan import run_date
 
 

@@ -12,8 +12,8 @@ from tidemill.cli.driving import jobs_option
 from tidemill.cli.output import colored, duration
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.metadata.model import RunState
+from tidemill.runners.base.watch import waking
 from tidemill.runners.local.runner import LocalRunner
-from tidemill.runners.local.watch import waking
 from tidemill.runners.local.worker import Report, Took, Worker
 
 

@@ -2,7 +2,7 @@
 
 `Pipeline.run`, `Node.run` and `Component.run` load this room by its name, since the definition language
 must not know what lies above it; nothing else does. It sees everything that the command line sees.
-See docs/decisions/0022-runs-from-python.md.
+See docs/decisions/0022-runs-from-python.md. `compile_now` is for runners that take a pipeline object.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ def run_node(node: Node[Any], settings: Mapping[str, Any]) -> NodeResult:
     from tidemill.interactive import running
 
     return running.run_node(node, settings)
+
+
+def compile_now(pipeline: Pipeline) -> tuple[Any, str]:
+    """The IR of a pipeline object, and the folder that its modules are imported from; for other runners."""
+    from tidemill.interactive import running
+
+    return running.compile_now(pipeline)
 
 
 def run_component(component: Component[..., Any], arguments: Mapping[str, Any]) -> NodeResult:

@@ -61,11 +61,7 @@ def run_pipeline(
     """Run a pipeline to its end. RunFailed when it did not complete, unless `check` is off."""
     _refuse_where_it_cannot_end()
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings)
-    token = collecting.set(None)  # called inside a pipeline function, it would be part of that pipeline
-    try:
-        ir = compile_pipeline(pipeline, live=True)
-    finally:
-        collecting.reset(token)
+    ir = _compiled(pipeline, live=True)
     _check_parameters(ir, parameters)
     root = Path(chosen.root or os.environ.get("TIDEMILL_ROOT") or ".tidemill").expanduser().absolute()
     default = os.environ.get("TIDEMILL_METADATA") or f"sqlite:///{root / 'metadata.db'}"
@@ -92,6 +88,20 @@ def run_pipeline(
     if chosen.check and ended.state is not RunState.COMPLETE:
         raise RunFailed(_explained(result), result=result)
     return result
+
+
+def compile_now(pipeline: Pipeline) -> tuple[PipelineIR, str]:
+    """The IR of a pipeline whose code lives in modules, and the folder that they are imported from."""
+    ir = _compiled(pipeline, live=False)
+    return ir, _code_root(ir)
+
+
+def _compiled(pipeline: Pipeline, *, live: bool) -> PipelineIR:
+    token = collecting.set(None)  # called inside a pipeline function, it would be part of that pipeline
+    try:
+        return compile_pipeline(pipeline, live=live)
+    finally:
+        collecting.reset(token)
 
 
 def run_node(node: Node[Any], settings: Mapping[str, Any]) -> NodeResult:

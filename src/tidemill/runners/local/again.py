@@ -14,8 +14,8 @@ from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.starting import selection_of, start, submit, wish
 from tidemill.runners.local.runner import LocalRunner, RunResult
-from tidemill.runners.local.starting import selection_of, start, submit, wish
 from tidemill.runtime.base import succeeded
 from tidemill.runtime.select import Selection, select_again
 

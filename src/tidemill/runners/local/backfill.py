@@ -13,10 +13,10 @@ from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import SELECTION, Run, RunState
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.ending import LOOK_SECONDS
+from tidemill.runners.base.starting import SameWork, start, wish
 from tidemill.runners.local.driver import Driver
-from tidemill.runners.local.ending import LOOK_SECONDS
 from tidemill.runners.local.runner import LocalRunner
-from tidemill.runners.local.starting import SameWork, start, wish
 from tidemill.runtime import owner
 from tidemill.runtime.plan import bind_parameters
 

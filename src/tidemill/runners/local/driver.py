@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 from tidemill.errors import RunnerError, TidemillError
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run, RunState
+from tidemill.runners.base.starting import plan_of, selection_of
+from tidemill.runners.base.watch import Watch
 from tidemill.runners.local.capacity import Capacity, of_this_machine
 from tidemill.runners.local.dispatcher import Dispatcher, Here, Threads
 from tidemill.runners.local.session import RunResult, Session
-from tidemill.runners.local.starting import plan_of, selection_of
-from tidemill.runners.local.watch import Watch
 from tidemill.runtime import owner
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.execute import CancelToken

@@ -13,11 +13,11 @@ from typing import Any
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.starting import settings_of, start, wish
 from tidemill.runners.local.capacity import Capacity
 from tidemill.runners.local.driver import Driver, session_of
 from tidemill.runners.local.events import Listener
 from tidemill.runners.local.session import RunResult, Session
-from tidemill.runners.local.starting import settings_of, start, wish
 from tidemill.runtime import crashpoint
 from tidemill.runtime.call import Isolation, Reuse
 from tidemill.runtime.execute import CancelToken

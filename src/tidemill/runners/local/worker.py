@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from tidemill.errors import StoreError, TidemillError
 from tidemill.ir import codec
 from tidemill.metadata.model import CANCEL, Run, RunState
+from tidemill.runners.base.starting import QUEUED
 from tidemill.runners.local.driver import Driver, Ended
 from tidemill.runners.local.runner import LocalRunner
-from tidemill.runners.local.starting import QUEUED
 from tidemill.runtime import crashpoint, owner
 
 IDLE_SECONDS = 0.3

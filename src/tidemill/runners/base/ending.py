@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tidemill.errors import RunnerError
 from tidemill.metadata.model import Run, RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.watch import wake
+from tidemill.runners.base.watch import wake
 from tidemill.runtime import crashpoint, owner
 
 LOOK_SECONDS = 0.2

@@ -1,0 +1,160 @@
+"""The DAG of a pipeline: its tasks, what waits for what, when it runs. Built from the IR alone.
+
+Nothing is read and nobody is asked, so that a DAG file is parsed in milliseconds and twice the same.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
+
+from tidemill.ir import codec
+from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
+from tidemill.runners.airflow import names, task
+from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
+from tidemill.runners.airflow.task import Settings
+from tidemill.runtime.retry import policy_of
+
+_JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+_FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+"""Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
+
+
+def build_dag(settings: Settings, **dag_options: Any) -> DAG:
+    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours."""
+    ir = settings.ir
+    dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
+    _Builder(settings, dag).build()
+    return dag
+
+
+class _Builder:
+    def __init__(self, settings: Settings, dag: DAG) -> None:
+        self.settings = settings
+        self.ir = settings.ir
+        self.dag = dag
+        self.alike: dict[str, Any] = {"settings": settings, "pipeline_version": codec.version(settings.ir)}
+        self.tasks: dict[str, Any] = {}
+        self.lists: dict[str, Any] = {}
+        """Loop -> the task whose answer lists its iterations."""
+        self.groups: dict[str, TaskGroup] = {}
+
+    def build(self) -> None:
+        """Tasks in the pipeline's order, then the last one."""
+        ordinary = [node for node in self.ir.nodes if not node.on_exit]
+        exits = [node for node in self.ir.nodes if node.on_exit]
+        for node in (*ordinary, *exits):
+            self.tasks[node.id] = self._task(node)
+        for node in ordinary:
+            if before := [self.tasks[other] for other in node.upstream()]:
+                before >> self.tasks[node.id]
+        followed = {before for node in ordinary for before in node.upstream()}
+        leaves = [self.tasks[node.id] for node in ordinary if node.id not in followed]
+        for node in exits:
+            mine = [self.tasks[b] for b in node.upstream() if self.ir.node(b).on_exit] or leaves
+            mine >> self.tasks[node.id].as_teardown()
+        end = RunEndOperator(
+            task_id=names.RUN_END, dag=self.dag, trigger_rule=TriggerRule.ALL_DONE, retries=2,
+            retry_delay=timedelta(seconds=5), **self.alike,
+        )  # fmt: skip
+        [*leaves, *(self.tasks[node.id] for node in exits)] >> end
+        end.as_teardown(on_failure_fail_dagrun=True)
+
+    def _task(self, node: NodeIR) -> Any:
+        options = self._options(node)
+        if not node.loops:
+            made: Any = NodeOperator(pipeline_node=node.id, **options, **self.alike)
+        else:
+            around = self.lists[node.loops[-1]]
+            partial = NodeOperator.partial(pipeline_node=node.id, **options, **self.alike)
+            made = partial.expand(iteration=around.output)
+        if node.loop is not None:
+            self.lists[node.id] = made if not node.loops else self._list(node, made)
+        return made
+
+    def _list(self, node: NodeIR, head: Any) -> Any:
+        found = IterationsOperator(
+            task_id=names.task_id(node.id) + names.ITEMS_SUFFIX, loop_node=node.id, dag=self.dag,
+            trigger_rule=TriggerRule.ALL_DONE, **self.alike,
+        )  # fmt: skip
+        head >> found
+        return found
+
+    def _options(self, node: NodeIR) -> dict[str, Any]:
+        """Airflow's options of a node's task."""
+        options = node.options
+        policy = policy_of(options)
+        retries = policy.user + policy.transient + policy.timeout + policy.memory + policy.infrastructure
+        if options.retry is None:
+            retries = options.retries
+        exact = node.trigger == "all_success" and not node.loops and not node.on_exit
+        found: dict[str, Any] = {
+            "task_id": names.task_id(node.id),
+            "dag": self.dag,
+            # SKIPPED is a success here, so NONE_FAILED is "all succeeded"; a loop without items is skipped.
+            "trigger_rule": TriggerRule.NONE_FAILED if exact else TriggerRule.ALL_DONE,
+            "retries": retries,
+            "retry_delay": timedelta(0),
+            "priority_weight": max(1, options.priority + 1),
+            "weight_rule": "absolute",
+            "owner": options.owner or "airflow",
+            "task_group": self._group(node.id),
+            "task_display_name": node.id,
+        }
+        parallelism = self._parallelism(node)
+        if parallelism:
+            found["max_active_tis_per_dagrun"] = parallelism
+        return found
+
+    def _parallelism(self, node: NodeIR) -> int:
+        head = self.ir.node(node.loops[-1]).loop if node.loops else None
+        return head.parallelism if head else 0
+
+    def _group(self, node_id: str) -> TaskGroup | None:
+        """The group of a sub-pipeline: the part of the node's id before its last dot."""
+        path, _, _ = node_id.rpartition(".")
+        if not path:
+            return None
+        if path not in self.groups:
+            outer = self._group(path)
+            self.groups[path] = TaskGroup(
+                names.group_id(path, self.ir), prefix_group_id=False, parent_group=outer, dag=self.dag
+            )
+        return self.groups[path]
+
+
+def _dag_options(ir: PipelineIR) -> dict[str, Any]:
+    schedule = ir.schedule
+    params: dict[str, Any] = {p.name: _param(p) for p in ir.parameters}
+    params[task.DATE] = Param(
+        "", type="string", title="date", description="YYYY-MM-DD; by default the interval's"
+    )
+    params[task.SELECT] = Param(None, type=["object", "null"], title="part of the pipeline to run")
+    found: dict[str, Any] = {
+        "schedule": None,
+        "catchup": False,
+        "start_date": _FIRST_DAY,
+        "params": params,
+        "description": ir.description.strip().partition("\n")[0] or None,
+        "doc_md": ir.description or None,
+        "tags": ["tidemill"],
+    }
+    if ir.max_active_runs:
+        found["max_active_runs"] = ir.max_active_runs
+    if schedule is not None:
+        zone = ZoneInfo(schedule.timezone)
+        if schedule.start:
+            found["start_date"] = datetime.fromisoformat(schedule.start).replace(tzinfo=zone)
+        found["schedule"] = CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
+        found["catchup"] = schedule.catch_up
+    return found
+
+
+def _param(parameter: ParameterIR) -> Param:
+    kind = _JSON_TYPES.get(parameter.type)
+    if parameter.required:
+        return Param(type=kind) if kind else Param()
+    return Param(parameter.default, type=kind) if kind else Param(parameter.default)

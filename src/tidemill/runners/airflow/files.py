@@ -1,0 +1,105 @@
+"""The files that Airflow's dags folder gets: one DAG file of a few lines, and the pipeline's IR beside it.
+
+They are text made of the IR alone, so the same pipeline gives the same bytes, and writing them needs no
+Airflow. What Airflow cannot take is said here, before a scheduler has to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from tidemill.errors import DefinitionError, Problem
+from tidemill.ir import codec
+from tidemill.ir.model import PipelineIR
+from tidemill.runners.airflow import names
+from tidemill.runners.airflow.task import DATE, SELECT
+
+MOST_MAPPED = 1024
+"""Airflow's `core.max_map_length`, unless an installation says otherwise: iterations that a task may have."""
+
+_FILE = '''\
+"""The pipeline {name} as an Airflow DAG, written by `tidemill compile --to airflow`: do not edit."""
+
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from tidemill.runners.airflow import load_dag
+
+HERE = Path(__file__).parent
+
+dag: DAG = load_dag(
+    HERE / {file},
+{arguments}
+)
+'''
+
+
+def dag_files(
+    ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = ""
+) -> dict[str, str]:
+    """File name -> text: the DAG file and the IR.
+
+    `code_root` may be relative to the folder of the DAG file, the others are as the workers see them; what
+    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). DefinitionError: see `check`, and for
+    a URL with a password.
+    """
+    check(ir)
+    if urlsplit(metadata).password is not None:
+        raise DefinitionError(
+            "the metadata URL holds a password, which everybody who sees the DAG file would read",
+            where=ir.name,
+            hint="name an Airflow connection (airflow://ID), or set TIDEMILL_METADATA for the workers",
+        )
+    stem = names.dag_id(ir.name)
+    arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
+    given = {"metadata": metadata, "root": root, "workdir": workdir}
+    arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
+    lines = "\n".join(f"    {argument}," for argument in arguments)
+    file = f"{stem}.json"
+    text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)
+    return {f"{stem}_dag.py": text, file: codec.dumps(ir)}
+
+
+def check(ir: PipelineIR) -> None:
+    """DefinitionError that lists everything in the pipeline that Airflow cannot take."""
+    if problems := [*_problems(ir)]:
+        raise DefinitionError.of(f"Airflow cannot take pipeline {ir.name!r}", problems)
+
+
+def _problems(ir: PipelineIR) -> Iterator[Problem]:
+    for parameter in ir.parameters:
+        if parameter.name in (DATE, SELECT):
+            yield Problem(
+                f"the runtime parameter {parameter.name!r} has the name of one that every DAG has",
+                ir.name,
+                "give it another name",
+            )
+        elif parameter.required and ir.schedule is not None:
+            yield Problem(
+                f"the runtime parameter {parameter.name!r} has no default, and scheduled runs are given none",
+                ir.name,
+                "give it a default, or leave the schedule out",
+            )
+    ours = {names.RUN_END: "the task that ends a run"}
+    for node in ir.nodes:
+        if node.loop is not None:
+            ours[node.id + names.ITEMS_SUFFIX] = f"the task that lists the iterations of {node.id}"
+        path = node.id.rpartition(".")[0]
+        if path:
+            ours[path + names.GROUP_SUFFIX] = f"the task group of {path}"
+    for node in ir.nodes:
+        if node.id in ours:
+            yield Problem(
+                f"node {node.id!r} has the name of {ours[node.id]}",
+                node.id,
+                "give it another one: .with_id()",
+            )
+        if node.loop is not None and node.loop.limit > MOST_MAPPED:
+            yield Problem(
+                f"loop {node.id!r} may have {node.loop.limit} iterations; Airflow maps {MOST_MAPPED} at most",
+                node.id,
+                f"say limit={MOST_MAPPED}, or less, in ForEach",
+            )

@@ -1,0 +1,64 @@
+"""What pipelines, nodes and runs are called in Airflow, and Airflow's runs in the record."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import unquote
+
+from tidemill.ir.model import PipelineIR
+
+RUN_END = "run--end"
+"""The last task: it records how the run ended, and is red exactly when the run is."""
+ITEMS_SUFFIX = "--iterations"
+"""What the task that lists the iterations of an inner loop is called after the loop's node."""
+GROUP_SUFFIX = "--group"
+"""What a group is called after its path where a task has that id: Airflow counts both as one kind of name."""
+_MOST = 200
+"""Characters of an id that Airflow takes (250) less what groups and suffixes add."""
+_FOREIGN = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def dag_id(pipeline: str) -> str:
+    """The DAG of a pipeline."""
+    return _plain(pipeline)
+
+
+def task_id(node_id: str) -> str:
+    """The task of a node. Task groups add nothing to it: a node's id has its group in it already."""
+    return _plain(node_id)
+
+
+def group_id(path: str, pipeline: PipelineIR) -> str:
+    """The task group of a sub-pipeline: its path, unless a node has the same name beside it."""
+    taken = any(node.id == path for node in pipeline.nodes)
+    return _plain(path) + (GROUP_SUFFIX if taken else "")
+
+
+def run_id(dag: str, airflow_run_id: str) -> str:
+    """The run in the record for one of Airflow's: `scheduled__2026-03-02T00:00:00+00:00` and the like hold
+    characters that paths do not, so they are replaced, and a digest keeps two such ids apart."""
+    plain = _FOREIGN.sub("-", airflow_run_id).strip("-")
+    digest = hashlib.sha256(f"{dag}/{airflow_run_id}".encode()).hexdigest()[:8]
+    return f"{_plain(dag)}-{plain[:100]}-{digest}"
+
+
+def owner(dag: str, airflow_run_id: str) -> str:
+    """Who drives the run, as the record has it: no process, so that none can be missed."""
+    return f"airflow/{dag}/{airflow_run_id}"
+
+
+def store_url(uri: str) -> str:
+    """The metadata store behind the URI of an Airflow connection, which calls PostgreSQL `postgres`, and
+    quotes the path of a SQLite file."""
+    scheme, colon, rest = uri.partition(":")
+    if scheme == "sqlite":
+        return f"sqlite:{unquote(rest)}"
+    return f"{'postgresql' if scheme == 'postgres' else scheme}{colon}{rest}"
+
+
+def _plain(name: str) -> str:
+    plain = _FOREIGN.sub("-", name)
+    if plain == name and len(name) <= _MOST:
+        return name
+    return f"{plain[: _MOST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

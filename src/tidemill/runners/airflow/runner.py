@@ -1,0 +1,73 @@
+"""From a pipeline, or a compiled one, to the DAG that Airflow finds in a DAG file."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tidemill.ir.model import PipelineIR
+from tidemill.runners.airflow.files import check
+from tidemill.runners.airflow.task import Settings, read_ir
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    class Pipeline(Protocol):
+        """A pipeline object of the definition language, which this room must not know."""
+
+        name: str
+
+
+METADATA, ROOT = "TIDEMILL_METADATA", "TIDEMILL_ROOT"
+"""Environment variables of the workers that stand in for what a DAG file leaves out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AirflowDagRunner:
+    """Makes DAGs of pipelines. In a file of Airflow's dags folder, one line is enough:
+
+        dag = AirflowDagRunner().run(my_pipeline)
+
+    metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
+        database in the root. root: the pipeline root; by default TIDEMILL_ROOT.
+    """
+
+    metadata: str = ""
+    root: str = ""
+    workdir: str = ""
+
+    def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
+        """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
+        where those of the pipeline were; `dag_options` are Airflow's own.
+
+        A pipeline is compiled here, so its modules are imported whenever Airflow parses the file; the file
+        that `tidemill compile --to airflow` writes imports none. DefinitionError for a pipeline that is
+        wrong, or that Airflow cannot take.
+        """
+        if isinstance(pipeline, PipelineIR):
+            ir, found = pipeline, str(Path.cwd())
+        else:
+            above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
+            ir, found = above.compile_now(pipeline)
+        check(ir)
+        root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
+        metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
+        settings = Settings(
+            ir=ir, metadata=metadata, root=root, workdir=self.workdir,
+            code_root=str(Path(code_root or found).resolve()),
+        )  # fmt: skip
+        from tidemill.runners.airflow.dag import build_dag
+
+        return build_dag(settings, **dag_options)
+
+
+def load_dag(
+    file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
+    **dag_options: Any,
+) -> DAG:  # fmt: skip
+    """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
+    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir)
+    return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)

@@ -1,0 +1,176 @@
+"""What Airflow's tasks do, without Airflow: every node in the pipeline's order, as a scheduler starts them.
+
+The whole suite runs on Airflow in tests/conformance/test_runner_airflow.py, where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill.dsl.compile import compile_pipeline
+from tidemill.dsl.load import load_pipeline
+from tidemill.errors import RunnerError
+from tidemill.metadata.model import NodeState, RunState
+from tidemill.metadata.sql import open_store
+from tidemill.metadata.store import MetadataStore
+from tidemill.runners.airflow import names, task
+from tidemill.runners.airflow.task import Again, AirflowRun, Blocked, Failed, Settings
+from tidemill.runtime.execute import CancelToken
+from tidemill.testing.runner_suite import RunnerSuite, RunOrder
+from tidemill.testing.scenario_list import SCENARIOS, Scenario
+
+ON_AIRFLOW = ("skips", "partial", "nested_loops", "triggers", "exit_handler")
+
+
+class TestTasksInOrder(RunnerSuite):
+    """The scenarios in which it matters what a task makes of those before it."""
+
+    runs = 0
+
+    def run(self, order: RunOrder) -> str:
+        self.runs += 1
+        found, code_root = load_pipeline(str(order.file))
+        settings = Settings(
+            ir=compile_pipeline(found), metadata=order.metadata, root=str(order.root),
+            code_root=str(code_root), workdir=str(order.workdir),
+        )  # fmt: skip
+        selection = {"only": order.only, "from": order.first, "to": order.last}
+        run = AirflowRun(
+            dag_id=settings.ir.name, run_id=f"manual__{self.runs}", date=order.date,
+            parameters=order.parameters, selection=selection if any(selection.values()) else {},
+        )  # fmt: skip
+        with task.opened(order.metadata) as store:
+            Drive(settings, run, store).to_the_end()
+            first = task.end_run(store, settings, run)
+            assert task.end_run(store, settings, run) is first, "a repeated task changes nothing"
+            return first.value
+
+    @pytest.mark.parametrize(
+        "scenario", [s for s in SCENARIOS if s.name in ON_AIRFLOW], ids=lambda scenario: scenario.name
+    )
+    def test_scenario(self, scenario: Scenario, folder: Path, request: pytest.FixtureRequest) -> None:
+        super().test_scenario(scenario, folder, request)
+
+
+class Drive:
+    """Starts every task once the ones before it have ended, and again when it asks for that."""
+
+    def __init__(self, settings: Settings, run: AirflowRun, store: MetadataStore) -> None:
+        self.settings, self.run, self.store = settings, run, store
+        self.lists: dict[str, list[int]] = {}
+
+    def to_the_end(self) -> None:
+        ir = self.settings.ir
+        for node in sorted(ir.nodes, key=lambda node: node.on_exit):
+            numbers = self.lists[node.loops[-1]] if node.loops else [0]
+            found = [self.launch(node.id, number) for number in numbers]
+            if node.loop is None:
+                continue
+            if node.loops:
+                self.lists[node.id] = task.iterations(self.store, self.settings, self.run, node.id)
+            else:
+                self.lists[node.id] = [*range(found[0])]
+
+    def launch(self, node_id: str, iteration: int) -> int:
+        """One place; how many iterations it has."""
+        for attempt in range(1, 6):
+            try:
+                outcome = task.launch_node(
+                    self.settings, self.run, node_id, store=self.store, iteration=iteration, attempt=attempt,
+                    cancel=CancelToken(),
+                )  # fmt: skip
+            except Again:
+                continue
+            except (Blocked, Failed):
+                return 0
+            return (outcome.iterations or 0) if outcome else 0
+        raise AssertionError(f"{node_id} never ended")
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Iterator[tuple[Settings, AirflowRun, MetadataStore]]:
+    (scenario,) = [s for s in SCENARIOS if s.name == "linear"]
+    found, code_root = load_pipeline(str(scenario.file))
+    metadata = f"sqlite:///{tmp_path / 'metadata.db'}"
+    settings = Settings(
+        ir=compile_pipeline(found), metadata=metadata, root=str(tmp_path), code_root=str(code_root)
+    )
+    run = AirflowRun(dag_id="linear", run_id="scheduled__2026-03-02T00:00:00+00:00", date="2026-03-02")
+    with closing(open_store(metadata)) as store:
+        yield settings, run, store
+
+
+def launch(place: Any, node_id: str) -> Any:
+    settings, run, store = place
+    return task.launch_node(settings, run, node_id, store=store, attempt=1, cancel=CancelToken())
+
+
+def test_a_run_that_is_to_end_starts_nothing_and_is_canceled(place: Any) -> None:
+    settings, run, store = place
+    made = task.sure_of_run(store, settings, run)
+    assert task.sure_of_run(store, settings, run) == made, "whichever task comes first makes it"
+    assert made.date == "2026-03-02"
+    store.request_cancel(made.id)
+    with pytest.raises(Blocked, match="to end"):
+        launch(place, settings.ir.nodes[0].id)
+    assert task.end_run(store, settings, run) is RunState.CANCELED
+
+
+def test_a_node_whose_inputs_are_missing_is_blocked_and_the_run_failed(place: Any) -> None:
+    settings, run, store = place
+    last = settings.ir.nodes[-1]
+    with pytest.raises(Blocked, match="did not succeed"):
+        launch(place, last.id)
+    assert store.get_nodes(run.record_id) == [], "what is blocked leaves no trace"
+    assert task.end_run(store, settings, run) is RunState.FAILED, (
+        "Airflow may lose a task; that is no success"
+    )
+
+
+def test_a_repeated_task_changes_nothing(place: Any) -> None:
+    settings, run, store = place
+    node_id = settings.ir.nodes[0].id
+    assert launch(place, node_id).state is NodeState.COMPLETE
+    before = store.get_nodes(run.record_id)
+    assert launch(place, node_id).state.succeeded
+    assert store.get_nodes(run.record_id) == before
+
+
+def test_an_ir_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="missing"):
+        task.read_ir(tmp_path / "no.json")
+    (tmp_path / "bad.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunnerError, match="damaged"):
+        task.read_ir(tmp_path / "bad.json")
+
+
+def test_names_are_such_that_airflow_and_paths_take_them() -> None:
+    ids = ["manual__a b", "manual__a-b", "manual__a/b", "scheduled__2026-03-02T00:00:00+00:00", "x" * 400]
+    found = [names.run_id("dag", run_id) for run_id in ids]
+    assert len({*found}) == len(ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name) for name in found)
+    long = [names.task_id("n" * 250 + str(i)) for i in range(2)]
+    assert long[0] != long[1]
+    assert max(map(len, long)) <= 200
+    assert names.task_id("sub.node-1") == "sub.node-1"
+    assert names.dag_id("ä") != names.dag_id("ö")
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("postgres://u:p%40x@h:5432/db", "postgresql://u:p%40x@h:5432/db"),
+        ("mysql://u:p@h/db", "mysql://u:p@h/db"),
+        ("sqlite:///%2Fdata%2Fmetadata.db", "sqlite:////data/metadata.db"),
+        ("http://h:8080", "http://h:8080"),
+    ],
+)
+def test_a_connection_is_the_url_of_a_store(uri: str, url: str) -> None:
+    """The first column is what Airflow 3.3.2 answers for connections given as the URLs on the right."""
+    assert names.store_url(uri) == url
