@@ -33,7 +33,7 @@ from tidemill.metadata.model import (
     RunState,
 )
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.starting import new_run_id
+from tidemill.runners.base.starting import new_run_id
 from tidemill.runtime import owner
 from tidemill.runtime.resolve import DIGEST
 from tidemill.storage.manifest import seal, storage_error
