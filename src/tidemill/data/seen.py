@@ -113,6 +113,8 @@ class Distribution:
         if at == len(known):
             return 1 - self.odd
         lower, upper = known[at - 1], known[at]
+        if x == upper:  # the halves below, which cannot overflow, may be 0 for the smallest numbers
+            return at / (len(known) - 1) * (1 - self.odd)
         width = upper / 2 - lower / 2
         inside = (x / 2 - lower / 2) / width if width > 0 else 0.0
         return (at - 1 + min(inside, 1.0)) / (len(known) - 1) * (1 - self.odd)

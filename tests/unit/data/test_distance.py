@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import scipy.stats
-from hypothesis import Phase, assume, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
@@ -271,6 +271,7 @@ def test_counts_have_no_false_alarm_rate() -> None:
 
 
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@example([0.0, 5e-324, 1.0], [5e-324])
 @given(anything, anything)
 def test_ranks_in_one_pass_are_those_of_single_points(a: list[float], b: list[float]) -> None:
     one, other = distribution(column(a)), distribution(column(b))
