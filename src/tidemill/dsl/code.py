@@ -2,8 +2,9 @@
 
 The digest covers the function, what it uses of its own module, and the whole of every project module
 that is imported from there, directly or not. It is taken of the syntax tree without comments and
-docstrings, so formatting never changes it. Source files are read, never imported. Installed packages
-are not covered: pin them. Calls that are found only at run time (`getattr`, `importlib`) are not seen.
+docstrings, so formatting never changes it; tidemill's own modules are taken as they stand. Source files
+are read, never imported. Installed packages are not covered: pin them. Calls that are found only at run
+time (`getattr`, `importlib`) are not seen.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _OWN_FOLDER = Path(__file__).resolve().parent.parent
 _OWN_IMPORTS = re.compile(
     r"^[ \t]*from[ \t]+(tidemill[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
 )
-"""House rules keep every import of ours in this form."""
+"""Every import of ours has this form; tests/unit/dsl/test_code.py holds it against the syntax trees."""
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"]).resolve()
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")

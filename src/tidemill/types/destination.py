@@ -7,34 +7,16 @@ that holds it where the node runs. How a place is written to is Pusher's affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from tidemill.errors import DataError, did_you_mean
+from tidemill.types.tagged import Tagged
 
 
-class Destination(Mapping[str, Any]):
+class Destination(Tagged):
     """The root of all kinds. Use `Filesystem`, `KServe`, `MlflowRegistry` or `Webhook`."""
-
-    kind: ClassVar[str] = ""
-
-    def __getitem__(self, key: str) -> Any:
-        if key == "kind":
-            return self.kind
-        if key in self._names():
-            return getattr(self, key)
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        yield "kind"
-        yield from self._names()
-
-    def __len__(self) -> int:
-        return 1 + len(self._names())
-
-    def _names(self) -> list[str]:
-        return [item.name for item in fields(self)]  # type: ignore[arg-type]  # every kind is a dataclass
 
 
 @dataclass(frozen=True, kw_only=False)

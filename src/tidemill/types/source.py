@@ -9,11 +9,12 @@ holds it where the node runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from tidemill.errors import DataError, DefinitionError, did_you_mean
+from tidemill.types.tagged import Tagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +80,8 @@ Files = FileSet | Mapping[str, FileSet]
 """One `files(...)`, or one for each split that the data comes in: `{"train": files(...), ...}`."""
 
 
-class Source(Mapping[str, Any]):
+class Source(Tagged):
     """The root of all kinds: `Csv`, `Parquet`, `Jsonl`, `Arrow`, `TFRecord`, `Avro`, `Query`, `Custom`."""
-
-    kind: ClassVar[str] = ""
-
-    def __getitem__(self, key: str) -> Any:
-        if key == "kind":
-            return self.kind
-        if key in self._names():
-            return getattr(self, key)
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        yield "kind"
-        yield from self._names()
-
-    def __len__(self) -> int:
-        return 1 + len(self._names())
 
     def _names(self) -> list[str]:
         """Fields that say something: those with their default stay out of the IR."""

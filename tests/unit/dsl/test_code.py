@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import tidemill
+from tidemill.dsl import code
 from tidemill.dsl.code import digest_of
 
 WORK = '''\
@@ -253,3 +254,18 @@ def test_digests_are_the_same_in_every_process_and_import_nothing(
     assert len(set(one.values())) == len(refs)
     assert not {"polars", "numpy", "pyarrow", "sklearn", "work", "heavy", "pkg", "lib"} & set(tops)
     assert not [name for name in modules if name.startswith(("tidemill.components", "tidemill.data"))]
+
+
+def test_own_modules_are_read_for_the_imports_that_their_trees_have() -> None:
+    """They are not parsed, for speed: what a pattern finds in their text must be all that is there."""
+    folder = Path(code.__file__).parents[1]
+    paths = [
+        p for room in ("components", "data", "models", "training") for p in (folder / room).rglob("*.py")
+    ]
+    assert len(paths) > 100
+    for path in paths:
+        source = path.read_bytes()
+        _, found = code._read_own(source, "")
+        modules = set(code._imports([code.parsed(source.decode())], ""))
+        own = {m for m in modules if code._source_file(m) is not None and m.startswith("tidemill.")}
+        assert own <= found, path
