@@ -78,10 +78,10 @@ pairs = [(cpu(ours), cpu(plain)) for _ in range(repeats)]
 found["parse: ours"] = [a for a, _ in pairs]
 found["parse: a plain DAG of as many tasks"] = [b for _, b in pairs]
 
-from tidemill.runners.airflow import task
+from tidemill.runners.base import task
 settings = ours().get_task("nothing_1").settings
 store = task.open_store(settings.metadata)
-run = task.AirflowRun(dag_id="wide", run_id="manual__1", date="")
+run = task.EngineRun(record_id="wide-1", owner="airflow/wide/1", date="")
 task.sure_of_run(store, settings, run)
 task.launch = lambda call, store, **_: Outcome(state=NodeState.COMPLETE, node_id=call.node_id)
 start = lambda: task.launch_node(settings, run, "nothing_0", store=store, attempt=1, cancel=CancelToken())

@@ -15,7 +15,7 @@ from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import LoopIR, NodeIR, ParameterIR, PipelineIR, ScheduleIR
 from tidemill.runners.airflow.files import check, dag_files
-from tidemill.runners.airflow.task import read_ir
+from tidemill.runners.base.task import read_ir
 
 HERE = Path(__file__).parent
 GIVEN = {"metadata": "airflow://records", "root": "artifacts", "code_root": "../pipelines", "workdir": "data"}

@@ -13,9 +13,10 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, Trigge
 
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
-from tidemill.runners.airflow import names, task
+from tidemill.runners.airflow import names
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
-from tidemill.runners.airflow.task import Settings
+from tidemill.runners.base import task
+from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
 
 _JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}

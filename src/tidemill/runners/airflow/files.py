@@ -14,7 +14,7 @@ from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
-from tidemill.runners.airflow.task import DATE, SELECT
+from tidemill.runners.base.task import DATE, SELECT
 
 MOST_MAPPED = 1024
 """Airflow's `core.max_map_length`, unless an installation says otherwise: iterations that a task may have."""

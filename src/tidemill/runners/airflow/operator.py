@@ -17,8 +17,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names, task
-from tidemill.runners.airflow.task import AirflowRun, Settings
+from tidemill.runners.airflow import names
+from tidemill.runners.base import task
+from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
 
@@ -37,7 +38,7 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
     pipeline_version: str
 
     def _with_store(
-        self, context: Mapping[str, Any], work: Callable[[MetadataStore, Settings, AirflowRun], T]
+        self, context: Mapping[str, Any], work: Callable[[MetadataStore, Settings, EngineRun], T]
     ) -> T:
         """The answer of `work`; what is wrong outside of the node ends the try, and Airflow repeats it.
 
@@ -74,7 +75,7 @@ class NodeOperator(_TidemillOperator):
     def execute(self, context: Any) -> list[int] | None:
         """Launch; the numbers of the iterations, for the node of an outermost loop."""
 
-        def work(store: MetadataStore, settings: Settings, run: AirflowRun) -> list[int] | None:
+        def work(store: MetadataStore, settings: Settings, run: EngineRun) -> list[int] | None:
             outcome = task.launch_node(
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
                 attempt=context["ti"].try_number, cancel=self._cancel,
@@ -137,7 +138,7 @@ def _metadata_url(url: str) -> str:
     return names.store_url(str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri()))
 
 
-def _run_of(context: Mapping[str, Any], settings: Settings) -> AirflowRun:
+def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     dag_run, params = context["dag_run"], dict(context["params"])
     date = str(params.pop(task.DATE, "") or "")
     selection = params.pop(task.SELECT, None) or {}
@@ -145,9 +146,9 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> AirflowRun:
     schedule = settings.ir.schedule
     if not date and start is not None and schedule is not None:
         date = start.astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
-    return AirflowRun(
-        dag_id=dag_run.dag_id,
-        run_id=dag_run.run_id,
+    return EngineRun(
+        record_id=names.run_id(dag_run.dag_id, dag_run.run_id),
+        owner=names.owner(dag_run.dag_id, dag_run.run_id),
         date=run_date(settings.ir, date),
         parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
         selection=selection,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow.files import check
-from tidemill.runners.airflow.task import Settings, read_ir
+from tidemill.runners.base.task import Settings, read_ir
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

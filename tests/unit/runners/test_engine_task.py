@@ -1,4 +1,4 @@
-"""What Airflow's tasks do, without Airflow: every node in the pipeline's order, as a scheduler starts them.
+"""What an engine's tasks do, without the engine: every node in the pipeline's order, as a scheduler starts them.
 
 The whole suite runs on Airflow in tests/conformance/test_runner_airflow.py, where there is one.
 """
@@ -19,8 +19,9 @@ from tidemill.errors import RunnerError
 from tidemill.metadata.model import NodeState, RunState
 from tidemill.metadata.sql import open_store
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names, task
-from tidemill.runners.airflow.task import Again, AirflowRun, Blocked, Failed, Settings
+from tidemill.runners.airflow import names
+from tidemill.runners.base import task
+from tidemill.runners.base.task import Again, Blocked, EngineRun, Failed, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.testing.runner_suite import RunnerSuite, RunOrder
 from tidemill.testing.scenario_list import SCENARIOS, Scenario
@@ -41,8 +42,8 @@ class TestTasksInOrder(RunnerSuite):
             code_root=str(code_root), workdir=str(order.workdir),
         )  # fmt: skip
         selection = {"only": order.only, "from": order.first, "to": order.last}
-        run = AirflowRun(
-            dag_id=settings.ir.name, run_id=f"manual__{self.runs}", date=order.date,
+        run = EngineRun(
+            record_id=f"{settings.ir.name}-{self.runs}", owner=f"engine/{self.runs}", date=order.date,
             parameters=order.parameters, selection=selection if any(selection.values()) else {},
         )  # fmt: skip
         with task.opened(order.metadata) as store:
@@ -61,7 +62,7 @@ class TestTasksInOrder(RunnerSuite):
 class Drive:
     """Starts every task once the ones before it have ended, and again when it asks for that."""
 
-    def __init__(self, settings: Settings, run: AirflowRun, store: MetadataStore) -> None:
+    def __init__(self, settings: Settings, run: EngineRun, store: MetadataStore) -> None:
         self.settings, self.run, self.store = settings, run, store
         self.lists: dict[str, list[int]] = {}
 
@@ -94,14 +95,15 @@ class Drive:
 
 
 @pytest.fixture(name="place")
-def _place(tmp_path: Path) -> Iterator[tuple[Settings, AirflowRun, MetadataStore]]:
+def _place(tmp_path: Path) -> Iterator[tuple[Settings, EngineRun, MetadataStore]]:
     (scenario,) = [s for s in SCENARIOS if s.name == "linear"]
     found, code_root = load_pipeline(str(scenario.file))
     metadata = f"sqlite:///{tmp_path / 'metadata.db'}"
     settings = Settings(
         ir=compile_pipeline(found), metadata=metadata, root=str(tmp_path), code_root=str(code_root)
     )
-    run = AirflowRun(dag_id="linear", run_id="scheduled__2026-03-02T00:00:00+00:00", date="2026-03-02")
+    named = ("linear", "scheduled__2026-03-02T00:00:00+00:00")
+    run = EngineRun(record_id=names.run_id(*named), owner=names.owner(*named), date="2026-03-02")
     with closing(open_store(metadata)) as store:
         yield settings, run, store
 

@@ -1,7 +1,7 @@
-"""What a task of the DAG does, without Airflow: make sure of the run, launch one node, end the run.
+"""What a task does where an engine decides when it starts: make sure of the run, launch a node, end the run.
 
-Whatever Airflow knows of its own run comes in as AirflowRun; what came of it goes out as an Outcome or as one
-of the errors here, which operator.py translates. Repeating any of it changes nothing.
+Whatever the engine knows of its own run comes in as EngineRun; what came of it goes out as an Outcome or as
+one of the errors here, which the engine's room translates. Repeating any of it changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeState, Run, RunState
 from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
 from tidemill.runtime import loops
@@ -36,9 +35,9 @@ POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 _BASE_LOOKS = 60
 SELECT = "tidemill_select"
-"""The DAG's param with the part of the pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
+"""The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
-"""The DAG's param with the date of a run that was started by hand."""
+"""The engine's parameter with the date of a run that was started by hand."""
 
 
 class Blocked(Exception):
@@ -55,11 +54,11 @@ class Again(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the tasks of a DAG find everything: the same for all of them."""
+    """Where the tasks of a pipeline find everything: the same for all of them."""
 
     ir: PipelineIR
     metadata: str
-    """URL of the metadata store, or `airflow://CONNECTION`; read where the task runs."""
+    """URL of the metadata store."""
     root: str
     """Pipeline root: where artifacts and logs are kept."""
     code_root: str
@@ -69,25 +68,22 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AirflowRun:
-    """One run of the DAG, as a task sees it."""
+class EngineRun:
+    """One run of the engine, as a task sees it."""
 
-    dag_id: str
-    run_id: str
+    record_id: str
+    """Id of the run in the record: made of the engine's own id, so that all tasks of a run say the same."""
+    owner: str
+    """Who drives it: `engine/its id`, no process, so that none can be missed."""
     date: str
     """ISO date of the start of its data interval; empty for a run without one."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def record_id(self) -> str:
-        """Id of the run in the record."""
-        return names.run_id(self.dag_id, self.run_id)
-
-    @property
-    def owner(self) -> str:
-        """Who drives it."""
-        return names.owner(self.dag_id, self.run_id)
+    def engine(self) -> str:
+        """The engine's name."""
+        return self.owner.partition("/")[0]
 
 
 @contextlib.contextmanager
@@ -100,7 +96,7 @@ def opened(url: str) -> Iterator[MetadataStore]:
         store.close()
 
 
-def sure_of_run(store: MetadataStore, settings: Settings, run: AirflowRun) -> Run:
+def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run:
     """The run in the record, made by whichever task comes first."""
     known = store.get_run(run.record_id)
     if known is not None:
@@ -116,7 +112,7 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: AirflowRun) -> Ru
         store, ir, run.parameters, root=settings.root, date=run.date, run_id=run.record_id,
         settings=settings_of(ir, code_root=settings.code_root, workdir=workdir), selection=selection,
     )  # fmt: skip
-    request = f"airflow:{run.record_id}"
+    request = f"{run.engine}:{run.record_id}"
     try:
         found = store.create_run(
             replace(made, owner=run.owner), artifact_types(ir), request_id=request,
@@ -131,7 +127,7 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: AirflowRun) -> Ru
 
 
 def launch_node(
-    settings: Settings, run: AirflowRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
+    settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
     attempt: int = 0, cancel: CancelToken,
 ) -> Outcome | None:  # fmt: skip
     """One attempt at a node; None for one that is not part of what the run does. See the errors above."""
@@ -170,7 +166,7 @@ def launch_node(
     raise Failed(why)
 
 
-def iterations(store: MetadataStore, settings: Settings, run: AirflowRun, loop_id: str) -> list[int]:
+def iterations(store: MetadataStore, settings: Settings, run: EngineRun, loop_id: str) -> list[int]:
     """The numbers of all iterations of a loop, over those of the loops around it, in order."""
     found = sure_of_run(store, settings, run)
     head = settings.ir.node(loop_id)
@@ -185,7 +181,7 @@ def iterations(store: MetadataStore, settings: Settings, run: AirflowRun, loop_i
     )
 
 
-def end_run(store: MetadataStore, settings: Settings, run: AirflowRun) -> RunState:
+def end_run(store: MetadataStore, settings: Settings, run: EngineRun) -> RunState:
     """Record how the run ended, once; the state it ended in."""
     found = sure_of_run(store, settings, run)
     if not found.state.ended:
@@ -249,7 +245,7 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
 def _wait_for_retry(
     store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
 ) -> None:
-    """Wait until the time that the launcher set for the next attempt: Airflow's own wait is fixed."""
+    """Wait until the time that the launcher set for the next attempt: the engine's own wait is fixed."""
     record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
     if record is None or record.state is not NodeState.FAILED:
         return
@@ -285,13 +281,13 @@ def _watching(store: MetadataStore, run: Run, node: NodeIR, cancel: CancelToken)
 
 
 def read_ir(path: Path) -> PipelineIR:
-    """The IR that was compiled beside a DAG file. RunnerError when it is missing or damaged."""
+    """The IR that was compiled for an engine. RunnerError when it is missing or damaged."""
     try:
         return codec.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunnerError(
-            f"the DAG's pipeline is missing: {path}",
-            hint="compile it again: tidemill compile FILE --to airflow",
+            f"the compiled pipeline is missing: {path}",
+            hint="compile it again: tidemill compile FILE --to ENGINE",
         ) from None
     except DefinitionError as error:
-        raise RunnerError(f"the DAG's pipeline is damaged: {error}", where=os.fspath(path)) from None
+        raise RunnerError(f"the compiled pipeline is damaged: {error}", where=os.fspath(path)) from None
