@@ -1,4 +1,4 @@
-"""What an engine's tasks do, without the engine: every node in the pipeline's order, as a scheduler starts them.
+"""What an engine's tasks do, without it: every node in the pipeline's order, as a scheduler starts them.
 
 The whole suite runs on Airflow in tests/conformance/test_runner_airflow.py, where there is one.
 """
