@@ -69,8 +69,8 @@ def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
         )
     if not compiled.carries_ir:
         found.append(
-            "The pipeline is too large to travel in the compiled file: put this version into the metadata store"
-            " before a run starts, with tidemill submit."
+            "The pipeline is too large to travel in the compiled file: put this version into the metadata"
+            " store before a run starts, with tidemill submit."
         )
     return found
 
