@@ -1,0 +1,1 @@
+"""The Kubeflow runner: pipelines on Kubeflow Pipelines 2 and Kubernetes."""
