@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def lint_kfp(files: tuple[str, ...], list_rules: bool, errors_only: bool, as_json: bool) -> None:
     """Check pipelines that were compiled for Kubeflow Pipelines 2, by tidemill or by anything else.
 
-    A FILE is YAML or JSON: a pipeline with or without its Kubernetes document, a PipelineJob, or a PipelineVersion
-    for kubectl; `-` is the standard input. Each finding names who would refuse it: the API server, its compiler,
-    Argo, the driver, the launcher, Kubernetes; or nobody, where it would be accepted and not work. The exit code is
-    1 when there is an error, 0 with nothing but warnings.
+    A FILE is YAML or JSON: a pipeline with or without its Kubernetes document, a PipelineJob, or a
+    PipelineVersion for kubectl; `-` is the standard input. Each finding names who would refuse it: the API
+    server, its compiler, Argo, the driver, the launcher, Kubernetes; or nobody, where it would be accepted
+    and not work. The exit code is 1 when there is an error, 0 with nothing but warnings.
     """
     if list_rules:
         return _rules(as_json)

@@ -29,7 +29,7 @@ __all__ = ["Finding", "lint", "lint_text"]
 
 
 def lint(given: Iterable[Any]) -> list[Finding]:
-    """All findings of the documents of one file, as plain JSON data: errors first, then as they stand in it."""
+    """All findings of the documents of one file, as plain JSON data: errors first, then in its order."""
     parts = documents.parts(list(given))
     found = list(parts.found)
     if parts.pipeline is not None:

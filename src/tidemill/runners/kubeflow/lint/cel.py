@@ -1,7 +1,7 @@
-"""The Common Expression Language, as far as a linter needs it: whether a text is an expression, and what it names.
+"""The Common Expression Language, as far as a linter needs it: whether a text is one, and what it names.
 
-Grammar: github.com/google/cel-spec, doc/langdef.md. Knows that a condition reads an ExecutorInput and a selector a
-protobuf Value, and no other rule.
+Grammar: github.com/google/cel-spec, doc/langdef.md. Knows that a condition reads an ExecutorInput and a
+selector a protobuf Value, and no other rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tidemill.runners.kubeflow.rules import RULES
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+|//[^\n]*)
-  | (?P<text>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+  | (?P<text>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''
+      |"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
   | (?P<number>0x[0-9a-fA-F]+u?|\d+\.\d+(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\d+(?:[eE][+-]?\d+)?[uU]?)
   | (?P<name>[A-Za-z_]\w*)
   | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()\[\]{}])

@@ -45,7 +45,8 @@ class Finding:
     def as_json(self) -> Json:
         """All there is to say, as plain data."""
         return {
-            "rule": self.rule.id, "severity": self.rule.severity, "who": self.rule.who, "document": self.document,
+            "rule": self.rule.id, "severity": self.rule.severity, "who": self.rule.who,
+            "document": self.document,
             "line": self.line, "path": list(self.path), "where": self.where, "what": self.what,
             "why": self.rule.why, "fix": self.fix,
         }  # fmt: skip

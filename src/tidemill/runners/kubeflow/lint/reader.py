@@ -1,7 +1,7 @@
 """Reads a file as KFP's server does: YAML of several documents, or JSON, with the line of every key.
 
-Scalars are resolved as its Go library does it (YAML 1.2: `yes` and a date are text), not as PyYAML would. PyYAML
-is wanted only here, and only for what is no JSON; the linter itself takes plain data.
+Scalars are resolved as its Go library does it (YAML 1.2: `yes` and a date are text), not as PyYAML would.
+PyYAML is wanted only here, and only for what is no JSON; the linter itself takes plain data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _MOST = 2_000_000
 """Nodes of a document: aliases of aliases can make a small file endless."""
 _INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True, "TRUE": True,
+_WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True,
+          "TRUE": True,
           "false": False, "False": False, "FALSE": False}  # fmt: skip
 
 

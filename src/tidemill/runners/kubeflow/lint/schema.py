@@ -1,11 +1,12 @@
-"""The fields of KFP's pipeline IR and of its Kubernetes document, as a table: what a message may hold, and of what kind.
+"""The fields of KFP's pipeline IR and Kubernetes document, as a table: what a message may hold, of what.
 
-Written from `api/v2alpha1/pipeline_spec.proto` and `kubernetes_platform/proto/kubernetes_executor_config.proto` of
-kubeflow/pipelines (2.17); `tests/unit/kubeflow/test_lint_schema.py` compares it with the descriptors of
+Written from `api/v2alpha1/pipeline_spec.proto` and
+`kubernetes_platform/proto/kubernetes_executor_config.proto` of kubeflow/pipelines (2.17);
+ `tests/unit/kubeflow/test_lint_schema.py` compares it with the descriptors of
 kfp-pipeline-spec where those are installed. Knows no rule and reads no document.
 
-A field is `name:kind`, in the JSON spelling; `name!` is deprecated. A kind is a scalar, the name of a message or
-enum, `[kind]` for a list or `{kind}` for a map with text keys. Fields in parentheses exclude each other.
+A field is `name:kind`, in the JSON spelling; `name!` is deprecated. A kind is a scalar, the name of a message
+or enum, `[kind]` for a list or `{kind}` for a map with text keys. Fields in parentheses exclude each other.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ ENUMS: dict[str, tuple[str, ...]] = {
         "TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED", "ALL_UPSTREAM_TASKS_COMPLETED",
     ),
     "TaskConfigPassthroughTypeEnum": (
-        "NONE", "RESOURCES", "ENV", "KUBERNETES_AFFINITY", "KUBERNETES_TOLERATIONS", "KUBERNETES_NODE_SELECTOR",
+        "NONE", "RESOURCES", "ENV", "KUBERNETES_AFFINITY", "KUBERNETES_TOLERATIONS",
+        "KUBERNETES_NODE_SELECTOR",
         "KUBERNETES_VOLUMES",
     ),
 }  # fmt: skip
@@ -71,7 +73,8 @@ def _field(word: str) -> Field:
 
 
 _PIPELINE = {
-    "PipelineJob": "name:string displayName:string pipelineSpec:Struct labels:{string} runtimeConfig:RuntimeConfig",
+    "PipelineJob": """name:string displayName:string pipelineSpec:Struct labels:{string}
+        runtimeConfig:RuntimeConfig""",
     "RuntimeConfig": "parameters!:{OldValue} gcsOutputDirectory:string parameterValues:{Value}",
     "PipelineSpec": """pipelineInfo:PipelineInfo deploymentSpec:Struct sdkVersion:string schemaVersion:string
         components:{ComponentSpec} root:ComponentSpec defaultPipelineRoot:string""",
@@ -84,12 +87,14 @@ _PIPELINE = {
     "DagOutputsSpec": "artifacts:{DagOutputArtifactSpec} parameters:{DagOutputParameterSpec}",
     "DagOutputArtifactSpec": "artifactSelectors:[ArtifactSelectorSpec]",
     "ArtifactSelectorSpec": "producerSubtask:string outputArtifactKey:string",
-    "DagOutputParameterSpec": "(valueFromParameter:ParameterSelectorSpec valueFromOneof:ParameterSelectorsSpec)",
+    "DagOutputParameterSpec": """(valueFromParameter:ParameterSelectorSpec
+        valueFromOneof:ParameterSelectorsSpec)""",
     "ParameterSelectorSpec": "producerSubtask:string outputParameterKey:string",
     "ParameterSelectorsSpec": "parameterSelectors:[ParameterSelectorSpec]",
     "ComponentInputsSpec": "artifacts:{InputArtifact} parameters:{InputParameter}",
     "InputArtifact": "artifactType:ArtifactTypeSchema isArtifactList:bool isOptional:bool description:string",
-    "InputParameter": """type!:PrimitiveTypeEnum parameterType:ParameterTypeEnum defaultValue:Value isOptional:bool
+    "InputParameter": """type!:PrimitiveTypeEnum parameterType:ParameterTypeEnum defaultValue:Value
+        isOptional:bool
         description:string literals:[Value]""",
     "ComponentOutputsSpec": "artifacts:{OutputArtifact} parameters:{OutputParameter}",
     "OutputArtifact": """artifactType:ArtifactTypeSchema properties!:{ValueOrRuntimeParameter}
@@ -104,7 +109,8 @@ _PIPELINE = {
     "TaskFinalStatus": "producerTask:string",
     "PipelineTaskSpec": """taskInfo:PipelineTaskInfo inputs:TaskInputsSpec dependentTasks:[string]
         cachingOptions:CachingOptions componentRef:ComponentRef triggerPolicy:TriggerPolicy
-        (artifactIterator:ArtifactIteratorSpec parameterIterator:ParameterIteratorSpec) retryPolicy:RetryPolicy
+        (artifactIterator:ArtifactIteratorSpec parameterIterator:ParameterIteratorSpec)
+        retryPolicy:RetryPolicy
         iteratorPolicy:IteratorPolicy""",
     "PipelineTaskInfo": "name:string",
     "CachingOptions": "enableCache:bool cacheKey:string",
@@ -131,7 +137,8 @@ _DEPLOYMENT = {
     "Lifecycle": "preCacheCheck:Exec",
     "Exec": "command:[string] args:[string]",
     "ResourceSpec": """cpuLimit!:double memoryLimit!:double cpuRequest!:double memoryRequest!:double
-        resourceCpuLimit:string resourceMemoryLimit:string resourceCpuRequest:string resourceMemoryRequest:string
+        resourceCpuLimit:string resourceMemoryLimit:string resourceCpuRequest:string
+        resourceMemoryRequest:string
         accelerator:AcceleratorConfig""",
     "AcceleratorConfig": "type!:string count!:int64 resourceType:string resourceCount:string",
     "EnvVar": "name:string value:string",
@@ -152,10 +159,13 @@ _PLATFORM = {
         resourceTtlOnFailure:int32 activeDeadlineSeconds:int32""",
     "WorkspaceConfig": "size:string kubernetes:KubernetesWorkspaceConfig",
     "KubernetesWorkspaceConfig": "pvcSpecPatch:Struct",
-    "KubernetesExecutorConfig": """secretAsVolume:[SecretAsVolume] secretAsEnv:[SecretAsEnv] pvcMount:[PvcMount]
-        nodeSelector:NodeSelector podMetadata:PodMetadata imagePullSecret:[ImagePullSecret] imagePullPolicy:string
+    "KubernetesExecutorConfig": """secretAsVolume:[SecretAsVolume] secretAsEnv:[SecretAsEnv]
+        pvcMount:[PvcMount]
+        nodeSelector:NodeSelector podMetadata:PodMetadata imagePullSecret:[ImagePullSecret]
+        imagePullPolicy:string
         configMapAsVolume:[ConfigMapAsVolume] configMapAsEnv:[ConfigMapAsEnv] activeDeadlineSeconds:int64
-        fieldPathAsEnv:[FieldPathAsEnv] tolerations:[Toleration] genericEphemeralVolume:[GenericEphemeralVolume]
+        fieldPathAsEnv:[FieldPathAsEnv] tolerations:[Toleration]
+        genericEphemeralVolume:[GenericEphemeralVolume]
         nodeAffinity:[NodeAffinityTerm] podAffinity:[PodAffinityTerm] enabledSharedMemory:EnabledSharedMemory
         emptyDirMounts:[EmptyDirMount] securityContext:SecurityContext initContainers:[InitContainer]""",
     "EnabledSharedMemory": "volumeName:string size:string",
@@ -163,7 +173,8 @@ _PLATFORM = {
     "SecretAsEnv": """secretName!:string keyToEnv:[SecretKeyToEnvMap] optional:bool
         secretNameParameter:TaskParameter""",
     "SecretKeyToEnvMap": "secretKey:string envVar:string",
-    "PvcMount": """(taskOutputParameter!:TaskOutputParameterSpec constant!:string componentInputParameter!:string)
+    "PvcMount": """(taskOutputParameter!:TaskOutputParameterSpec constant!:string
+        componentInputParameter!:string)
         mountPath:string pvcNameParameter:TaskParameter subPath:string""",
     "NodeSelector": "labels:{string} nodeSelectorJson:TaskParameter",
     "PodMetadata": "labels:{string} annotations:{string}",
@@ -179,7 +190,8 @@ _PLATFORM = {
     "Toleration": """key:string operator:string value:string effect:string tolerationSeconds:int64
         tolerationJson:TaskParameter""",
     "SelectorRequirement": "key:string operator:string values:[string]",
-    "NodeAffinityTerm": """matchExpressions:[SelectorRequirement] matchFields:[SelectorRequirement] weight:int32
+    "NodeAffinityTerm": """matchExpressions:[SelectorRequirement] matchFields:[SelectorRequirement]
+        weight:int32
         nodeAffinityJson:TaskParameter""",
     "PodAffinityTerm": """matchPodExpressions:[SelectorRequirement] matchPodLabels:{string} topologyKey:string
         namespaces:[string] matchNamespaceExpressions:[SelectorRequirement] matchNamespaceLabels:{string}

@@ -1,7 +1,7 @@
 """Holds a document against the schema, as strict as protojson, and gives it back clean.
 
-What comes back has JSON spelling throughout, and nothing in it has the wrong type: all other rules rely on that,
-and so cannot stumble over bad input. What was wrong is reported and left out.
+What comes back has JSON spelling throughout, and nothing in it has the wrong type: all other rules rely on
+that, and so cannot stumble over bad input. What was wrong is reported and left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tidemill.runners.kubeflow.lint.finding import Finding, Json, Path, broken
 from tidemill.runners.kubeflow.lint.schema import ENUMS, MESSAGES, SCALARS, Message
 
 DEEPEST = 100
-"""Levels of a document. What the SDK compiles has about 20; protojson stops at 10,000, far past our own stack."""
+"""Levels of a document. What the SDK compiles has about 20; protojson stops at 10,000, past our own stack."""
 
 _DURATION = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
 _WORDS = {
