@@ -27,6 +27,9 @@ from tidemill.runners.kubeflow.lint.model import Spec
 
 __all__ = ["Finding", "lint", "lint_text"]
 
+_UNUSED = {"unused-component", "unused-executor"}
+_LEAVE_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
+
 
 def lint(given: Iterable[Any]) -> list[Finding]:
     """All findings of the documents of one file, as plain JSON data: errors first, then in its order."""
@@ -38,7 +41,7 @@ def lint(given: Iterable[Any]) -> list[Finding]:
             *components.check(spec), *wiring.check(spec), *order.check(spec), *executors.check(spec),
             *placeholders.check(spec), *sizes.check(parts, spec),
         ]  # fmt: skip
-        found += _moved(in_pipeline, *parts.pipeline_at)
+        found += _without_consequences(_moved(in_pipeline, *parts.pipeline_at), found)
         found += _moved(kubernetes.check(parts, spec), *parts.platform_at)
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda f: (f.rule.severity, f.document))
@@ -50,6 +53,23 @@ def lint_text(text: str, file: str) -> list[Finding]:
     found = [*source.found, *lint(source.documents)]
     placed = [replace(f, line=source.line(f.document, f.path)) for f in found]
     return sorted(placed, key=lambda f: (f.rule.severity, f.document, f.line))
+
+
+def _without_consequences(found: Iterable[Finding], of_shape: list[Finding]) -> Iterator[Finding]:
+    """Leaves out what follows from something else that is said already.
+
+    What has the wrong form was left out, and so is missing; what is named wrongly leaves something unused.
+    """
+    wrong = {(f.document, f.path) for f in of_shape}
+    around = {(document, path[:-1]) for document, path in wrong if path}
+    listed = list(found)
+    named_wrongly = _LEAVE_UNUSED & {f.rule.id for f in (*listed, *of_shape)}
+    for f in listed:
+        follows = any((f.document, f.path[:n]) in wrong for n in range(1, len(f.path) + 1))
+        follows |= (f.document, f.path) in around
+        follows |= bool(named_wrongly) and f.rule.id in _UNUSED
+        if not follows:
+            yield f
 
 
 def _moved(found: Iterable[Finding], document: int, path: tuple[str | int, ...]) -> Iterator[Finding]:

@@ -54,7 +54,7 @@ class Finding:
 
 def broken(rule: str, path: Path, what: str, fix: str, document: int = 0) -> Finding:
     """The finding that a rule is broken at a place of a document."""
-    return Finding(RULES[rule], path, what, fix, document)
+    return Finding(RULES[rule], path, what, fix or "take it out", document)
 
 
 def path_text(path: Path) -> str:

@@ -33,7 +33,7 @@ class _User:
 
     def __init__(self, component: Component, spec: Spec) -> None:
         self.component = component
-        self.tasks = [task for _, task in spec.used.get(component.name, ())]
+        self.tasks = [task for _, task in spec.used[component.name]]
 
     def known(self, side: str, kind: str) -> set[str]:
         """Names that can be replaced: declared ones, and inputs that every task gives besides."""
@@ -47,7 +47,7 @@ def check(spec: Spec) -> Iterator[Finding]:
     """All rules about placeholders."""
     for label, executor in spec.executors.items():
         container = executor.get("container")
-        users = [_User(component, spec) for component in spec.of_executor(label)]
+        users = [_User(c, spec) for c in spec.of_executor(label) if spec.used.get(c.name)]
         if container is not None:
             yield from _container(container, users, ("deploymentSpec", "executors", label, "container"))
     for dag in spec.dags:

@@ -1,9 +1,9 @@
-"""The fields of KFP's pipeline IR and Kubernetes document, as a table: what a message may hold, of what.
+"""The fields of KFP's pipeline IR and of its Kubernetes document, as a table.
 
 Written from `api/v2alpha1/pipeline_spec.proto` and
 `kubernetes_platform/proto/kubernetes_executor_config.proto` of kubeflow/pipelines (2.17);
- `tests/unit/kubeflow/test_lint_schema.py` compares it with the descriptors of
-kfp-pipeline-spec where those are installed. Knows no rule and reads no document.
+`tests/unit/kubeflow/test_lint_schema.py` compares it with the descriptors of kfp-pipeline-spec and
+kfp-kubernetes where those are installed. Knows no rule and reads no document.
 
 A field is `name:kind`, in the JSON spelling; `name!` is deprecated. A kind is a scalar, the name of a message
 or enum, `[kind]` for a list or `{kind}` for a map with text keys. Fields in parentheses exclude each other.
