@@ -46,6 +46,24 @@ def test_a_resource_for_kubectl_is_as_good() -> None:
     assert (finding.where, finding.document) == ("spec.pipelineSpec.schemaVersion", 1)
 
 
+def test_what_is_inside_of_a_job_is_looked_at_too() -> None:
+    inside = spec()
+    inside["deploymentSpec"]["executors"]["exec-train"] = {"resolver": {}}
+    inside["schemaVersion"] = "2.0.0"
+    assert found([{"pipelineSpec": inside, "runtimeConfig": {"gcsOutputDirectory": "gs://b"}}]) == {
+        "pipeline-job", "schema-version", "unsupported-executor",
+    }  # fmt: skip
+
+
+def test_consequences_are_left_out() -> None:
+    wrong = spec()
+    wrong["components"]["comp-train"] = {"executorLabel": "exec-trian", "inputDefinitions": []}
+    assert "unused-executor" not in found([wrong])
+    wrong = minimal()
+    wrong["deploymentSpec"]["executors"]["exec-a"]["container"]["image"] = 5
+    assert found([wrong]) == {"wrong-type"}
+
+
 def test_every_rule_is_broken_by_a_mutation() -> None:
     assert MUTATIONS.keys() | IN_TEXT == RULES.keys()
     assert len(ALL) == len(RULES)

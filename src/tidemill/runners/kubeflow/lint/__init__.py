@@ -27,8 +27,24 @@ from tidemill.runners.kubeflow.lint.model import Spec
 
 __all__ = ["Finding", "lint", "lint_text"]
 
+_OF_SHAPE = {
+    "unknown-field",
+    "unknown-executor-field",
+    "wrong-type",
+    "unknown-value",
+    "bad-duration",
+    "two-of-one",
+}
 _UNUSED = {"unused-component", "unused-executor"}
-_LEAVE_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
+_LEAVE_OF_SHAPE = {
+    "unknown-field",
+    "unknown-executor-field",
+    "wrong-type",
+    "unknown-value",
+    "bad-duration",
+    "two-of-one",
+}
+_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
 
 
 def lint(given: Iterable[Any]) -> list[Finding]:
@@ -55,15 +71,15 @@ def lint_text(text: str, file: str) -> list[Finding]:
     return sorted(placed, key=lambda f: (f.rule.severity, f.document, f.line))
 
 
-def _without_consequences(found: Iterable[Finding], of_shape: list[Finding]) -> Iterator[Finding]:
+def _without_consequences(found: Iterable[Finding], before: list[Finding]) -> Iterator[Finding]:
     """Leaves out what follows from something else that is said already.
 
     What has the wrong form was left out, and so is missing; what is named wrongly leaves something unused.
     """
-    wrong = {(f.document, f.path) for f in of_shape}
+    wrong = {(f.document, f.path) for f in before if f.rule.id in _OF_SHAPE}
     around = {(document, path[:-1]) for document, path in wrong if path}
     listed = list(found)
-    named_wrongly = _LEAVE_UNUSED & {f.rule.id for f in (*listed, *of_shape)}
+    named_wrongly = _LEAVE_UNUSED & {f.rule.id for f in (*listed, *before)}
     for f in listed:
         follows = any((f.document, f.path[:n]) in wrong for n in range(1, len(f.path) + 1))
         follows |= (f.document, f.path) in around

@@ -18,8 +18,8 @@ from tidemill.runners.kubeflow.lint.shape import DEEPEST
 
 LARGEST = 32 * 2**20
 """Bytes that the API server reads of a file."""
-_MOST = 2_000_000
-"""Nodes of a document: aliases of aliases can make a small file endless."""
+_ALIASED = 50_000
+"""Nodes that a document may have beyond one for each of its characters: aliases of aliases have no end."""
 _INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True,
@@ -61,7 +61,7 @@ def read(text: str, file: str) -> Source:
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         for number, node in enumerate(yaml.compose_all(text, Loader=loader)):
-            source.documents.append(_Build(source, number).of(node))
+            source.documents.append(_Build(source, number, len(text) + _ALIASED).of(node))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error)
@@ -93,15 +93,16 @@ def _json(text: str, file: str, source: Source) -> Source:
 class _Build:
     """Makes plain data of one document's nodes."""
 
-    def __init__(self, source: Source, number: int) -> None:
+    def __init__(self, source: Source, number: int, most: int) -> None:
         self.source = source
         self.number = number
+        self.most = most
         self.made = 0
 
     def of(self, node: Any, path: Path = ()) -> Any:
         """What a node stands for. ValueError when it has no end."""
         self.made += 1
-        if self.made > _MOST or len(path) > 2 * DEEPEST:
+        if self.made > self.most or len(path) > 2 * DEEPEST:
             raise ValueError("it nests too deep or without end")
         if node is None:
             return None
