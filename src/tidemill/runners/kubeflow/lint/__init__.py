@@ -28,23 +28,10 @@ from tidemill.runners.kubeflow.lint.model import Spec
 __all__ = ["Finding", "lint", "lint_text"]
 
 _OF_SHAPE = {
-    "unknown-field",
-    "unknown-executor-field",
-    "wrong-type",
-    "unknown-value",
-    "bad-duration",
-    "two-of-one",
-}
+    "unknown-field", "unknown-executor-field", "wrong-type", "unknown-value", "bad-duration", "two-of-one",
+}  # fmt: skip
 _UNUSED = {"unused-component", "unused-executor"}
-_LEAVE_OF_SHAPE = {
-    "unknown-field",
-    "unknown-executor-field",
-    "wrong-type",
-    "unknown-value",
-    "bad-duration",
-    "two-of-one",
-}
-_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
+_LEAVE_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
 
 
 def lint(given: Iterable[Any]) -> list[Finding]:
