@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 
 IMAGE = "registry.example/trainer@sha256:" + "0" * 64
+CONDITION = "inputs.parameter_values['steps'] > 1 && inputs.parameter_values['mode'] == 'slow'"
 COMP = ("components",)
 TASKS = ("root", "dag", "tasks")
 BODY = ("components", "comp-body", "dag", "tasks")
@@ -50,7 +51,8 @@ def spec() -> Json:
             "dag": {
                 "tasks": {
                     "body": _task("comp-body", inputs={"parameters": {
-                        "steps": {"componentInputParameter": "steps"}, "uri": {"componentInputParameter": "uri"},
+                        "steps": {"componentInputParameter": "steps"},
+                            "uri": {"componentInputParameter": "uri"},
                     }}),
                     "notify": _task(
                         "comp-notify", dependentTasks=["body"],
@@ -107,7 +109,7 @@ def _body() -> Json:
                                "run": _constant("{{$.pipeline_job_uuid}}"), "mode": _constant("slow")},
                 "artifacts": {"rows": {"taskOutputArtifact": {"producerTask": "give",
                                                               "outputArtifactKey": "rows"}}}},
-        triggerPolicy={"condition": "inputs.parameter_values['steps'] > 1 && inputs.parameter_values['mode'] == 'slow'"},
+        triggerPolicy={"condition": CONDITION},
         retryPolicy={"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0},
     )  # fmt: skip
     each = _task(
@@ -125,7 +127,8 @@ def _body() -> Json:
         "outputDefinitions": {"parameters": {"score": {"parameterType": "NUMBER_DOUBLE"}}},
         "dag": {
             "tasks": {
-                "give": _task("comp-give", inputs={"parameters": {"uri": {"componentInputParameter": "uri"}}}),
+                "give": _task("comp-give",
+                    inputs={"parameters": {"uri": {"componentInputParameter": "uri"}}}),
                 "train": train,
                 "each": each,
             },
@@ -173,8 +176,10 @@ def platform() -> Json:
         "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "genericEphemeralVolume": [{"volumeName": "scratch", "mountPath": "/scratch", "size": "10Gi",
                                     "accessModes": ["ReadWriteOnce"], "defaultStorageClass": True}],
-        "nodeAffinity": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}], "weight": 5}],
-        "emptyDirMounts": [{"volumeName": "shm", "mountPath": "/shm", "medium": "Memory", "sizeLimit": "1Gi"}],
+        "nodeAffinity": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}],
+            "weight": 5}],
+        "emptyDirMounts": [{"volumeName": "shm", "mountPath": "/shm", "medium": "Memory",
+            "sizeLimit": "1Gi"}],
         "enabledSharedMemory": {"volumeName": "dshm", "size": "1Gi"},
         "securityContext": {"runAsUser": 1000, "runAsNonRoot": True},
         "initContainers": [{"name": "warm", "image": IMAGE, "volumeMounts": [{"volumeName": "scratch",

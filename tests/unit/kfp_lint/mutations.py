@@ -131,11 +131,13 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "several-documents": [
         others(lambda: [spec(), platform(), spec()]), others(lambda: [spec(), platform(), platform()]),
     ],
-    "ignored-document": [others(lambda: [spec(), platform(), {"note": 1}]), others(lambda: [spec(), platform(), 7])],
+    "ignored-document": [others(lambda: [spec(), platform(), {"note": 1}]), others(lambda: [spec(),
+        platform(), 7])],
     "pipeline-job": [others(_job)],
     "too-deep": [others(_nested)],
     "unknown-field": [
-        put("component", {}), put(*TASKS, "body", "cachingOption", {}), put(*COMP, "comp-give", "executor", "x"),
+        put("component", {}), put(*TASKS, "body", "cachingOption", {}), put(*COMP, "comp-give", "executor",
+            "x"),
         put("root", "dag", "task", {}),
     ],
     "unknown-executor-field": [
@@ -173,9 +175,11 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "component-cycle": [others(_recursive)],
     "same-container": [others(_shared)],
     "no-tasks": [put(*COMP, "comp-each", "dag", "tasks", {}), cut(*COMP, "comp-each", "dag", "tasks")],
-    "task-name": [put(*TASKS, "my_task", {"componentRef": {"name": "comp-notify"}, "taskInfo": {"name": "t"}}),
+    "task-name": [put(*TASKS, "my_task", {"componentRef": {"name": "comp-notify"},
+        "taskInfo": {"name": "t"}}),
                   put(*TASKS, "1st", {"componentRef": {"name": "comp-notify"}, "taskInfo": {"name": "t"}}),
-                  put(*TASKS, "t" * 125, {"componentRef": {"name": "comp-notify"}, "taskInfo": {"name": "t"}})],
+                  put(*TASKS, "t" * 125, {"componentRef": {"name": "comp-notify"},
+                      "taskInfo": {"name": "t"}})],
     "dag-name": [
         both(put(*COMP, "comp.body", spec()["components"]["comp-body"]), cut(*COMP, "comp-body"),
              put(*TASKS, "body", "componentRef", "name", "comp.body")),
@@ -204,7 +208,8 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "unknown-input": [put(*_TRAIN_INPUTS, "stepz", _CONST)],
     "empty-input": [put(*_TRAIN_INPUTS, "run", {}), put(*_TRAIN, "inputs", "artifacts", "rows", {})],
     "missing-input": [
-        cut(*TASKS, "body", "inputs", "parameters", "uri"), put(*COMP, "comp-train", "inputDefinitions", "artifacts", "more",
+        cut(*TASKS, "body", "inputs", "parameters", "uri"), put(*COMP, "comp-train", "inputDefinitions",
+            "artifacts", "more",
                                           {"artifactType": {"schemaTitle": "acme.Rows"}}),
     ],
     "parameter-type": [
@@ -219,18 +224,21 @@ MUTATIONS: dict[str, list[Mutation]] = {
         cut(*_ROOT_IN, "parameters", "uri", "parameterType"),
         put(*COMP, "comp-train", "outputDefinitions", "parameters", "score", {"type": "DOUBLE"}),
     ],
-    "literal": [put(*_TRAIN_INPUTS, "mode", _CONST), put(*_ROOT_IN, "parameters", "steps", "defaultValue", 4)],
+    "literal": [put(*_TRAIN_INPUTS, "mode", _CONST), put(*_ROOT_IN, "parameters", "steps", "defaultValue",
+        4)],
     "root-input": [
         put(*_ROOT_IN, "parameters", "status", {"parameterType": "TASK_FINAL_STATUS"}),
         put(*_ROOT_IN, "artifacts", {"rows": {"artifactType": {"schemaTitle": "acme.Rows"}}}),
     ],
     "artifact-type": [
-        put(*COMP, "comp-train", "inputDefinitions", "artifacts", "rows", "artifactType", "schemaTitle", "acme.Row"),
+        put(*COMP, "comp-train", "inputDefinitions", "artifacts", "rows", "artifactType", "schemaTitle",
+            "acme.Row"),
         put(*COMP, "comp-train", "inputDefinitions", "artifacts", "rows", "artifactType",
             {"instanceSchema": "title: tfx.Examples\ntype: object\n"}),
     ],
     "artifact-schema": [
-        put(*COMP, "comp-give", "outputDefinitions", "artifacts", "rows", "artifactType", {"schemaUri": "gs://x"}),
+        put(*COMP, "comp-give", "outputDefinitions", "artifacts", "rows", "artifactType",
+            {"schemaUri": "gs://x"}),
         cut(*_IMPORTER, "typeSchema"),
     ],
     "artifact-list-output": [
@@ -241,7 +249,8 @@ MUTATIONS: dict[str, list[Mutation]] = {
         put(*_TRAIN_INPUTS, "run", {"runtimeValue": {"runtimeParameter": "uri"}}),
     ],
     "dag-output": [
-        put(*COMP, "comp-body", "dag", "outputs", "parameters", "score", "valueFromParameter", "producerSubtask", "t"),
+        put(*COMP, "comp-body", "dag", "outputs", "parameters", "score", "valueFromParameter",
+            "producerSubtask", "t"),
         put(*COMP, "comp-body", "dag", "outputs", "parameters", "score", "valueFromParameter",
             "outputParameterKey", "scores"),
         cut(*COMP, "comp-body", "outputDefinitions"), cut(*COMP, "comp-body", "dag", "outputs"),
@@ -267,20 +276,23 @@ MUTATIONS: dict[str, list[Mutation]] = {
         put(*_NOTIFY, "inputs", "parameters", "status", "taskFinalStatus", "producerTask", "bodi"),
     ],
     "artifact-iterator": [
-        both(cut(*_EACH, "parameterIterator"), cut(*COMP, "comp-each", "inputDefinitions", "parameters", "names"),
+        both(cut(*_EACH, "parameterIterator"), cut(*COMP, "comp-each", "inputDefinitions", "parameters",
+            "names"),
              cut(*_EACH, "inputs", "parameters"),
              put(*COMP, "comp-each", "inputDefinitions", "parameters", "name", "isOptional", True),
              put(*_EACH, "artifactIterator", {"items": {"inputArtifact": "model"}, "itemInput": "m"})),
     ],
     "iterator-items": [
-        put(*_EACH, "parameterIterator", "items", {"raw": "1, 2"}), put(*_EACH, "parameterIterator", "items", {}),
+        put(*_EACH, "parameterIterator", "items", {"raw": "1, 2"}), put(*_EACH, "parameterIterator",
+            "items", {}),
         put(*_EACH, "parameterIterator", "items", "inputParameter", "nams"),
         both(put(*_EACH, "parameterIterator", "itemInput", "nam"),
              put(*COMP, "comp-each", "inputDefinitions", "parameters", "name", "isOptional", True)),
     ],
     "iterator-component": [put(*BODY, "again", spec()["components"]["comp-body"]["dag"]["tasks"]["each"])],
     "bad-count": [
-        put(*_TRAIN, "retryPolicy", "maxRetryCount", -1), put(*_EACH, "iteratorPolicy", "parallelismLimit", -2),
+        put(*_TRAIN, "retryPolicy", "maxRetryCount", -1), put(*_EACH, "iteratorPolicy", "parallelismLimit",
+            -2),
         put(*_TRAIN, "retryPolicy", "backoffDuration", "-5s"), pod("activeDeadlineSeconds", -5),
         put("platforms", "kubernetes", "pipelineConfig", "resourceTtlOnSuccess", -1, of=1),
     ],
@@ -289,14 +301,16 @@ MUTATIONS: dict[str, list[Mutation]] = {
         put(*_CONTAINER[:-1], {"customJob": {"customJob": {}}}),
     ],
     "lifecycle": [put(*_CONTAINER, "lifecycle", {"preCacheCheck": {"command": ["a"]}})],
-    "no-command": [cut(*_CONTAINER, "command"), both(put(*_CONTAINER, "command", []), cut(*_CONTAINER, "args"))],
+    "no-command": [cut(*_CONTAINER, "command"), both(put(*_CONTAINER, "command", []), cut(*_CONTAINER,
+        "args"))],
     "no-image": [cut(*_CONTAINER, "image")],
     "image-digest": [put(*_CONTAINER, "image", "registry.example/trainer:1")],
     "command-placeholder": [put(*_CONTAINER, "command", 0, "{{$.inputs.artifacts['rows'].path}}/run")],
     "unknown-placeholder": [
         put(*_CONTAINER, "args", 0, text) for text in (
             "{{$.inputs.artifacts['rows'].value}}", "{{$.outputs.output_file}}", "{{$.pipeline_job_uuid}}",
-            '{{$.inputs.parameters["steps"]}}', "{{$.inputs.artifacts['rows'].metadata['a']}}", '{"IfPresent": 1}',
+            '{{$.inputs.parameters["steps"]}}', "{{$.inputs.artifacts['rows'].metadata['a']}}",
+                '{"IfPresent": 1}',
         )
     ] + [put(*_TRAIN_INPUTS, "run", "runtimeValue", "constant", "{{$.pipeline_job_uid}}")],
     "placeholder-name": [
@@ -313,7 +327,8 @@ MUTATIONS: dict[str, list[Mutation]] = {
     ],
     "argument-too-large": [put(*_CONTAINER, "args", 0, _LONG)],
     "component-too-large": [
-        put(*_PARAMETERS, "steps", "description", _LONG), put(*_TRAIN_INPUTS, "run", "runtimeValue", "constant", _LONG),
+        put(*_PARAMETERS, "steps", "description", _LONG), put(*_TRAIN_INPUTS, "run", "runtimeValue",
+            "constant", _LONG),
     ],
     "bad-quantity": [
         put(*_CONTAINER, "resources", "resourceMemoryLimit", "4 GB"),
@@ -334,19 +349,24 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "duplicate-env": [put(*_CONTAINER, "env", 1, {"name": "LEVEL", "value": "debug"})],
     "importer-uri": [
         put(*_IMPORTER, "artifactUri", {}), put(*_IMPORTER, "artifactUri", {"constant": "/data/rows"}),
-        put(*_IMPORTER, "artifactUri", {"constant": ""}), put(*_IMPORTER, "artifactUri", {"runtimeParameter": "url"}),
+        put(*_IMPORTER, "artifactUri", {"constant": ""}), put(*_IMPORTER, "artifactUri",
+            {"runtimeParameter": "url"}),
         put(*_GIVE, "inputs", "parameters", "uri", {"runtimeValue": {"constant": "s3://b/k"}}),
     ],
     "importer-output": [
-        put(*COMP, "comp-give", "outputDefinitions", "artifacts", "b", {"artifactType": {"schemaTitle": "acme.Rows"}}),
+        put(*COMP, "comp-give", "outputDefinitions", "artifacts", "b",
+            {"artifactType": {"schemaTitle": "acme.Rows"}}),
     ],
-    "importer-condition": [put(*_GIVE, "triggerPolicy", {"condition": "inputs.parameter_values['uri'] != ''"})],
+    "importer-condition": [put(*_GIVE, "triggerPolicy",
+        {"condition": "inputs.parameter_values['uri'] != ''"})],
     "condition-syntax": [put(*_CONDITION, text) for text in (
-        "inputs.parameter_values['steps'] >", "steps > 1", "inputs.parameter_values['steps'] = 3", "(", "1 +", "f(1)",
+        "inputs.parameter_values['steps'] >", "steps > 1", "inputs.parameter_values['steps'] = 3", "(",
+            "1 +", "f(1)",
         "'open", "inputs.", "[1, 2", "{1: 2", "true ? 1", "a b", "@", "!" * 3,
     )] + [put(*_TRAIN_INPUTS, "run", "parameterExpressionSelector", "parseJson(strin_value)[0]")],
     "condition-name": [
-        put(*_CONDITION, "inputs.parameter_values['stepz'] > 1"), put(*_CONDITION, "inputs.parameters['steps'] > 1"),
+        put(*_CONDITION, "inputs.parameter_values['stepz'] > 1"), put(*_CONDITION,
+            "inputs.parameters['steps'] > 1"),
         put(*_CONDITION, "inputs.artifact['rows'] != null"),
     ],
     "unknown-platform-executor": [
@@ -376,7 +396,8 @@ MUTATIONS: dict[str, list[Mutation]] = {
         pod("pvcMount", 0, {"taskOutputParameter": {"producerTask": "make"}, "mountPath": "/data"}),
         pod("pvcMount", 0, {"componentInputParameter": "claim", "mountPath": "/data"}),
     ],
-    "label": [pod("podMetadata", "labels", {"team": "machine learning"}), pod("nodeSelector", "labels", {"a b": "c"})],
+    "label": [pod("podMetadata", "labels", {"team": "machine learning"}), pod("nodeSelector", "labels",
+        {"a b": "c"})],
     "toleration": [
         pod("tolerations", 0, "operator", "Exist"), pod("tolerations", 0, "effect", "No"),
         pod("tolerations", 0, "value", "x"),
@@ -398,7 +419,8 @@ MUTATIONS: dict[str, list[Mutation]] = {
     ],
     "no-workspace": [
         both(cut("platforms", "kubernetes", "pipelineConfig", of=1), put(*_TRAIN_INPUTS, "run", _WS)),
-        both(cut("platforms", "kubernetes", "pipelineConfig", of=1), put(*_IMPORTER, "downloadToWorkspace", True)),
+        both(cut("platforms", "kubernetes", "pipelineConfig", of=1), put(*_IMPORTER, "downloadToWorkspace",
+            True)),
     ],
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """On demand: everything that KFP keeps as compiled by its SDK, and TFX's goldens, through the linter.
 
-TIDEMILL_KFP_SOURCES names a checkout of kubeflow/pipelines, TIDEMILL_TFX_SOURCES one of tensorflow/tfx. Each finding
-in KFP's own samples was looked at, and stands here with its reason.
+TIDEMILL_KFP_SOURCES names a checkout of kubeflow/pipelines, TIDEMILL_TFX_SOURCES one of tensorflow/tfx. Each
+finding in KFP's own samples was looked at, and stands here with its reason.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ needs_tfx = pytest.mark.skipif(not TFX.is_dir(), reason="TIDEMILL_TFX_SOURCES na
 
 TRUE = {
     "artifacts_simple.yaml": {"unknown-placeholder"},  # an artifact without .uri or .path
-    "component_with_metadata_fields.yaml": {"root-input"},  # a component compiled alone: its artifacts are missing
+    "component_with_metadata_fields.yaml": {"root-input"},  # compiled alone: its artifacts are missing
     "components_with_optional_artifacts.yaml": {"command-placeholder"},  # the URI as program
     "container_with_artifact_output.yaml": {"unknown-placeholder"},  # .metadata
     "empty_file.yaml": {"not-a-pipeline"},

@@ -23,9 +23,12 @@ def value(text: str) -> Any:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("yes", "yes"), ("on", "on"), ("true", True), ("2024-01-01", "2024-01-01"), ("1e3", 1000.0), ("0o17", 15),
-        ("0x1F", 31), ("-3", -3), ("~", None), ("", None), ("'1'", "1"), ('"true"', "true"), ("1_000", "1_000"),
-        (".5", 0.5), ("1:30", "1:30"), ("|\n  5\n", "5\n"), ("null", None), ("=", "="), ("+.inf", float("inf")),
+        ("yes", "yes"), ("on", "on"), ("true", True), ("2024-01-01", "2024-01-01"), ("1e3", 1000.0),
+            ("0o17", 15),
+        ("0x1F", 31), ("-3", -3), ("~", None), ("", None), ("'1'", "1"), ('"true"', "true"), ("1_000",
+            "1_000"),
+        (".5", 0.5), ("1:30", "1:30"), ("|\n  5\n", "5\n"), ("null", None), ("=", "="), ("+.inf",
+            float("inf")),
     ],
 )  # fmt: skip
 def test_scalars_are_those_of_yaml_1_2(text: str, wanted: Any) -> None:
@@ -69,10 +72,11 @@ def test_a_file_that_is_too_large() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [", "a: b: c", "\t", "a: &x [*x]", "- *y", "{a: 1", "? [a]\n: 1\n", "a: \x00", "[" * 3000, "{" * 3000,
-     "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
+    ["a: [", "a: b: c", "\t", "a: &x [*x]", "- *y", "{a: 1", "? [a]\n: 1\n", "a: \x00", "[" * 3000,
+        "{" * 3000,
+     ("a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
      "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\n"
-     "g: &g [*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g]\n"],
+     "g: &g [*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g]\n")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_clear_error(text: str) -> None:
     with pytest.raises(DefinitionError) as error:

@@ -1,6 +1,6 @@
 """The table of fields, held against KFP's own descriptors where an interpreter with kfp is at hand.
 
-TIDEMILL_KFP_PYTHON names one that has kfp-pipeline-spec; with kfp-kubernetes the platform's messages count too.
+TIDEMILL_KFP_PYTHON names one that has kfp-pipeline-spec; with kfp-kubernetes, the platform's messages too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ PYTHON = os.environ.get("TIDEMILL_KFP_PYTHON", "")
 on_demand = pytest.mark.skipif(not PYTHON, reason="TIDEMILL_KFP_PYTHON names no interpreter with kfp")
 
 OURS = {
-    "InputArtifact": "ComponentInputsSpec.ArtifactSpec", "InputParameter": "ComponentInputsSpec.ParameterSpec",
-    "OutputArtifact": "ComponentOutputsSpec.ArtifactSpec", "OutputParameter": "ComponentOutputsSpec.ParameterSpec",
+    "InputArtifact": "ComponentInputsSpec.ArtifactSpec",
+        "InputParameter": "ComponentInputsSpec.ParameterSpec",
+    "OutputArtifact": "ComponentOutputsSpec.ArtifactSpec",
+        "OutputParameter": "ComponentOutputsSpec.ParameterSpec",
     "TaskArtifact": "TaskInputsSpec.InputArtifactSpec", "TaskParameter": "TaskInputsSpec.InputParameterSpec",
     "ArtifactItems": "ArtifactIteratorSpec.ItemsSpec", "ParameterItems": "ParameterIteratorSpec.ItemsSpec",
     "OldValue": "Value",

@@ -19,8 +19,8 @@ _ESCAPED = 1.09
 def estimate(spec: Spec, parts: Parts) -> int:
     """Bytes of the workflow as JSON: each component and container once, each task, and what stands around.
 
-    What is embedded is JSON in JSON, whose quotes are escaped. Pods with labels have templates of their own, one
-    for each count of labels and annotations.
+    What is embedded is JSON in JSON, whose quotes are escaped. Pods with labels have templates of their own,
+    one for each count of labels and annotations.
     """
     size = json_size(spec.root.spec)
     seen: set[str] = set()
