@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from good_kfp import documents, minimal, platform, spec
@@ -35,13 +36,13 @@ def test_snake_case_is_as_good() -> None:
 
 
 def test_a_resource_for_kubectl_is_as_good() -> None:
-    version = {
+    version: dict[str, Any] = {
         "apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": "PipelineVersion",
         "spec": {"pipelineName": "p", "pipelineSpec": spec(), "platformSpec": platform()},
     }  # fmt: skip
     pipeline = {"apiVersion": "pipelines.kubeflow.org/v2beta1", "kind": "Pipeline", "metadata": {"name": "p"}}
     assert lint([pipeline, version]) == []
-    del version["spec"]["pipelineSpec"]["schemaVersion"]  # type: ignore[index]
+    del version["spec"]["pipelineSpec"]["schemaVersion"]
     (finding,) = lint([pipeline, version])
     assert (finding.where, finding.document) == ("spec.pipelineSpec.schemaVersion", 1)
 
