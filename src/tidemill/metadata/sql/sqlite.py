@@ -185,7 +185,7 @@ class SqliteDialect(Dialect):
         only = f" WHERE {sparse} IS NOT NULL" if sparse else ""
         return f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}){only}"
 
-    def settle(self, connection: Connection) -> None:
+    def settle(self, connection: Connection, *, improve: bool) -> None:
         """Bring a database that is ours into the state we write in. Raises the driver's errors.
 
         Write-ahead log where it is safe, a rollback journal elsewhere. The mode is kept in the file, so a
@@ -194,7 +194,7 @@ class SqliteDialect(Dialect):
         """
         safe = wal_is_safe(driver().sqlite_version_info)
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if self.read_only or safe == (mode == "wal"):
+        if self.read_only or safe == (mode == "wal") or (safe and not improve):
             return
         try:
             connection.execute(f"PRAGMA journal_mode = {'WAL' if safe else 'DELETE'}")
