@@ -142,13 +142,20 @@ def _dependencies(dag: Dag, task: Task) -> Iterator[Finding]:
 
 
 def _cycle(dag: Dag) -> Iterator[Finding]:
-    """One finding for each circle's first task: what is left when all that can run has run."""
+    """A circle among the tasks that are left when all that can run has run."""
     waiting = {name: {d for d in task.dependencies() if d in dag.tasks} for name, task in dag.tasks.items()}
-    while ready := [name for name, needs in waiting.items() if not needs]:
-        for name in ready:
-            del waiting[name]
-        for needs in waiting.values():
-            needs.difference_update(ready)
+    behind: dict[str, list[str]] = {}
+    for name, needs in waiting.items():
+        for need in needs:
+            behind.setdefault(need, []).append(name)
+    ready = [name for name, needs in waiting.items() if not needs]
+    while ready:
+        done = ready.pop()
+        del waiting[done]
+        for name in behind.get(done, ()):
+            waiting[name].discard(done)
+            if not waiting[name]:
+                ready.append(name)
     if not waiting:
         return
     seen: list[str] = []
@@ -157,9 +164,7 @@ def _cycle(dag: Dag) -> Iterator[Finding]:
         seen.append(name)
         name = min(waiting[name])
     circle = [*seen[seen.index(name) :], name]
-    yield Finding(
-        RULES["task-cycle"], dag.tasks[name].path, " waits for ".join(circle), "take one of them out"
-    )
+    yield broken("task-cycle", dag.tasks[name].path, " waits for ".join(circle), "take one of them out")
 
 
 def _exits(dag: Dag) -> Iterator[Finding]:
