@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from good_kfp import documents, minimal, platform, spec
 from mutations import ALSO, MUTATIONS
 
+from tidemill.runners import kubeflow
 from tidemill.runners.kubeflow.lint import lint, lint_text
-from tidemill.runners.kubeflow.rules import ALL, RULES
+from tidemill.runners.kubeflow.rules import ALL, FOUND, RULES
 
 IN_TEXT = {"duplicate-key", "file-too-large"}
 """Rules of what only a text can break; test_reader.py breaks them."""
@@ -66,8 +69,19 @@ def test_consequences_are_left_out() -> None:
 
 
 def test_every_rule_is_broken_by_a_mutation() -> None:
-    assert MUTATIONS.keys() | IN_TEXT == RULES.keys()
+    assert MUTATIONS.keys() | IN_TEXT == {rule.id for rule in FOUND}
     assert len(ALL) == len(RULES)
+
+
+def test_what_the_compiler_refuses_is_in_the_table() -> None:
+    folder = Path(kubeflow.__file__).parent
+    named = {
+        rule for path in folder.glob("check*.py")
+        for rule in re.findall(r"""f?"\[([a-z]+(?:-[a-z]+)+)\] """, path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    assert named
+    assert named <= RULES.keys()
+    assert {rule.id for rule in ALL if rule not in FOUND} <= named | {"secret-value"}
 
 
 @pytest.mark.parametrize(("rule", "i"), CASES)

@@ -25,6 +25,8 @@ KUBERNETES = "Kubernetes"
 """Refuses the workflow or the pod, or leaves it pending."""
 NOBODY = "nobody"
 """Accepted, and does not do what it says."""
+TIDEMILL = "tidemill's compiler"
+"""Refuses a pipeline of ours, for what no compiled file shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,27 @@ _PODS = (
          "the pod waits for a volume claim that nobody makes"),
 )  # fmt: skip
 
-ALL: tuple[Rule, ...] = (*_DOCUMENTS, *_GRAPHS, *_PODS)
+_OURS = (
+    Rule("reserved-name", TIDEMILL, "nodes and parameters do not have the names of tidemill's own",
+         "they would be taken for each other"),
+    Rule("secret-value", TIDEMILL, "no URL or value holds a password",
+        "all who see the pipeline would read it"),
+    Rule("missing-secret", TIDEMILL,
+        "each task has the variables that it reads: the store, the root, its own",
+         "it would not find the record, or what its environment names"),
+    Rule("root-place", TIDEMILL, "the root is an absolute path or a URI", "pods share no working folder"),
+    Rule("missing-volume", TIDEMILL, "folders that a node's environment mounts are volumes of its pod",
+         "the pod has no such folder"),
+    Rule("image-name", TIDEMILL, "images have the form of an image's name", "no pod could be started of it"),
+    Rule("required-parameter", TIDEMILL, "parameters of a pipeline with a schedule have defaults",
+         "scheduled runs are given none"),
+)  # fmt: skip
+
+FOUND: tuple[Rule, ...] = (*_DOCUMENTS, *_GRAPHS, *_PODS)
+"""What the linter finds."""
+
+ALL: tuple[Rule, ...] = (*FOUND, *_OURS)
+"""Those, and what tidemill's compiler refuses besides."""
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in ALL}
 """By id."""
