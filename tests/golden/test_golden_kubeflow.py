@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,26 @@ def test_a_check_writes_nothing_and_every_option_arrives(in_this_process: Path) 
     }  # fmt: skip
     executors = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert [m["mountPath"] for m in executors["exec-give"]["pvcMount"]] == ["/data", "/more", "/third"]
+
+
+def test_compiling_needs_neither_kfp_nor_protobuf_nor_a_yaml_library() -> None:
+    code = f"""
+import sys
+for name in ("yaml", "ruamel", "kfp", "google", "kubernetes", "airflow"):
+    sys.modules[name] = None
+from tidemill.ir.model import NodeIR, PipelineIR
+from tidemill.runners.kubeflow import KubeflowDagRunner
+ir = PipelineIR(name="one", nodes=(NodeIR(id="a", component="c", executor=""),))
+KubeflowDagRunner(image={IMAGE!r}, metadata="http://a:1", root="/data").run(ir, output=sys.argv[1])
+heavy = {{"numpy", "polars", "pyarrow", "sqlalchemy"}} & sys.modules.keys()
+sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", code, folder], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert (Path(folder) / "one.yaml").is_file()
 
 
 def test_the_runner_writes_what_the_command_writes(tmp_path: Path) -> None:
