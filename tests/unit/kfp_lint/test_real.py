@@ -1,4 +1,4 @@
-"""On demand: who refuses, as each rule says it, held against KFP's API server and compiler and Argo's validator.
+"""On demand: who refuses, as each rule says it, held against KFP's server and compiler and Argo's validator.
 
 TIDEMILL_KFP_PROGRAM names the Go program of KFP's own code, built from the sources of release 2.17, that
 answers `compile` with a workflow or with the stage that refused it.
