@@ -178,7 +178,7 @@ def test_what_the_command_refuses(words: tuple[str, ...], why: str, in_this_proc
 
 def test_a_check_writes_nothing_and_every_option_arrives(in_this_process: Path) -> None:
     words = ["compile", str(FILES["linear"]), "--to", "kubeflow", "-o", "x", "--image", "r.example/p:1"]
-    words += ["--metadata", "http://a:1", "--root", "/data", "--code-root", "/code", "--workdir", "/work"]
+    words += ["--metadata", "http://a:1", "--root", "/data", "--code-root", "/code", "--workdir", "/there"]
     words += [
         "--allow-tag",
         "--volume",
@@ -200,7 +200,7 @@ def test_a_check_writes_nothing_and_every_option_arrives(in_this_process: Path) 
     container = spec["deploymentSpec"]["executors"]["exec-give"]["container"]
     assert {v["name"]: v["value"] for v in container["env"]} == {
         "TIDEMILL_CODE_ROOT": "/code", "TIDEMILL_INSIDE_IMAGE": "r.example/p:1", "TIDEMILL_ROOT": "/data",
-        "TIDEMILL_METADATA": "http://a:1", "TIDEMILL_WORKDIR": "/work",
+        "TIDEMILL_METADATA": "http://a:1", "TIDEMILL_WORKDIR": "/there",
     }  # fmt: skip
     executors = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert [m["mountPath"] for m in executors["exec-give"]["pvcMount"]] == ["/data", "/more", "/third"]
