@@ -31,6 +31,7 @@ TRUE = {
     "input_artifact.yaml": {"root-input"},
     "invalid_yaml.yaml": {"unknown-field", "unknown-component"},  # meant to be wrong: components_1
     "no_name.yaml": {"not-a-pipeline"},
+    "pipeline_with_dynamic_importer_metadata.yaml": {"importer-dependency"},  # its workflow has none either
     "pipeline_with_metadata_fields.yaml": {"root-input"},
     "pipeline_with_parallelfor_list_artifacts_GH-12033.yaml": {"artifact-iterator"},
     "pipeline_with_various_io_types.yaml": {"root-input", "no-command"},  # arguments, and no command
