@@ -45,13 +45,17 @@ _TASKS = "As the tasks see it."
     "--workdir", default="", metavar="DIR",
     help=f"With --to: where relative file patterns start. {_TASKS}  [default: the root]",
 )  # fmt: skip
-@click.option("--image", default="", metavar="NAME@sha256:...", help="With --to kubeflow: what the nodes run in.")
+@click.option(
+    "--image", default="", metavar="NAME@sha256:...", help="With --to kubeflow: what the nodes run in."
+)
 @click.option("--allow-tag", is_flag=True, help="With --to kubeflow: take images without a digest.")
 @click.option(
     "--platform", default="", metavar="FILE.toml",
     help="With --to kubeflow: secrets, volumes, node selectors and the like.",
 )  # fmt: skip
-@click.option("--name", default="", metavar="NAME", help="With --to kubeflow: what the pipeline is called there.")
+@click.option(
+    "--name", default="", metavar="NAME", help="With --to kubeflow: what the pipeline is called there."
+)
 @click.option("--namespace", default="", metavar="NAME", help="With --to kubeflow: of the custom resources.")
 @json_option
 def compile_command(
@@ -98,9 +102,7 @@ def _refuse(output: str, target: str | None, check: bool, given: dict[str, Any])
             raise click.UsageError(f"--{name.replace('_', '-')} is for --to {' and --to '.join(engines)}")
 
 
-def _files(
-    target: str, ir: PipelineIR, code_root: str, output: str, given: dict[str, Any]
-) -> dict[str, str]:
+def _files(target: str, ir: PipelineIR, code_root: str, output: str, given: dict[str, Any]) -> dict[str, str]:
     if target == "airflow":
         return compile_airflow.files(ir, code_root, output, given)
     return compile_kubeflow.files(ir, given)

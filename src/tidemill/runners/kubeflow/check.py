@@ -88,7 +88,7 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
         yield Problem(
             "[secret-value] the metadata URL holds a password, which everybody who sees the pipeline would read",
             ir.name,
-            "put the URL into a secret: secret_env = { TIDEMILL_METADATA = \"SECRET/KEY\" } in the platform file",
+            'put the URL into a secret: secret_env = { TIDEMILL_METADATA = "SECRET/KEY" } in the platform file',
         )
     if target.metadata.startswith("sqlite:"):
         yield Problem(
@@ -111,8 +111,8 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
                 yield Problem(
                     f"[missing-secret] nothing says {variable} to the task {node_id!r}",
                     node_id,
-                    f"pass {option}, or name it for the nodes \"*\" in the platform file: "
-                    f"secret_env = {{ {variable} = \"SECRET/KEY\" }}",
+                    f'pass {option}, or name it for the nodes "*" in the platform file: '
+                    f'secret_env = {{ {variable} = "SECRET/KEY" }}',
                 )
                 break
 
@@ -137,7 +137,9 @@ def _image(image: str, target: Target, where: str) -> Iterator[Problem]:
         yield Problem("[no-image] no image is named", where, f"pass one: {example}")
         return
     name, at, digest = image.partition("@")
-    if why := _misspelled(name) or ("the digest is no sha256" if at and not _DIGEST.fullmatch(digest) else ""):
+    if why := _misspelled(name) or (
+        "the digest is no sha256" if at and not _DIGEST.fullmatch(digest) else ""
+    ):
         yield Problem(f"[image-name] {image!r} is no image: {why}", where, f"write it so: {example}")
     elif not at and not target.allow_tag:
         yield Problem(
@@ -257,7 +259,9 @@ def workflow_size(compiled: Compiled) -> int:
             dags.append(component)
     for executor in compiled.pipeline["deploymentSpec"]["executors"].values():
         found += _size(json.dumps(executor))
-    for config in compiled.kubernetes.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).values():
+    for config in (
+        compiled.kubernetes.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).values()
+    ):
         found += _size(json.dumps(config))
     for dag in dags:
         for task in dag["dag"]["tasks"].values():

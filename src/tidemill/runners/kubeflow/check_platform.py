@@ -17,7 +17,9 @@ _VOLUME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUANTITY = re.compile(r"(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
-_LABEL_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_LABEL_NAME = re.compile(
+    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _ACCELERATOR = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
@@ -34,7 +36,7 @@ def problems(ir: PipelineIR, target: Target) -> Iterator[Problem]:
     for pattern, options in target.platform.items():
         where = f"platform {pattern!r}"
         if not any(fnmatchcase(name, pattern) for name in known):
-            hint = did_you_mean(pattern, known) or "name a node, or a pattern such as \"*\""
+            hint = did_you_mean(pattern, known) or 'name a node, or a pattern such as "*"'
             yield Problem("[unknown-platform-executor] no node has this name", where, hint)
         for rule, what, hint in _options(options):
             yield Problem(f"[{rule}] {what}", where, hint)
@@ -146,9 +148,17 @@ def _mounts(options: KubernetesOptions) -> Iterator[Found]:
                 "lower case letters, digits and -, 63 at most",
             )  # fmt: skip
         if not path.startswith("/") or ":" in path or "/../" in f"{path}/":
-            yield "mount-path", f"{table} mounts {name!r} at {path!r}", "name an absolute folder, without : and .."
+            yield (
+                "mount-path",
+                f"{table} mounts {name!r} at {path!r}",
+                "name an absolute folder, without : and ..",
+            )
         elif any(path == own or path.startswith(f"{own}/") for own in _SCRATCH):
-            yield "mount-path", f"{table} mounts {name!r} at {path!r}, where KFP has folders of its own", "another path"
+            yield (
+                "mount-path",
+                f"{table} mounts {name!r} at {path!r}, where KFP has folders of its own",
+                "another path",
+            )
         if path in paths:
             yield "mount-path", f"two things are mounted at {path}", "give each its own folder"
         paths.add(path)
@@ -173,7 +183,11 @@ def _sizes(given: list[tuple[str, str]]) -> Iterator[Found]:
 def _modes(modes: tuple[str, ...]) -> Iterator[Found]:
     for mode in modes:
         if mode not in _MODES:
-            yield "access-mode", f"{mode!r} is no access mode", did_you_mean(mode, _MODES) or ", ".join(_MODES)
+            yield (
+                "access-mode",
+                f"{mode!r} is no access mode",
+                did_you_mean(mode, _MODES) or ", ".join(_MODES),
+            )
 
 
 def _labels(tables: dict[str, object]) -> Iterator[Found]:

@@ -24,7 +24,13 @@ SLACK = 900
 """Seconds that a pod may take beyond its node's own limits: to be stopped, to check and publish outputs."""
 GPU = "nvidia.com/gpu"
 
-KFP_TYPES = {"int": "NUMBER_INTEGER", "float": "NUMBER_DOUBLE", "str": "STRING", "bool": "BOOLEAN", "json": "STRING"}
+KFP_TYPES = {
+    "int": "NUMBER_INTEGER",
+    "float": "NUMBER_DOUBLE",
+    "str": "STRING",
+    "bool": "BOOLEAN",
+    "json": "STRING",
+}
 """Types of runtime parameters; a json one is its JSON text, since KFP has no type that takes any value."""
 
 _MEASURED = frozenset({"ModelEvaluation", "TunerResults"})
@@ -193,9 +199,7 @@ def kubernetes_of(node: NodeIR | None, name: str, target: Target) -> KubernetesO
         place.setdefault(key, value)
     if node.options.owner:
         annotations.setdefault("tidemill/owner", node.options.owner)
-    return replace(
-        found, labels=labels, annotations=annotations, deadline=found.deadline or _deadline(node)
-    )
+    return replace(found, labels=labels, annotations=annotations, deadline=found.deadline or _deadline(node))
 
 
 def _deadline(node: NodeIR) -> int:

@@ -17,8 +17,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
-from tidemill.errors import RunnerError, TidemillError
+from tidemill.errors import RunnerError, TidemillError, did_you_mean
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base import task
@@ -28,10 +29,14 @@ from tidemill.runners.kubeflow.executor_io import ExecutorInput, parse
 from tidemill.runners.kubeflow.facts import Facts, pipeline_of, read_facts, run_of
 from tidemill.runners.kubeflow.results import write_results
 from tidemill.runtime import loops
+from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
 
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""
+ISOLATION = "TIDEMILL_ISOLATION"
+"""How executors are kept apart from the task's own process: process (as everywhere), fresh or none. With none a
+task starts quicker, and its time limits are KFP's alone: nobody in the container watches any more."""
 ENDED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as a shell has it: a failure to KFP, so that an evicted pod is tried again."""
 
@@ -65,6 +70,7 @@ def perform(given: ExecutorInput, environ: Mapping[str, str], cancel: CancelToke
             root=_needed(environ, names.ROOT, "pipeline root, a folder that all pods see", "the platform"),
             code_root=environ.get(names.CODE_ROOT, "") or str(Path.cwd()),
             workdir=environ.get(names.WORKDIR, ""),
+            isolation=_isolation(environ),
         )
         run = run_of(facts, ir)
         _check_made(store, facts, run)
@@ -130,6 +136,15 @@ def _attempt(environ: Mapping[str, str]) -> int:
     """
     index = environ.get(RETRY_INDEX, "")
     return int(index) + 1 if index.isdecimal() else 0
+
+
+def _isolation(environ: Mapping[str, str]) -> Isolation:
+    wanted = environ.get(ISOLATION, "") or "process"
+    for known in get_args(Isolation):
+        if wanted == known:
+            return known  # type: ignore[no-any-return]  # get_args does not say what it gives
+    hint = did_you_mean(wanted, get_args(Isolation))
+    raise RunnerError(f"{ISOLATION} {wanted!r} is unknown", hint=hint)
 
 
 def _needed(environ: Mapping[str, str], name: str, what: str, source: str) -> str:

@@ -6,26 +6,21 @@ store but the pipeline, for most tasks know only its version.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tidemill.errors import DefinitionError, RunnerError, StoreError
+from tidemill.errors import RunnerError, StoreError
 from tidemill.ir import codec
 from tidemill.ir.model import ParameterIR, PipelineIR
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.task import EngineRun
 from tidemill.runners.kubeflow import names
 from tidemill.runners.kubeflow.executor_io import ExecutorInput
+from tidemill.runners.kubeflow.packing import unpack
 from tidemill.runtime.plan import run_date
 from tidemill.runtime.schedule import interval_start
-
-_MOST_IR = 64 * 2**20
-"""Bytes of an unpacked IR: one that claims more is broken, and must not fill the container's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +75,7 @@ def pipeline_of(store: MetadataStore, facts: Facts) -> PipelineIR:
                 hint="a pipeline too large to be carried by its tasks is put there by `tidemill submit` or "
                 "`tidemill compile --register`; is TIDEMILL_METADATA the same store?",
             ) from None
-    ir = _unpacked(facts.packed)
+    ir = unpack(facts.packed)
     if codec.version(ir) != facts.version:
         raise RunnerError(
             f"the task carries pipeline version {codec.version(ir)[:12]}, and is told {facts.version[:12]}",
@@ -131,20 +126,6 @@ def _date(facts: Facts, ir: PipelineIR) -> str:
         return run_date(ir)
     start = interval_start(ir.schedule, due)
     return run_date(ir) if start is None else start.date().isoformat()
-
-
-def _unpacked(packed: str) -> PipelineIR:
-    try:
-        worker = zlib.decompressobj()
-        text = worker.decompress(base64.b64decode(packed, validate=True), _MOST_IR)
-        if not worker.eof:
-            raise RunnerError("the pipeline that the task carries is cut short, or too large")
-        return codec.loads(text.decode("utf-8"))
-    except (binascii.Error, zlib.error, UnicodeDecodeError, DefinitionError) as error:
-        raise RunnerError(
-            f"the pipeline that the task carries is damaged: {error}",
-            hint="compile it again with this version of tidemill",
-        ) from None
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:

@@ -57,7 +57,10 @@ def resources(compiled: Compiled, target: Target, ir: PipelineIR) -> str:
         version["platformSpec"] = compiled.kubernetes
     pipeline = {"displayName": ir.name, **described}
     name = f"{compiled.name[:_MOST_NAME].rstrip('-')}-{digest}"
-    found = [_resource("Pipeline", compiled.name, pipeline, target), _resource("PipelineVersion", name, version, target)]
+    found = [
+        _resource("Pipeline", compiled.name, pipeline, target),
+        _resource("PipelineVersion", name, version, target),
+    ]
     return "---\n".join(yaml_text.dumps(item) for item in found)
 
 

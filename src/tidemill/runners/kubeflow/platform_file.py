@@ -33,7 +33,9 @@ def read_platform(path: Path) -> tuple[dict[str, KubernetesOptions], RunOptions]
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DefinitionError(f"the platform file cannot be read: {error.strerror}", where=str(path)) from None
+        raise DefinitionError(
+            f"the platform file cannot be read: {error.strerror}", where=str(path)
+        ) from None
     except UnicodeDecodeError:
         raise DefinitionError("the platform file is not UTF-8", where=str(path)) from None
     except tomllib.TOMLDecodeError as error:
@@ -45,7 +47,7 @@ def parse_platform(data: Mapping[str, Any], where: str) -> tuple[dict[str, Kuber
     """The same from data; `where` is what it was read from."""
     _known(data, ("nodes", "run"), where, "the platform file")
     nodes = data.get("nodes", {})
-    _must(isinstance(nodes, dict), where, "nodes", "a table: [nodes.\"*\"]", nodes)
+    _must(isinstance(nodes, dict), where, "nodes", 'a table: [nodes."*"]', nodes)
     found = {name: _record(KubernetesOptions, given, f"nodes.{name}", where) for name, given in nodes.items()}
     return found, _record(RunOptions, data.get("run", {}), "run", where)
 
@@ -58,7 +60,9 @@ def _record(cls: type[Any], given: Any, at: str, where: str) -> Any:
     missing = [
         f.name
         for f in dataclasses.fields(cls)
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and f.name not in values
     ]
     if missing:
         raise DefinitionError(f"{at} lacks {missing[0]!r}", where=where, hint=f"write {missing[0]} = ...")
@@ -73,7 +77,7 @@ def _value(hint: Any, given: Any, at: str, where: str) -> Any:
         _must(isinstance(given, list), where, at, "a list: [...]", given)
         return tuple(_value(args[0], item, f"{at}[{i}]", where) for i, item in enumerate(given))
     if origin is not None:  # a mapping of texts
-        _must(isinstance(given, dict), where, at, "a table: { NAME = \"...\" }", given)
+        _must(isinstance(given, dict), where, at, 'a table: { NAME = "..." }', given)
         return {key: _value(args[1], item, f"{at}.{key}", where) for key, item in given.items()}
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast("type", hint), given, at, where)

@@ -192,7 +192,9 @@ class _Compiler:
         carries = bool(self.packed)
         wanted = task_spec.needs(item, self.ir, carries_ir=carries)
         inherited = {name: task_spec.inherited(name) for name in wanted}
-        self._edges(item.dag).parameters |= {n for n in wanted if n != names.ITERATION or item.dag.loop is None}
+        self._edges(item.dag).parameters |= {
+            n for n in wanted if n != names.ITERATION or item.dag.loop is None
+        }
         artifacts = {name: where for name, (_, where) in sorted(self.wired.get(item, {}).items())}
         parameters = {**task_spec.own_parameters(item, self.ir), **inherited}
         made = task_spec.task(
@@ -212,7 +214,8 @@ class _Compiler:
         inputs: dict[str, Any] = {"parameters": parameters}
         if wired := self.wired.get(item):
             inputs["artifacts"] = {
-                name: {**parts.artifact(kind), "isOptional": True} for name, (kind, _) in sorted(wired.items())
+                name: {**parts.artifact(kind), "isOptional": True}
+                for name, (kind, _) in sorted(wired.items())
             }
         definition = {"inputDefinitions": inputs}
         if node is not None and (outputs := parts.outputs_of(node, self.bases)):

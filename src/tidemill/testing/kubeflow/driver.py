@@ -95,18 +95,20 @@ def resolve(
             found.artifacts[key] = copy.deepcopy(
                 produced(source["producerTask"], source["outputArtifactKey"], True)
             )
-    check_types(found, name, component, task.get("parameterIterator"), nulls)
+    iterator = task.get("parameterIterator", {})
+    check_types(found, name, component, nulls, without=iterator.get("itemInput", ""))
     return found
 
 
 def check_types(
-    found: Values, name: str, component: Mapping[str, Any], iterator: Mapping[str, Any] | None,
-    nulls: set[str],
-) -> None:  # fmt: skip
-    """Convert to text what is declared as text; DriverFailed for other differences."""
-    left_out = iterator.get("itemInput") if iterator else None
+    found: Values, name: str, component: Mapping[str, Any], nulls: set[str], *, without: str = ""
+) -> None:
+    """Convert to text what is declared as text; DriverFailed for other differences.
+
+    `without` is an input that is not there yet, or not any more: of a loop the item, of an iteration the items.
+    """
     for key, spec in component.get("inputDefinitions", {}).get("parameters", {}).items():
-        if key == left_out:
+        if key == without:
             continue
         if key not in found.parameters:
             if not spec.get("isOptional") and "defaultValue" not in spec:

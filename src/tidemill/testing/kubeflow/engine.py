@@ -165,7 +165,8 @@ class _Scope:
             place = f"{self._at(name)}.{index}"
             given = driver.of_iteration(task, inputs, items[index])
             try:
-                driver.check_types(given, place, component, None, set())
+                items_input = task["parameterIterator"]["items"].get("inputParameter", "")
+                driver.check_types(given, place, component, set(), without=items_input)
                 node = self.workflow.one(component, given, name, place, retry, on_exit)
             except DriverFailed as error:
                 node = Node(FAILED, f"driver: {error}")

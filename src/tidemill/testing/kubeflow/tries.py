@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ class Cluster:
     grace: float = GRACE
     at_once: int = 8
     """Pods at the same time."""
+    pause: Callable[[float], object] = time.sleep
+    """Waits between two tries, so that a test need not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ class Pods:
                 node.why += "; Max duration limit exceeded"
                 break
             if index < most:
-                time.sleep(pause)
+                self.cluster.pause(pause)
         return node
 
     def _try(self, order: Order, index: str) -> Node:
