@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import DefinitionError, RunnerError, StoreError
+from tidemill.errors import DefinitionError, FencedError, RunnerError, StoreError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeRecord, NodeState, Run, RunState
@@ -34,6 +34,8 @@ from tidemill.runtime.upstream import items_of
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 _BASE_LOOKS = 60
+_BASE_PATIENCE = 10
+"""Looks after which the task that was about to record a node is taken to be dead."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -240,7 +242,8 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
             return
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
-        take_from_base(store, run, base, ir, nodes)
+        with contextlib.suppress(FencedError):  # it was faster than it seemed
+            take_from_base(store, run, base, ir, nodes, alone=look >= _BASE_PATIENCE)
     raise Again(f"the results of run {base.id} could not be taken in {_BASE_LOOKS} tries")
 
 

@@ -1,7 +1,7 @@
 """What KFP's backend, Argo or Kubernetes would refuse later is refused here, each with the rule it breaks.
 
-Rules that are those of the linter have its ids (`tidemill lint-kfp`); the others know what no compiled file shows:
-what the pipeline reads, and where its secrets are.
+Rules that are those of the linter have its ids (`tidemill lint-kfp`); the others know what no compiled file
+shows: what the pipeline reads, and where its secrets are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tidemill.runners.kubeflow.spec import Compiled
 from tidemill.runners.kubeflow.target import Target
 
 MOST_PARAMETERS = 10_000
-"""Bytes of a run's parameters together that the API server takes, unless MAX_PARAMETER_BYTES says otherwise."""
+"""Bytes of a run's parameters together that the API server takes, unless MAX_PARAMETER_BYTES allows more."""
 MOST_WORD = 128 * 1024 - 1
 """Bytes of one word of a command line that Linux takes."""
 MOST_WORKFLOW = 3 * 2**19
@@ -35,7 +35,7 @@ _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _KFP_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,126}[a-z0-9])?")
 
 _TASK_BYTES = 1400
-"""What Argo's two tasks for one of KFP's have beside its own JSON; read from backend/src/v2/compiler/argocompiler."""
+"""What Argo's two tasks for one of KFP's have beside its JSON: see backend/src/v2/compiler/argocompiler."""
 
 
 def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None:
@@ -86,9 +86,9 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
     """The metadata store and the root must be known to every task, and hold nothing secret here."""
     if urlsplit(target.metadata).password is not None:
         yield Problem(
-            "[secret-value] the metadata URL holds a password, which everybody who sees the pipeline would read",
+            "[secret-value] the metadata URL holds a password, which all who see the pipeline would read",
             ir.name,
-            'put the URL into a secret: secret_env = { TIDEMILL_METADATA = "SECRET/KEY" } in the platform file',
+            'put the URL into a secret; the platform file: secret_env = { TIDEMILL_METADATA = "SECRET/KEY" }',
         )
     if target.metadata.startswith("sqlite:"):
         yield Problem(
@@ -143,15 +143,18 @@ def _image(image: str, target: Target, where: str) -> Iterator[Problem]:
         yield Problem(f"[image-name] {image!r} is no image: {why}", where, f"write it so: {example}")
     elif not at and not target.allow_tag:
         yield Problem(
-            f"[image-digest] {image!r} has no digest, so it may be another image tomorrow, and the cache would not"
-            " notice",
+            f"[image-digest] {image!r} has no digest: it may be another image tomorrow, and the cache would"
+            " not notice",
             where,
             f"write it so: {example} (`tidemill image` prints the digest), or pass --allow-tag",
         )
 
 
 def _misspelled(name: str) -> str:
-    """Why this is no name of an image, with or without tag; empty when it is. Grammar of distribution/reference."""
+    """Why this is no name of an image, with or without tag; empty when it is.
+
+    The grammar is that of distribution/reference.
+    """
     path, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
     if colon and not _TAG.fullmatch(tag):
@@ -189,8 +192,8 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
             )
         if parameter.required and ir.schedule is not None:
             yield Problem(
-                f"[required-parameter] the runtime parameter {parameter.name!r} has no default, and scheduled runs"
-                " are given none",
+                f"[required-parameter] the runtime parameter {parameter.name!r} has no default, and scheduled"
+                " runs are given none",
                 ir.name,
                 "give it a default, or leave the schedule out",
             )
@@ -205,9 +208,9 @@ def _environment(ir: PipelineIR, target: Target) -> Iterator[Problem]:
         provided = kubernetes_of(node, node.id, target).names() | target.environment().keys()
         for name in sorted(wanted - provided):
             yield Problem(
-                f"[missing-secret] the node reads the environment variable {name}, which its pod will not have",
+                f"[missing-secret] the node reads the environment variable {name}; its pod will not have it",
                 node.id,
-                f'say where it comes from in the platform file: secret_env = {{ {name} = "SECRET/KEY" }}, or env',
+                f'say in the platform file whence it comes: secret_env = {{ {name} = "SECRET/KEY" }}, or env',
             )
 
 
@@ -233,14 +236,14 @@ def _sizes(ir: PipelineIR, compiled: Compiled, text: str) -> Iterator[Problem]:
     for what, word in words.items():
         if (size := _size(word)) > MOST_WORD:
             yield Problem(
-                f"[component-too-large] {what} has {size} bytes as JSON; KFP passes it as one word of a command"
-                f" line, of which Linux takes {MOST_WORD}",
+                f"[component-too-large] {what} has {size} bytes as JSON; KFP passes it as one word of a"
+                f" command line, of which Linux takes {MOST_WORD}",
                 ir.name,
                 _SMALLER,
             )
     if (size := workflow_size(compiled)) > MOST_WORKFLOW:
         yield Problem(
-            f"[workflow-too-large] the workflow would have about {size} bytes; Kubernetes stores {MOST_WORKFLOW}",
+            f"[workflow-too-large] the workflow would have about {size} bytes; etcd stores {MOST_WORKFLOW}",
             ir.name,
             _SMALLER,
         )
@@ -250,7 +253,7 @@ _SMALLER = "put parts into sub-pipelines or loops, or make several pipelines tha
 
 
 def workflow_size(compiled: Compiled) -> int:
-    """About how many bytes Argo's workflow has: every component, container and task once, tasks as JSON in JSON."""
+    """About how many bytes Argo's workflow has: every component, container and task once, as JSON in JSON."""
     found = 0
     dags = [compiled.pipeline["root"]]
     for component in compiled.pipeline["components"].values():

@@ -134,7 +134,7 @@ def _object(name: str, table: str) -> Iterator[Found]:
 
 
 def _mounts(options: KubernetesOptions) -> Iterator[Found]:
-    # The backend names a pod's volume after the secret, the config map or the claim: shorter than an object's name.
+    # The backend names a pod's volume after the secret, config map or claim: shorter than an object's name.
     found = [(v.claim, v.path, "volumes") for v in options.volumes]
     found += [(m.name, m.path, "secrets") for m in options.secrets]
     found += [(m.name, m.path, "config_maps") for m in options.config_maps]

@@ -1,7 +1,7 @@
 """The files that `tidemill compile --to kubeflow` writes: text made of the documents alone.
 
-`NAME.yaml` is what KFP's UI, API and SDK take; `NAME.resources.yaml` holds the same pipeline as custom resources,
-for clusters whose API server keeps pipelines in Kubernetes.
+`NAME.yaml` is what KFP's UI, API and SDK take; `NAME.resources.yaml` holds the same pipeline as custom
+resources, for clusters whose API server keeps pipelines in Kubernetes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tidemill.runners.kubeflow.spec import Compiled, compile_spec
 from tidemill.runners.kubeflow.target import Target
 
 API = "pipelines.kubeflow.org/v2beta1"
+_WRITTEN = "# Written by tidemill compile --to kubeflow: do not edit.\n"
 _MOST_NAME = 50
 """Characters of a pipeline's name that the name of its version begins with: names of resources have 63."""
 
@@ -28,7 +29,7 @@ def kubeflow_files(ir: PipelineIR, target: Target) -> dict[str, str]:
     compiled = compile_spec(ir, target)
     text = document(compiled)
     check.check(ir, target, compiled, text)
-    head = f"# Pipeline {ir.name}, version {codec.version(ir)}.\n# Written by tidemill compile --to kubeflow: do not edit.\n"
+    head = f"# Pipeline {ir.name}, version {codec.version(ir)}.\n{_WRITTEN}"
     return {
         f"{compiled.name}.yaml": head + text,
         f"{compiled.name}.resources.yaml": head + resources(compiled, target, ir),

@@ -1,8 +1,8 @@
 """Which tasks KFP has, in which DAGs, what waits for what, and which of them must fail softly.
 
 A sub-pipeline becomes a DAG of its own unless something outside would then wait for itself; so does the body
-of a loop. A DAG is a barrier that the pipeline does not have: KFP starts it when all is there that anything in
-it needs, and goes on when all of it has ended. `soft` makes up for what that would change after a failure.
+of a loop. A DAG is a barrier that the pipeline does not have: KFP starts it when all is there that anything
+in it needs, and goes on when all of it has ended. `soft` makes up for what that changes after a failure.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _end(dag: Dag, name: str, *, only_if: bool) -> None:
 
 
 Level = tuple[str, tuple[str, ...], int]
-"""A DAG around a node: its sub-pipeline, empty for that of a loop; the loops around it; which part of the loop."""
+"""A DAG around a node: its sub-pipeline, empty for that of a loop; the loops around it; the loop's part."""
 
 
 class _Builder:
@@ -180,7 +180,7 @@ class _Levels:
             self.flat |= found
 
     def of(self, node: NodeIR) -> list[Level]:
-        """Outermost first, below the body. A loop in a sub-pipeline is in its DAG, and the other way round."""
+        """Outermost first, below the body. A loop in a sub-pipeline is in its DAG, and the reverse."""
         found: list[Level] = []
         loops: tuple[str, ...] = ()
         mine, given = _groups(node.id), set(self.flat)
@@ -197,7 +197,7 @@ class _Levels:
         return found
 
     def _entangled(self) -> set[str]:
-        """Sub-pipelines that cannot be a DAG: something outside waits for a node in it, and the other way round.
+        """Sub-pipelines that cannot be a DAG: something outside waits for a node in it, and is waited for.
 
         They are taken apart, and then the others are looked at again.
         """
@@ -260,7 +260,8 @@ def _soften(ir: PipelineIR, tasks: dict[str, Task]) -> None:
 
     Failing hard keeps KFP from starting whatever waits for the task, or for a DAG around it. That is right
     only where the failure blocks all of these by itself. Iterations are always soft: where a loop's
-    parallelism is limited, Argo gives the others up. So are exit nodes, for the end of the run is recorded after them.
+    parallelism is limited, Argo gives the others up. So are exit nodes, for the end of the run is recorded
+    after them.
     """
     number = {node_id: i for i, node_id in enumerate(tasks)}
     blocks = _blocked_by(ir, number)
@@ -268,12 +269,13 @@ def _soften(ir: PipelineIR, tasks: dict[str, Task]) -> None:
     for task in tasks.values():
         assert task.node is not None
         bit = 1 << number[task.node.id]
-        for item in (task, *task.dag.above()):
+        items: list[Task | Dag] = [task, *task.dag.above()]
+        for item in items:
             held[item] = held.get(item, 0) | bit
     behind: dict[Task | Dag, int] = {}
     for item in held:
-        dag = item.parent if isinstance(item, Dag) else item.dag
-        behind.update(_behind(dag, held) if dag is not None and item not in behind else {})
+        around = item.parent if isinstance(item, Dag) else item.dag
+        behind.update(_behind(around, held) if around is not None and item not in behind else {})
     for node_id, task in tasks.items():
         assert task.node is not None
         kept = behind[task]

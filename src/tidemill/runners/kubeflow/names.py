@@ -26,7 +26,7 @@ SOFT = "tidemill_soft"
 """BOOLEAN, default false: the task succeeds in KFP although the node failed or is blocked, because KFP would
 not start others that are to start. A retry that is due fails it all the same, so that KFP comes back."""
 
-# Only tasks with nothing before them have the following, and `run--end`; all others find the run in the record.
+# Only tasks with nothing before them have these, and `run--end`; the others find the run in the record.
 IR = "tidemill_pipeline"
 """STRING: the IR as `packed` gives it; absent when it is too large, and for `run--end`."""
 DATE = "tidemill_date"
@@ -78,7 +78,7 @@ _MOST = 100
 
 
 def plain(name: str) -> str:
-    """Lower case letters, digits and single hyphens, beginning with a letter: what every part of KFP takes."""
+    """Lower case letters, digits and single hyphens, a letter first: what every part of KFP takes."""
     found = _FOREIGN.sub("-", name.lower()).strip("-")
     if not found or not found[0].isalpha():
         found = f"n-{found}".rstrip("-")
@@ -109,21 +109,21 @@ class Names:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
+        self._last: dict[str, int] = {}
 
     def take(self, wanted: str, *suffixes: str) -> str:
-        """`wanted` as a plain name, with a digest where it, or it with a suffix, is taken."""
+        """`wanted` as a plain name, with a number where it, or it with a suffix, is taken."""
         found = plain(wanted)
         forms = (found, *(found + suffix for suffix in suffixes))
         if not self._taken.isdisjoint(forms):
-            found = self._free(found, wanted, suffixes)
+            found = self._free(found, suffixes)
             forms = (found, *(found + suffix for suffix in suffixes))
         self._taken.update(forms)
         return found
 
-    def _free(self, found: str, wanted: str, suffixes: tuple[str, ...]) -> str:
-        number = 1
+    def _free(self, found: str, suffixes: tuple[str, ...]) -> str:
         while True:
-            number += 1
+            number = self._last[found] = self._last.get(found, 1) + 1
             other = f"{found[: _MOST - 5]}-{number}"
             if self._taken.isdisjoint((other, *(other + suffix for suffix in suffixes))):
                 return other

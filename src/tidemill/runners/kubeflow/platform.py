@@ -1,7 +1,7 @@
-"""What Kubernetes is to give the pods of tasks, beyond a node's own options, and how KFP's platform document says it.
+"""What Kubernetes is to give the pods of tasks beyond a node's own options, as KFP's document says it.
 
-Everything is by name: which secret, which claim. No value of a secret is ever here. What a name must look like
-is judged in `check.py`.
+Everything is by name: which secret, which claim. No value of a secret is ever here. What a name must look
+like is judged in `check_platform.py`.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesOptions:
-    """What the pods of some nodes get. Of several that fit a node, texts and numbers of the later count, mappings
-    are merged, and lists are put together."""
+    """What the pods of some nodes get. Of several that fit a node, texts and numbers of the later count,
+    mappings are merged, and lists are put together."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variable -> value: nothing secret, everybody who sees the pipeline reads it."""

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 class KubeflowDagRunner:
     """Compiles pipelines for Kubeflow Pipelines 2, schema 2.1.0; kfp need not be installed.
 
-        KubeflowDagRunner(image="registry.example/team/daily@sha256:...", root="/data/tidemill").run(daily, output="kfp")
+        KubeflowDagRunner(image="registry.example/team/daily@sha256:...").run(daily, output="kfp")
 
-    The fields are those of `Target`: what is left out is found in the containers' environment. `platform` maps
-    nodes, or patterns such as "*", to what Kubernetes gives their pods.
+    The fields are those of `Target`: what is left out is found in the containers' environment. `platform`
+    maps nodes, or patterns such as "*", to what Kubernetes gives their pods.
     """
 
     image: str
@@ -42,13 +42,13 @@ class KubeflowDagRunner:
     name: str = ""
     namespace: str = ""
     platform: Mapping[str, KubernetesOptions] = field(default_factory=dict)
-    run_options: RunOptions = RunOptions()
+    run_options: RunOptions = field(default_factory=RunOptions)
 
     def run(self, pipeline: Pipeline | PipelineIR, *, output: str | Path) -> list[Path]:
         """Compile, and write the files into the folder `output`; their paths.
 
-        DefinitionError for a pipeline that is wrong, or that KFP would refuse. RunnerError when they cannot be
-        written.
+        DefinitionError for a pipeline that is wrong, or that KFP would refuse. RunnerError when they cannot
+        be written.
         """
         if isinstance(pipeline, PipelineIR):
             ir = pipeline

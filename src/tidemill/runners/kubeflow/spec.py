@@ -1,7 +1,7 @@
 """The pipeline in KFP's own form: `PipelineSpec` of pipeline_spec.proto, schema 2.1.0, as plain dicts.
 
-The pipeline itself has two tasks: `body`, a DAG of everything, and `exit`, which runs when the body has ended,
-whatever became of it. KFP makes an exit task into a hook of each task it depends on, so there is one, on one.
+The pipeline itself has two tasks: `body`, a DAG of everything, and `exit`, which runs when the body has
+ended, whatever became of it. KFP makes an exit task a hook of each that it depends on: so one, on one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Compiled:
 
 
 def compile_spec(ir: PipelineIR, target: Target) -> Compiled:
-    """The pipeline and platform documents. Nothing is judged here but what KFP has no form for: see check.py."""
+    """The pipeline and platform documents. Only what KFP has no form for is refused here: see check.py."""
     packed = pack(ir)
     return _Compiler(ir, target, packed if len(packed) <= MOST else "").compile()
 
@@ -175,7 +175,7 @@ class _Compiler:
             raise DefinitionError(
                 f"[task-cycle] the loop {loop.id!r} goes on after its items are out of KFP's reach",
                 where=loop.id,
-                hint="what reads the results of the loop around it, and is read by a node in this one, must come"
+                hint="what reads results of the loop around it, and is read by a node in this one, must come"
                 " after both",
             )
         items = {"taskOutputParameter": {"producerTask": head.key, "outputParameterKey": names.ITEMS}}
@@ -231,8 +231,8 @@ class _Compiler:
     # --- artifacts ---------------------------------------------------------------------------------
 
     def _wire(self, item: Task) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Artifact inputs of a task, those of a list one by one. For KFP's own lineage only: the launcher reads
-        the record, so what KFP cannot hand on (out of loops, to exit nodes) is left out."""
+        """Artifact inputs of a task, those of a list one by one. They are for KFP's own lineage: the launcher
+        reads the record, so what KFP cannot hand on (out of loops, to exit nodes) is left out."""
         found: dict[str, tuple[str, dict[str, Any]]] = {}
         assert item.node is not None
         for inp in item.node.inputs:

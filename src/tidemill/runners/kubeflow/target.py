@@ -1,4 +1,4 @@
-"""What a compiled pipeline is compiled for: image, places, cluster. The same target and IR give the same bytes."""
+"""What a pipeline is compiled for: image, places, cluster. The same target and IR give the same bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tidemill.runners.kubeflow.platform import KubernetesOptions, RunOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the tasks run. Places are as the containers see them; an empty one is left to their environment."""
+    """Where the tasks run. Places are as containers see them; an empty one is left to their environment."""
 
     image: str
     """`NAME@sha256:...`: what every node without an image of its own runs in."""
@@ -28,7 +28,7 @@ class Target:
     namespace: str = ""
     """Kubernetes namespace that the custom resources name; by default none, and kubectl's is taken."""
     platform: Mapping[str, KubernetesOptions] = field(default_factory=dict)
-    run: RunOptions = RunOptions()
+    run: RunOptions = field(default_factory=RunOptions)
 
     def environment(self) -> dict[str, str]:
         """Environment variables of every container; not the image's."""

@@ -39,7 +39,7 @@ def task(key: str, component: str, after: list[str], inputs: dict[str, Any]) -> 
 
 
 def retry_of(node: NodeIR | None) -> dict[str, Any]:
-    """As many tries as all failure classes allow together; the launcher says which follow, and waits itself."""
+    """As many tries as all failure classes allow together; the launcher says which follow, and waits."""
     if node is None:
         return {"maxRetryCount": 2, "backoffDuration": "5s", "backoffMaxDuration": _LONGEST}
     policy = policy_of(node.options)

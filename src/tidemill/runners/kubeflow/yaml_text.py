@@ -1,7 +1,7 @@
 """JSON values as YAML text: block style for people to read, the same bytes for the same value.
 
 Every YAML 1.1 and 1.2 reader gives the value back. Plain scalars are those that no reader takes for anything
-else; every other text is a JSON string, which YAML reads as it is. There are no anchors, tags or folded lines.
+else; every other text is a JSON string, which YAML reads as it is. There are no anchors, tags, folded lines.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
 """Texts that are written as they are, unless they are words below."""
-_WORDS = frozenset("true false yes no on off y n null nan inf".split())
+_WORDS = frozenset(["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"])
 """What some reader takes for something other than text, in any case of letters."""
 _JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 """Characters that JSON leaves alone and YAML does not print."""
@@ -25,7 +25,7 @@ def dumps(value: Any) -> str:
 
     Keys are sorted, and must be text.
     """
-    if isinstance(value, Mapping) and value or isinstance(value, (list, tuple)) and value:
+    if (isinstance(value, Mapping) and value) or (isinstance(value, (list, tuple)) and value):
         return "".join(f"{line}\n" for line in _lines(value))
     return f"{_scalar(value)}\n"
 
