@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import model
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.runners.kubeflow import check_platform, names
+from tidemill.runners.kubeflow.check_platform import is_mounted
 from tidemill.runners.kubeflow.component_spec import kubernetes_of, parameters_of
 from tidemill.runners.kubeflow.spec import Compiled
 from tidemill.runners.kubeflow.target import Target
@@ -51,6 +52,27 @@ def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None
     ]
     if problems:
         raise DefinitionError.of(f"Kubeflow Pipelines cannot take pipeline {ir.name!r}", problems)
+
+
+def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
+    """What is no mistake, and may be one all the same, in whole sentences."""
+    found = []
+    bare = []
+    if target.root.startswith("/"):
+        tasks = [(node_id, kubernetes_of(node, node_id, target)) for node_id, node in _everything(ir)]
+        bare = [node_id for node_id, options in tasks if not is_mounted(target.root, options)]
+    if bare:
+        found.append(
+            f"The compiled file mounts no volume at the root {target.root} in {len(bare)} of the tasks"
+            f" ({bare[0]}, ...): what they put there is lost with the pod, unless the cluster adds one."
+            f" Mount one with --volume CLAIM:{target.root}."
+        )
+    if not compiled.carries_ir:
+        found.append(
+            "The pipeline is too large to travel in the compiled file: put this version into the metadata"
+            " store before a run starts, with tidemill submit."
+        )
+    return found
 
 
 def _names(ir: PipelineIR, target: Target) -> Iterator[Problem]:
@@ -89,12 +111,6 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
             "[secret-value] the metadata URL holds a password, which all who see the pipeline would read",
             ir.name,
             'put the URL into a secret; the platform file: secret_env = { TIDEMILL_METADATA = "SECRET/KEY" }',
-        )
-    if target.metadata.startswith("sqlite:"):
-        yield Problem(
-            "[metadata-place] a SQLite file is not shared safely by pods on several machines",
-            ir.name,
-            "name a metadata server (http://...) or a PostgreSQL or MySQL database",
         )
     if target.root and not target.root.startswith("/") and "://" not in target.root:
         yield Problem(
@@ -183,7 +199,12 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
             "pass the path of a file, or make it a parameter of the node",
         )
     for parameter in ir.parameters:
-        if parameter.type == "int" and not parameter.required and abs(parameter.default) > _EXACT:
+        if (
+            parameter.type == "int"
+            and not parameter.required
+            and isinstance(parameter.default, int)
+            and abs(parameter.default) > _EXACT
+        ):
             yield Problem(
                 f"[parameter-type] {parameter.name!r} is {parameter.default}; KFP's integers are doubles,"
                 " exact up to 2**53",
@@ -202,26 +223,37 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
 def _environment(ir: PipelineIR, target: Target) -> Iterator[Problem]:
     """Variables that a node reads must be provided: what the machine of the compiler has is not there."""
     for node in ir.nodes:
-        wanted = set(node.options.environment.env) if node.options.environment is not None else set()
-        for value in (*node.parameters.values(), *([node.when] if node.when is not None else [])):
-            wanted |= _variables(value)
-        provided = kubernetes_of(node, node.id, target).names() | target.environment().keys()
-        for name in sorted(wanted - provided):
+        options = kubernetes_of(node, node.id, target)
+        wanted = _variables(node)
+        folders: tuple[str, ...] = ()
+        if node.options.environment is not None:
+            wanted |= set(node.options.environment.env)
+            folders = node.options.environment.mounts
+        for name in sorted(wanted - options.names() - target.environment().keys()):
             yield Problem(
                 f"[missing-secret] the node reads the environment variable {name}; its pod will not have it",
                 node.id,
                 f'say in the platform file whence it comes: secret_env = {{ {name} = "SECRET/KEY" }}, or env',
             )
+        for folder in folders:
+            if not is_mounted(folder, options):
+                yield Problem(
+                    f"[missing-volume] the node's environment mounts {folder}; its pod has no volume there",
+                    node.id,
+                    f'name one in the platform file: volumes = [{{ claim = "...", path = "{folder}" }}]',
+                )
 
 
 def _variables(value: Any) -> set[str]:
-    """Environment variables without default that a value asks for."""
+    """Environment variables without default that a value, or anything in it, asks for."""
     if isinstance(value, model.Environment):
         return {value.name} if value.default is None else set()
     found: set[str] = set()
     for part in getattr(value, "__dataclass_fields__", ()):
         inner = getattr(value, part)
-        items = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, tuple) else (inner,)
+        items = (
+            inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, tuple) else (inner,)
+        )
         for item in items:
             if getattr(item, "__dataclass_fields__", None):
                 found |= _variables(item)

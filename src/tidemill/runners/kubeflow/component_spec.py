@@ -67,7 +67,7 @@ class Components:
 
     def dag_name(self, path: str, task: str) -> str:
         """A free name for a DAG's component; what KFP makes of it and its task in a loop is free, too."""
-        return self._names.take(f"dag-{path}", f"-{task}", f"-{task}-iterator")
+        return self._names.take(f"dag-{path}", f"-{task}", f"-{task}-iterator", most=names.MOST_DAG)
 
     def dag(self, name: str, definition: dict[str, Any]) -> None:
         """Keep a DAG under a name that `dag_name` gave."""
@@ -110,16 +110,16 @@ def start_inputs(ir: PipelineIR, *, carries_ir: bool) -> dict[str, Any]:
     return {name: {"parameterType": kind, "isOptional": True} for name, kind in kinds.items()}
 
 
-def inputs_of(version: str) -> dict[str, Any]:
+def inputs_of(version: str, *, workspace: bool = False) -> dict[str, Any]:
     """Inputs that every task of ours may have."""
     return {
         names.NODE: {"parameterType": "STRING"},
         names.RUN: {"parameterType": "STRING"},
         names.VERSION: {"parameterType": "STRING", "defaultValue": version, "isOptional": True},
         names.SOFT: {"parameterType": "BOOLEAN", "defaultValue": False, "isOptional": True},
-        # With a default: kfp.local fails for an optional whole number without.
+        # With a default: kfp.local fails for an optional whole number without one.
         names.ITERATION: {"parameterType": "NUMBER_INTEGER", "defaultValue": 0, "isOptional": True},
-    }
+    } | ({names.WORKSPACE: {"parameterType": "STRING"}} if workspace else {})
 
 
 def artifact(type_name: str) -> dict[str, Any]:

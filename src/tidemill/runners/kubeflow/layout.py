@@ -135,7 +135,7 @@ class _Builder:
         loop = None if group else self.ir.node(loops[-1])
         path = loop.id if loop else group
         name = path.removeprefix(parent.prefix) + ("-items" if loop else "")
-        key = parent.taken.take(name, "-driver")
+        key = parent.taken.take(name, "-driver", most=names.MOST_DAG)
         prefix = parent.prefix if loop else f"{group}."
         inner = parent.tasks[key] = Dag(key, path, parent, loop, prefix)
         return inner

@@ -61,6 +61,7 @@ class _Compiler:
         self.version = codec.version(ir)
         self.layout = lay_out(ir)
         self.made = parts.Components()
+        self.workspace = target.run.workspace is not None
         self.edges: dict[Dag, _Edges] = {}
         self.bases = {t.name: t.base_type for t in ir.artifact_types}
         self.kinds = {(n.id, out.name): out.type for n in ir.nodes for out in n.outputs}
@@ -196,7 +197,7 @@ class _Compiler:
             n for n in wanted if n != names.ITERATION or item.dag.loop is None
         }
         artifacts = {name: where for name, (_, where) in sorted(self.wired.get(item, {}).items())}
-        parameters = {**task_spec.own_parameters(item, self.ir), **inherited}
+        parameters = {**task_spec.own_parameters(item, self.ir, workspace=self.workspace), **inherited}
         made = task_spec.task(
             item.key, self._component(item), item.after,
             {"parameters": parameters, "artifacts": artifacts},
@@ -207,7 +208,7 @@ class _Compiler:
 
     def _component(self, item: Task) -> str:
         node = item.node
-        parameters = parts.inputs_of(self.version)
+        parameters = parts.inputs_of(self.version, workspace=self.workspace)
         if item.first:
             carries = bool(self.packed) and node is not None
             parameters |= parts.start_inputs(self.ir, carries_ir=carries)
