@@ -35,7 +35,7 @@ TARGET = Target(image=IMAGE, metadata="http://tidemill:8000", root="/data/tidemi
 FILES = {
     **{s.name: s.file for s in SCENARIOS},
     "taxi": EXAMPLES / "taxi" / "pipeline.py",
-    "taxi_full": EXAMPLES / "taxi" / "full.py",
+    "taxi_full": EXAMPLES / "taxi" / "full.py:taxi_lightgbm",
     "recommender": EXAMPLES / "recommender" / "pipeline.py",
 }
 
