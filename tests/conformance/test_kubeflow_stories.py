@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -129,8 +128,9 @@ def site(tmp_path: Path) -> Site:
 
 def until(true: Callable[[], Any]) -> None:
     """Wait until something is so; a test has a time limit."""
+    never = threading.Event()
     while not true():
-        time.sleep(0.01)
+        never.wait(0.01)
 
 
 @contextmanager

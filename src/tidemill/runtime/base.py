@@ -109,7 +109,8 @@ def take_from_base(
 ) -> None:  # fmt: skip
     """Record the nodes in `run` as they ended in `base`, as far as they succeeded there.
 
-    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs are gone or damaged: then nothing more is recorded.
+    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs
+    are gone or damaged: then nothing more is recorded.
     """
     wanted = [(node_id, None) for node_id in nodes]
     records = [r for r in store.get_nodes(base.id, wanted) if r.state.succeeded]

@@ -12,17 +12,18 @@ from tidemill.errors import RunnerError
 from tidemill.runners.kubeflow.executor_io import ExecutorInput, ExecutorOutput, OutputSlot, local_path, parse
 from tidemill.testing.kubeflow.launcher import LauncherFailed, read_output
 
+MODEL = {"schemaTitle": "tidemill.Model", "schemaVersion": "0.0.1"}
+
 
 def message(**outputs: Any) -> str:
     return json.dumps({
         "inputs": {"parameterValues": {"steps": 100.0, "name": "x"}},
         "outputs": {
             "artifacts": {
-                "model": {"artifacts": [{"name": "model", "uri": "s3://b/p/r/t/model",
-                                         "type": {"schemaTitle": "tidemill.Model", "schemaVersion": "0.0.1"}}]},
+                "model": {"artifacts": [{"name": "model", "uri": "s3://b/p/r/t/model", "type": MODEL}]},
                 "executor-logs": {"artifacts": [{"uri": "s3://b/p/r/t/executor-logs"}]},
             },
-            "parameters": {"items": {"outputFile": "/tmp/kfp/outputs/items"}},
+            "parameters": {"items": {"outputFile": "/kfp/outputs/items"}},
             "outputFile": "/s3/b/p/r/t/output_metadata.json",
             **outputs,
         },
@@ -34,7 +35,7 @@ def test_a_message_of_the_server_is_read() -> None:
     found = parse(message())
     assert found.parameters == {"steps": 100.0, "name": "x"}
     assert found.output_file == Path("/s3/b/p/r/t/output_metadata.json")
-    assert found.parameter_files == {"items": Path("/tmp/kfp/outputs/items")}
+    assert found.parameter_files == {"items": Path("/kfp/outputs/items")}
     assert [*found.slots] == ["model"], "the logs are the launcher's own"
     slot = found.slots["model"]
     assert (slot.type, slot.path) == ("tidemill.Model", Path("/s3/b/p/r/t/model"))

@@ -35,7 +35,7 @@ from tidemill.runtime.execute import CancelToken
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""
 ISOLATION = "TIDEMILL_ISOLATION"
-"""How executors are kept apart from the task's own process: process (as everywhere), fresh or none. With none a
+"""What keeps executors apart from the task's own process: process (as everywhere), fresh or none. With none a
 task starts quicker, and its time limits are KFP's alone: nobody in the container watches any more."""
 ENDED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as a shell has it: a failure to KFP, so that an evicted pod is tried again."""
