@@ -369,3 +369,42 @@ def test_it_works_as_any_user_with_a_home_that_cannot_be_written(open_folder: Pa
     assert site.run(workflow) == "Succeeded", site.log(workflow, f"{NODE}(0)")
     assert site.record() == ("COMPLETE", {"number": "COMPLETE", "tell": "COMPLETE"}, 1)
     assert {path.stat().st_uid for path in (folder / "root").rglob("*")} == {ANYBODY}
+
+
+MEASURING = """
+import json
+from tidemill import ModelEvaluation, Output, component, on_exit, pipeline
+
+
+@component
+def judge(evaluation: Output[ModelEvaluation], *, folder: str) -> None:
+    "Numbers of a model."
+    found = {"format": "tidemill.evaluation/1", "rows": 10, "model": {"auc": 0.75, "loss": None}}
+    found |= {"baseline": None, "intervals": {}, "changes": [], "slices": [], "verdict": "BLESSED"}
+    (evaluation.path / "evaluation.json").write_text(json.dumps(found))
+
+
+@pipeline
+def story(folder: str) -> None:
+    "One node that measures."
+    judge(folder=folder)
+"""
+
+
+def test_pages_and_metrics_are_shown(tmp_path: Path) -> None:
+    """Numbers are the metadata of a system.Metrics, and the page is the file of a system.HTML."""
+    site = Site(tmp_path, MEASURING)
+    workflow = site.workflow()
+    assert site.run(workflow) == "Succeeded"
+    artifacts = workflow.nodes["body.judge"].outputs.artifacts
+    (metrics,), (page,) = artifacts["tidemill_metrics"], artifacts["tidemill_page"]
+    assert (metrics["type"]["schemaTitle"], metrics["metadata"]) == ("system.Metrics", {"auc": 0.75})
+    assert page["type"]["schemaTitle"] == "system.HTML"
+    html = workflow.pods.bucket.of(page["uri"]).read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert "0.75" in html
+    (evaluation,) = artifacts["evaluation"]
+    pointer = json.loads(workflow.pods.bucket.of(evaluation["uri"]).read_text(encoding="utf-8"))
+    assert pointer["uri"] == evaluation["metadata"]["tidemill_uri"]
+    assert (Path(pointer["uri"]) / "evaluation.json").is_file()
+    assert workflow.ignored() == []
