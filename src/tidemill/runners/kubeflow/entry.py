@@ -31,6 +31,7 @@ from tidemill.runners.kubeflow.results import write_results
 from tidemill.runtime import loops
 from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
+from tidemill.runtime.root import absolute
 
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""
@@ -67,7 +68,9 @@ def perform(given: ExecutorInput, environ: Mapping[str, str], cancel: CancelToke
         settings = Settings(
             ir=ir,
             metadata=url,
-            root=_needed(environ, names.ROOT, "pipeline root, a folder that all pods see", "the platform"),
+            root=_needed(
+                environ, names.ROOT, "pipeline root, a folder or URI that all pods see", "the platform"
+            ),
             code_root=environ.get(names.CODE_ROOT, "") or str(Path.cwd()),
             workdir=environ.get(names.WORKDIR, ""),
             isolation=_isolation(environ),
