@@ -117,7 +117,8 @@ def inputs_of(version: str, *, workspace: bool = False) -> dict[str, Any]:
         names.RUN: {"parameterType": "STRING"},
         names.VERSION: {"parameterType": "STRING", "defaultValue": version, "isOptional": True},
         names.SOFT: {"parameterType": "BOOLEAN", "defaultValue": False, "isOptional": True},
-        names.ITERATION: {"parameterType": "NUMBER_INTEGER", "isOptional": True},
+        # With a default: kfp.local fails for an optional whole number without one.
+        names.ITERATION: {"parameterType": "NUMBER_INTEGER", "defaultValue": 0, "isOptional": True},
     } | ({names.WORKSPACE: {"parameterType": "STRING"}} if workspace else {})
 
 
