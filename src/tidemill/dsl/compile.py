@@ -65,7 +65,7 @@ def code_files(ref: str) -> dict[str, Path]:
 
 
 def sources(modules: Iterable[str]) -> tuple[dict[str, Path], set[str]]:
-    """The user's source files that `modules` need, by module, and the dotted names they import of libraries."""
+    """The user's source files that `modules` need, by module, and the names they import of libraries."""
     return sources_of(modules)
 
 

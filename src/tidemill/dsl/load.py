@@ -140,7 +140,7 @@ def _main(target: str, out: str, *, with_code: bool = False) -> int:
 
 
 def _code(ir: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What an image of the pipeline must hold: code of nodes and functions, artifact types, the file itself."""
+    """What an image of the pipeline must hold: code of nodes, artifact types, the file itself."""
     refs = [*ir.get("code", ()), *(t["python"] for t in ir.get("artifact_types", ()))]
     modules = {ref.partition(":")[0] for ref in refs}
     files, libraries = sources([*modules, code_root(path)[1]])

@@ -1,7 +1,7 @@
 """The image without any engine: one layer more on a base in a registry, pushed beside it.
 
-The layers of the base are not read where both lie in one registry: it is told to have them in both places. The
-same recipe, wheels and base give the same digest, wherever and however often this is done.
+The layers of the base are not read where both lie in one registry: it is told to have them in both places.
+The same recipe, wheels and base give the same digest, wherever and however often this is done.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from pathlib import Path
 
 from tidemill.errors import ImageError, RegistryError
 from tidemill.images import manifest, recipe
@@ -51,7 +52,9 @@ class Pushed:
     """How many layers of the base were `there`, `mounted` or `copied`."""
 
 
-def read_base(name: Reference, platform: Platform, *, open_registry: Callable[[str], Registry] = Registry) -> Base:
+def read_base(
+    name: Reference, platform: Platform, *, open_registry: Callable[[str], Registry] = Registry
+) -> Base:
     """The base; ImageError when it has no image for the platform, RegistryError when it cannot be had."""
     registry = open_registry(name.registry)
     document = registry.manifest(name.repository, name.version)
@@ -74,7 +77,10 @@ def read_base(name: Reference, platform: Platform, *, open_registry: Callable[[s
 
 def entries(made: Recipe, site: Iterable[Entry]) -> list[Entry]:
     """The files and folders of the layer; `site` has paths below the folder of packages."""
-    code = [Entry(_inside(f"{recipe.CODE}/{f.path}"), f.place.read_bytes, file_mode(f.executable)) for f in made.code]
+    code = [
+        Entry(_inside(f"{recipe.CODE}/{f.path}"), f.place.read_bytes, file_mode(f.executable))
+        for f in made.code
+    ]
     folders = [Entry(_inside(path), mode=recipe.OPEN_MODE) for path in (recipe.USER_HOME, recipe.WORK)]
     return [*code, *folders, Entry(_inside(recipe.CODE), mode=file_mode(True)), *site]
 
@@ -109,12 +115,10 @@ def append(
             done = registry.bring(target.repository, str(below["digest"]), int(below["size"]), base.registry,
                                   base.name.repository)  # fmt: skip
             how[done] = how.get(done, 0) + 1
-
-        def opened() -> BinaryIO:
-            return open(file.name, "rb")  # noqa: SIM115 - whoever sends it closes it
-
         if not registry.has_blob(target.repository, layer.digest):
-            registry.push_blob(target.repository, layer.digest, layer.size, opened)
+            registry.push_blob(
+                target.repository, layer.digest, layer.size, partial(Path(file.name).open, "rb")
+            )
     about = manifest.descriptor(document)
     if not registry.has_blob(target.repository, str(about["digest"])):
         registry.push_blob(target.repository, str(about["digest"]), len(config), lambda: io.BytesIO(config))

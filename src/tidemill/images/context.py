@@ -1,4 +1,4 @@
-"""A folder that any engine builds the image from: Dockerfile, .dockerignore, docker-bake.hcl, and what they copy.
+"""A folder that any engine builds the image from: Dockerfile, .dockerignore, docker-bake.hcl and their files.
 
     Dockerfile  .dockerignore  docker-bake.hcl
     requirements.txt    the lock
@@ -29,9 +29,14 @@ DOCKERFILE = "Dockerfile"
 BAKE = "docker-bake.hcl"
 _MARK = "Written by tidemill image"
 _FOLDERS = ("code", "site", "wheels")
+_CHECK = (
+    "import sys; v = '%d.%d' % sys.version_info[:2]; v == '{wanted}' or sys.exit('the base has Python ' + v)"
+)
 
 
-def write_context(folder: Path, made: Recipe, own: OwnWheel, tag: str, site: Iterable[Entry] | None) -> list[str]:
+def write_context(
+    folder: Path, made: Recipe, own: OwnWheel, tag: str, site: Iterable[Entry] | None
+) -> list[str]:
     """Write the folder; the names of its files and folders.
 
     `site` are the files to install when packages are vendored, with paths below `site/`; None when the build
@@ -53,7 +58,9 @@ def write_context(folder: Path, made: Recipe, own: OwnWheel, tag: str, site: Ite
         for entry in (*code, *copied):
             _write(folder / entry.path, entry)
     except OSError as error:
-        raise ImageError(f"{folder} cannot be written: {error.strerror}", hint="name another --output") from None
+        raise ImageError(
+            f"{folder} cannot be written: {error.strerror}", hint="name another --output"
+        ) from None
     return [*texts, "code/", "wheels/" if site is None else "site/"]
 
 
@@ -85,6 +92,8 @@ def dockerfile(made: Recipe, wheel: str, *, vendored: bool) -> str:
     """The Dockerfile. Only what every builder of the last years knows: no BuildKit is needed."""
     variables = dict(made.environment)
     path = variables.pop(recipe.PATH_VARIABLE)
+    open_folders = f"{recipe.USER_HOME} {recipe.WORK}"
+    check = _CHECK.format(wanted=made.python)
     lines = [
         f"# {_MARK} for the pipeline {made.name}. Change the command's options, not this file.",
         f"# It needs a base with Python {made.python} as `python`; name it by its digest for equal images.",
@@ -92,9 +101,8 @@ def dockerfile(made: Recipe, wheel: str, *, vendored: bool) -> str:
         *([] if vendored else _installing(wheel)),
         "FROM ${BASE}",
         f"RUN mkdir -p {recipe.HOME} && chmod 755 {recipe.HOME} \\",
-        f" && mkdir {recipe.USER_HOME} {recipe.WORK} && chmod {recipe.OPEN_MODE:o} {recipe.USER_HOME} {recipe.WORK} \\",
-        f" && python -c \"import sys; v = '%d.%d' % sys.version_info[:2]; v == '{made.python}' or"
-        f" sys.exit('the base has Python ' + v + ', and {made.python} is wanted')\"",
+        f" && mkdir {open_folders} && chmod {recipe.OPEN_MODE:o} {open_folders} \\",
+        f' && python -c "{check}"',
         f"COPY site/ {recipe.SITE}/" if vendored else f"COPY --from=packages {recipe.SITE}/ {recipe.SITE}/",
         f"COPY code/ {recipe.CODE}/",
         "ENV " + " \\\n    ".join(f"{name}={_quoted(value)}" for name, value in variables.items()),

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 EPOCH = 315532800
 """1980-01-01 as seconds: the first moment that zip files know, which some tools read in an image."""
@@ -54,7 +54,7 @@ class Layer:
 class _Counted(io.RawIOBase):
     """Writes on, and keeps the digest and the length of what went through."""
 
-    def __init__(self, target: BinaryIO) -> None:
+    def __init__(self, target: IO[bytes]) -> None:
         self.target, self.sha, self.size = target, hashlib.sha256(), 0
 
     def writable(self) -> bool:
@@ -68,7 +68,7 @@ class _Counted(io.RawIOBase):
         return len(view)
 
 
-def write_layer(entries: Iterable[Entry], target: BinaryIO, *, top: str) -> Layer:
+def write_layer(entries: Iterable[Entry], target: IO[bytes], *, top: str) -> Layer:
     """Write a layer of files below the folder `top`; folders between are made.
 
     `top` itself is one of them; what is above it is left as the base has it, perhaps as a link.

@@ -57,7 +57,7 @@ def canonical_name(name: str) -> str:
 
 
 def read_lock(path: Path) -> Lock:
-    """The lock of a requirements file; what tidemill itself needs and the file lacks is added as installed here.
+    """The lock of a requirements file; what tidemill needs besides is added as installed here.
 
     ImageError lists the lines that are not one package at one version.
     """

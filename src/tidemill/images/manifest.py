@@ -94,7 +94,9 @@ def chosen(document: Document, platform: Platform) -> str:
         return ""
     if kind not in (OCI_INDEX, DOCKER_INDEX):
         hint = "push it again with an engine of this decade" if content.get("schemaVersion") == 1 else ""
-        raise RegistryError(f"the base is a {kind or 'document without a media type'}, not an image", hint=hint)
+        raise RegistryError(
+            f"the base is a {kind or 'document without a media type'}, not an image", hint=hint
+        )
     there: dict[str, str] = {}
     for item in content.get("manifests", ()):
         on = item.get("platform") or {}
@@ -104,7 +106,9 @@ def chosen(document: Document, platform: Platform) -> str:
             if found.variant and not platform.variant:
                 there.setdefault(str(Platform(found.system, found.machine)), str(item["digest"]))
     if str(platform) not in there:
-        raise ImageError(f"the base has no image for {platform}", hint=f"there are: {', '.join(sorted(there))}")
+        raise ImageError(
+            f"the base has no image for {platform}", hint=f"there are: {', '.join(sorted(there))}"
+        )
     return there[str(platform)]
 
 
@@ -155,7 +159,11 @@ def extended(base: Image, layer: Layer, settings: Settings) -> tuple[bytes, Docu
     manifest = {
         **{k: v for k, v in base.manifest.items() if k not in ("annotations", "subject", "artifactType")},
         "mediaType": base.media_type,
-        "config": {"mediaType": base.manifest["config"]["mediaType"], "digest": _digest(body), "size": len(body)},
+        "config": {
+            "mediaType": base.manifest["config"]["mediaType"],
+            "digest": _digest(body),
+            "size": len(body),
+        },
         "layers": [*base.layers, top],
     }
     whole = canonical(manifest)

@@ -47,7 +47,9 @@ def own_wheel() -> OwnWheel:
     }
     info = f"{_NAME}-{here.version}.dist-info"
     files[f"{info}/METADATA"] = (here.read_text("METADATA") or "").encode()
-    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {_NAME}\nRoot-Is-Purelib: true\nTag: {_TAG}\n".encode()
+    files[f"{info}/WHEEL"] = (
+        f"Wheel-Version: 1.0\nGenerator: {_NAME}\nRoot-Is-Purelib: true\nTag: {_TAG}\n".encode()
+    )
     if points := here.read_text("entry_points.txt"):
         files[f"{info}/entry_points.txt"] = points.encode()
     record = "".join(f"{name},{_hash(files[name])},{len(files[name])}\n" for name in sorted(files))

@@ -13,7 +13,9 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from pathlib import Path
+from typing import IO, BinaryIO
 
 from tidemill.errors import RegistryError
 from tidemill.images import credentials
@@ -77,7 +79,7 @@ class Registry:
             raise RegistryError(f"{self.host} gave other bytes than those of {digest}")
         return body
 
-    def fetch(self, repository: str, digest: str, target: BinaryIO) -> int:
+    def fetch(self, repository: str, digest: str, target: IO[bytes]) -> int:
         """A blob of any size into a file; its size in bytes."""
         sha, size = hashlib.sha256(), 0
         with self._open(repository, digest) as stream:
@@ -140,7 +142,7 @@ class Registry:
             raise RegistryError(f"{self.host} stored the manifest as {said}, and it is {document.digest}")
 
     def bring(self, repository: str, digest: str, size: int, origin: Registry, source: str) -> str:
-        """See that `repository` has a blob of `source`, which lies in `origin`: `there`, `mounted` or `copied`."""
+        """See that `repository` has a blob of `source` in `origin`: it is `there`, `mounted` or `copied`."""
         if self.has_blob(repository, digest):
             return "there"
         if origin.host == self.host and self.mount(repository, digest, source):
@@ -148,7 +150,7 @@ class Registry:
         with tempfile.NamedTemporaryFile(prefix="tidemill-blob-") as file:
             origin.fetch(source, digest, file.file)
             file.flush()
-            self.push_blob(repository, digest, size, lambda: open(file.name, "rb"))  # noqa: SIM115
+            self.push_blob(repository, digest, size, partial(Path(file.name).open, "rb"))
         return "copied"
 
     # --- both -------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from pathlib import Path
 from tidemill.errors import ImageError
 
 NAMES = (
-    ".env", ".env.*", "*.env", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials", ".pgpass", ".my.cnf",
-    ".htpasswd", ".dockercfg", ".dockerconfigjson", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore",
+    ".env", ".env.*", "*.env", ".netrc", "_netrc", ".pypirc", ".npmrc", ".git-credentials", ".pgpass",
+    ".my.cnf", ".htpasswd", ".dockercfg", ".dockerconfigjson", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks",
+    "*.keystore",
     "*.kdbx", "*.ppk", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "kubeconfig", "*.kubeconfig",
     "credentials.json", "client_secret*.json", "*service-account*.json", "*service_account*.json",
     "secrets.toml", "secrets.yaml", "secrets.yml", "secrets.json",
@@ -42,7 +43,7 @@ def refuse_secrets(files: Mapping[str, Path]) -> None:
     if found:
         raise ImageError(
             f"secrets would go into the image: {', '.join(found)}",
-            hint="hand them to containers when they run (a Kubernetes secret); leave the files out with --exclude",
+            hint="containers get them when they run, of a Kubernetes secret; leave the files out: --exclude",
         )
 
 

@@ -83,7 +83,9 @@ def _included(names: Iterable[str], root: Path) -> Iterator[tuple[str, Path]]:
         place = (root / name).resolve()
         if not place.exists():
             near = [p.name for p in root.iterdir()] if root.is_dir() else []
-            raise ImageError(f"--include {name}: there is no such file in {root}", hint=did_you_mean(name, near))
+            raise ImageError(
+                f"--include {name}: there is no such file in {root}", hint=did_you_mean(name, near)
+            )
         if not place.is_relative_to(root.resolve()) or place == root.resolve():
             raise ImageError(f"--include {name} is not below {root}", hint="name files and folders below it")
         yield place.relative_to(root.resolve()).as_posix(), place
@@ -105,14 +107,18 @@ def _files(relative: str, place: Path) -> Iterator[SourceFile]:
             if name.endswith((".pyc", ".pyo")) or _dull(name) or not file.is_file():
                 continue
             if not file.resolve().is_relative_to(inside):
-                raise ImageError(f"{file} is a link that leads out of {place}", hint="copy it, or --exclude it")
+                raise ImageError(
+                    f"{file} is a link that leads out of {place}", hint="copy it, or --exclude it"
+                )
             path = f"{relative}/{file.relative_to(place).as_posix()}"
             yield SourceFile(path, file, os.access(file, os.X_OK))
 
 
 def _dull(name: str) -> bool:
     """A dot file that is neither code nor a secret that somebody should hear of."""
-    return name.startswith(".") and not name.startswith((".env", ".netrc", ".aws", ".ssh", ".npmrc", ".pypirc"))
+    return name.startswith(".") and not name.startswith(
+        (".env", ".netrc", ".aws", ".ssh", ".npmrc", ".pypirc")
+    )
 
 
 def _refuse_too_much(files: tuple[SourceFile, ...]) -> None:

@@ -198,7 +198,7 @@ class Transport:
     def _once(self, request: Request, login: str) -> Answer:
         data = request.data() if request.data else None
         try:
-            made = urllib.request.Request(request.url, data=data, method=request.method,  # noqa: S310
+            made = urllib.request.Request(request.url, data=data, method=request.method,
                                           headers={"User-Agent": CLIENT, **request.headers})  # fmt: skip
             if login:
                 made.add_unredirected_header("Authorization", login)

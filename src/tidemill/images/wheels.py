@@ -1,7 +1,7 @@
 """The packages of a lock as wheels for the platform of an image, and as the files that installing gives.
 
-pip finds and downloads them, for whatever platform they are for; unpacking is done here, so that the files are
-the same wherever it is done: no scripts with somebody's interpreter in them, no compiled modules, no times.
+pip finds and downloads them, whatever platform they are for; unpacking is done here, so that the files
+are the same wherever it is done: no scripts with somebody's interpreter in them, no compiled modules, no times.
 Formats: the binary distribution format 1.0 (PEP 427); platform tags (PEP 425, 600, 656).
 """
 
@@ -23,8 +23,7 @@ from tidemill.images.layer import Entry, file_mode
 from tidemill.images.lock import Lock, canonical_name
 from tidemill.images.manifest import Platform
 
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64",
-             "386": "i686"}  # fmt: skip
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x", "386": "i686"}
 """Processors as registries name them -> as wheels do."""
 GLIBC = (2, 28)
 """The C library that a base is taken to have at least; Debian 10, and what most wheels are built for."""
@@ -51,7 +50,12 @@ class Target:
     def platforms(self) -> list[str]:
         """Tags of platforms that it can run, the newest first."""
         found = [f"manylinux_{GLIBC[0]}_{minor}_{self.machine}" for minor in range(GLIBC[1], 4, -1)]
-        return [*found, *(f"manylinux{y}_{self.machine}" for y in (2014, 2010, 1)), f"linux_{self.machine}", "any"]
+        return [
+            *found,
+            *(f"manylinux{y}_{self.machine}" for y in (2014, 2010, 1)),
+            f"linux_{self.machine}",
+            "any",
+        ]
 
 
 def fetch(
@@ -69,9 +73,13 @@ def fetch(
     for path in found:
         refuse_misfit(path.name, target)
     missing = lock.names - {canonical_name(p.name.partition("-")[0]) for p in found}
-    needed = [line for line in lock.lines if ";" not in line and canonical_name(line.partition("==")[0]) in missing]
+    needed = [
+        line for line in lock.lines if ";" not in line and canonical_name(line.partition("==")[0]) in missing
+    ]
     if needed:
-        raise ImageError(f"no wheel was found for {', '.join(needed)}", hint="build it, and name it with --wheels")
+        raise ImageError(
+            f"no wheel was found for {', '.join(needed)}", hint="build it, and name it with --wheels"
+        )
     return found
 
 
@@ -97,7 +105,7 @@ def _download(lock: Lock, target: Target, folder: Path, wheels: Path | None, ind
     raise ImageError(
         f"pip finds no wheels for Python {target.python} on {target.platform}: "
         f"{' '.join(line.removeprefix('ERROR: ') for line in lines)[:600]}",
-        hint="is there one for this platform? Build what has none with pip wheel, and name its folder: --wheels DIR",
+        hint="what has none for this platform is built with pip wheel, and its folder named: --wheels DIR",
     )
 
 
@@ -105,7 +113,9 @@ def refuse_misfit(name: str, target: Target) -> None:
     """ImageError for a wheel that cannot run on the target, by the tags in its name."""
     match = _WHEEL.fullmatch(name)
     if match is None:
-        raise ImageError(f"{name} is not named as wheels are", hint="a source package? Build its wheel: pip wheel")
+        raise ImageError(
+            f"{name} is not named as wheels are", hint="a source package? Build its wheel: pip wheel"
+        )
     minor = int(target.python.partition(".")[2])
     platforms = set(target.platforms())
     for python in match["python"].split("."):
@@ -124,7 +134,7 @@ def refuse_misfit(name: str, target: Target) -> None:
 
 
 def unpacked(wheels: Iterable[tuple[str, bytes | Path]], below: str) -> list[Entry]:
-    """The files that installing wheels (file name, content or place) puts into the folder `below` of an image.
+    """The files that installing wheels (file name, content or place) puts into a folder of an image.
 
     Scripts, headers and data for other folders are left out, and `RECORD` does not list them. Of two wheels
     with a file in one place the later one's stays, as with pip.
@@ -142,7 +152,11 @@ def _files(name: str, content: bytes | Path, below: str) -> Iterator[Entry]:
         path = _placed(info.filename)
         if path.endswith(".dist-info/RECORD"):
             record = info
-        elif path and not info.is_dir() and not path.endswith((".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")):
+        elif (
+            path
+            and not info.is_dir()
+            and not path.endswith((".dist-info/RECORD.jws", ".dist-info/RECORD.p7s"))
+        ):
             mode = file_mode(bool(info.external_attr >> 16 & 0o111))
             yield Entry(f"{below}/{path}", partial(archive.read, info), mode)
     if record is None:
@@ -155,7 +169,7 @@ def _files(name: str, content: bytes | Path, below: str) -> Iterator[Entry]:
 
 
 def _placed(path: str) -> str:
-    """Where a file of a wheel goes below the folder of packages; empty: nowhere. ImageError for one outside."""
+    """Where a file of a wheel goes below the folder of packages; empty: nowhere."""
     if path.startswith("/") or ".." in path.split("/"):
         raise ImageError(f"a wheel has a file {path!r}, which would lie outside of its folder")
     first, _, rest = path.partition("/")
