@@ -11,8 +11,6 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from tidemill.errors import ImageError, RegistryError
 from tidemill.images import manifest, recipe
@@ -20,7 +18,7 @@ from tidemill.images.layer import Entry, Layer, file_mode, write_layer
 from tidemill.images.manifest import Image, Platform, Settings
 from tidemill.images.recipe import Recipe
 from tidemill.images.reference import Reference
-from tidemill.images.registry import Registry
+from tidemill.images.registry import Registry, opener
 
 _NOTE = "tidemill image --append"
 
@@ -116,9 +114,7 @@ def append(
                                   base.name.repository)  # fmt: skip
             how[done] = how.get(done, 0) + 1
         if not registry.has_blob(target.repository, layer.digest):
-            registry.push_blob(
-                target.repository, layer.digest, layer.size, partial(Path(file.name).open, "rb")
-            )
+            registry.push_blob(target.repository, layer.digest, layer.size, opener(file.name))
     about = manifest.descriptor(document)
     if not registry.has_blob(target.repository, str(about["digest"])):
         registry.push_blob(target.repository, str(about["digest"]), len(config), lambda: io.BytesIO(config))

@@ -13,7 +13,6 @@ import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -150,7 +149,7 @@ class Registry:
         with tempfile.NamedTemporaryFile(prefix="tidemill-blob-") as file:
             origin.fetch(source, digest, file.file)
             file.flush()
-            self.push_blob(repository, digest, size, partial(Path(file.name).open, "rb"))
+            self.push_blob(repository, digest, size, opener(file.name))
         return "copied"
 
     # --- both -------------------------------------------------------------------------------------
@@ -175,6 +174,15 @@ class Registry:
         raise RegistryError(
             f"{self.host} refuses {what} ({answer.status}{': ' * bool(why := answer.why())}{why})", hint=hint
         )
+
+
+def opener(path: str) -> Callable[[], BinaryIO]:
+    """What opens a file anew for each try; whoever sends it closes it."""
+
+    def opened() -> BinaryIO:
+        return Path(path).open("rb")
+
+    return opened
 
 
 def _pull(repository: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The packages of a lock as wheels for the platform of an image, and as the files that installing gives.
 
 pip finds and downloads them, whatever platform they are for; unpacking is done here, so that the files
-are the same wherever it is done: no scripts with somebody's interpreter in them, no compiled modules, no times.
+are the same wherever it is done: no scripts with somebody's interpreter in them, nothing compiled, no times.
 Formats: the binary distribution format 1.0 (PEP 427); platform tags (PEP 425, 600, 656).
 """
 
