@@ -47,6 +47,8 @@ class Reference:
 
 def parse(text: str, what: str = "the image") -> Reference:
     """A name as people write it. ImageError says which part is wrong; `what` is what it calls the name."""
+    if "://" in text:
+        raise _wrong(text, what, "it is a URL", "leave out the part before //")
     name, at, digest = text.partition("@")
     if at and not DIGEST.fullmatch(digest):
         raise _wrong(text, what, f"{digest!r} is no digest", "write sha256: and 64 hexadecimal digits")
@@ -57,8 +59,6 @@ def parse(text: str, what: str = "the image") -> Reference:
         if not _REGISTRY.fullmatch(registry):
             raise _wrong(text, what, f"{registry!r} is no registry", "write HOST or HOST:PORT")
     repository, colon, tag = name.partition(":")
-    if "://" in text:
-        raise _wrong(text, what, "it is a URL", "leave out the part before //")
     if colon and not _TAG.fullmatch(tag):
         raise _wrong(text, what, f"{tag!r} is no tag", "write letters, digits, _ . and -, 128 at most")
     if not _REPOSITORY.fullmatch(repository):
