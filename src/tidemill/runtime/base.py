@@ -104,11 +104,12 @@ def succeeded(store: MetadataStore, pipeline: PipelineIR, records: Sequence[Node
 
 
 def take_from_base(
-    store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, nodes: Collection[str]
-) -> None:
+    store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, nodes: Collection[str], *,
+    alone: bool = True,
+) -> None:  # fmt: skip
     """Record the nodes in `run` as they ended in `base`, as far as they succeeded there.
 
-    RunnerError when files of theirs are gone or damaged: then nothing more is recorded.
+    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs are gone or damaged: then nothing more is recorded.
     """
     wanted = [(node_id, None) for node_id in nodes]
     records = [r for r in store.get_nodes(base.id, wanted) if r.state.succeeded]
@@ -123,13 +124,15 @@ def take_from_base(
     for record in left:
         execution = executions[record.execution_id]
         found = outputs.get(record.execution_id, {})
-        _take(store, run, base, pipeline, record, execution, found, inputs.get(record.execution_id, {}))
+        _take(store, run, base, pipeline, record, execution, found, inputs.get(record.execution_id, {}),
+              alone=alone)  # fmt: skip
         crashpoint.reach("base.taken")
 
 
 def _take(
     store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, record: NodeRecord,
     execution: Execution, outputs: Mapping[str, list[Artifact]], inputs: Mapping[str, Sequence[int]],
+    *, alone: bool,
 ) -> None:  # fmt: skip
     claim = store.claim(
         ClaimRequest(
@@ -138,10 +141,11 @@ def _take(
             component=pipeline.node(record.node_id).component,
             owner=owner.myself(),
             iteration=record.iteration,
+            attempt=None if alone else 1,
         )
     )
     if not claim.granted:
-        return  # as the one who drives the run we are alone: it is there already
+        return  # who is alone finds it there already
     skipped = record.state is NodeState.SKIPPED
     kept = {
         name: value

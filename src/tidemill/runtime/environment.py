@@ -13,7 +13,7 @@ from typing import Protocol
 
 from tidemill.ir.model import EnvironmentIR, ResourcesIR
 from tidemill.metadata.model import PropertyValue
-from tidemill.runtime import container, venv
+from tidemill.runtime import container, inside, venv
 from tidemill.runtime.making import Place
 from tidemill.runtime.order import Order
 from tidemill.storage.manifest import storage_error
@@ -53,7 +53,9 @@ def identify(wanted: EnvironmentIR, place: Place) -> Identified:
     tool failed, MakingCanceled when canceled, StorageError when the root cannot be written.
     """
     with _storage_errors(place.folder):
-        return container.identify(wanted, place) if wanted.image else venv.identify(wanted, place)
+        if not wanted.image:
+            return venv.identify(wanted, place)
+        return inside.identify(wanted, place) or container.identify(wanted, place)
 
 
 def command_of(identified: Identified, order: Order, resources: ResourcesIR, folder: str) -> list[str]:

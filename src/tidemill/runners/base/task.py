@@ -15,17 +15,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import DefinitionError, RunnerError, StoreError
+from tidemill.errors import DefinitionError, FencedError, RunnerError, StoreError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, PipelineIR
-from tidemill.metadata.model import CANCEL, RETRY_AT, NodeState, Run, RunState
+from tidemill.metadata.model import CANCEL, RETRY_AT, NodeRecord, NodeState, Run, RunState
 from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
 from tidemill.runtime import loops
 from tidemill.runtime.base import take_from_base
-from tidemill.runtime.call import NodeCall
+from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.select import select
@@ -34,6 +34,8 @@ from tidemill.runtime.upstream import items_of
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 _BASE_LOOKS = 60
+_BASE_PATIENCE = 10
+"""Looks after which the task that was about to record a node is taken to be dead."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -65,6 +67,8 @@ class Settings:
     """Folder that the user's modules are imported from."""
     workdir: str = ""
     """Where relative file patterns start; the root unless given."""
+    isolation: Isolation = "process"
+    """What separates executors from the task's own process; see NodeCall."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,7 @@ def launch_node(
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
         ready=int(time.time() * 1000), code_root=settings.code_root,
-        workdir=settings.workdir or settings.root,
+        workdir=settings.workdir or settings.root, isolation=settings.isolation,
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
@@ -191,6 +195,22 @@ def end_run(store: MetadataStore, settings: Settings, run: EngineRun) -> RunStat
     return found.state
 
 
+def state_so_far(store: MetadataStore, settings: Settings, run: EngineRun) -> RunState:
+    """How the run ends when nothing more starts but exit nodes."""
+    return _state(store, settings.ir, sure_of_run(store, settings, run))
+
+
+def failed_for_good(store: MetadataStore, run_id: str, node_id: str, iteration: int) -> str:
+    """Why the node failed, if its last attempt did and no other one is due; else empty.
+
+    For an engine that tries again whatever happened: the answer to such a try is there already.
+    """
+    record = next(iter(store.get_nodes(run_id, [(node_id, iteration)])), None)
+    if record is None or record.state is not NodeState.FAILED or _retry_at(store, record):
+        return ""
+    return record.message or "it failed"
+
+
 _WITH_ITEMS = (NodeState.COMPLETE, NodeState.CACHED)
 
 
@@ -222,7 +242,8 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
             return
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
-        take_from_base(store, run, base, ir, nodes)
+        with contextlib.suppress(FencedError):  # it was faster than it seemed
+            take_from_base(store, run, base, ir, nodes, alone=look >= _BASE_PATIENCE)
     raise Again(f"the results of run {base.id} could not be taken in {_BASE_LOOKS} tries")
 
 
@@ -249,10 +270,15 @@ def _wait_for_retry(
     record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
     if record is None or record.state is not NodeState.FAILED:
         return
-    (execution,) = store.get_executions_by_id([record.execution_id])
-    until = int(execution.custom_properties.get(RETRY_AT, 0)) / 1000
+    until = _retry_at(store, record) / 1000
     while not cancel.canceled and (left := until - time.time()) > 0:
         time.sleep(min(left, POLL_SECONDS))
+
+
+def _retry_at(store: MetadataStore, record: NodeRecord) -> int:
+    """When the next attempt is due, in milliseconds since 1970; 0 when none is."""
+    (execution,) = store.get_executions_by_id([record.execution_id])
+    return int(execution.custom_properties.get(RETRY_AT, 0))
 
 
 @contextlib.contextmanager
