@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,6 +135,20 @@ def _refuse(wish: Wish) -> None:
         raise click.UsageError("--requirements names all packages: put what --extra and --with say into it")
     if wish.no_index and not wish.wheels:
         raise click.UsageError("--no-index leaves no wheels: name a folder with --wheels")
+    if wish.wheels and not Path(wish.wheels).is_dir():
+        hint = "make one: pip wheel -r requirements.txt -w DIR"
+        raise ImageError(f"--wheels {wish.wheels} is no folder", hint=hint)
+    if wish.python and not re.fullmatch(r"3\.\d\d", wish.python):
+        raise click.UsageError(f"--python {wish.python}: write the minor version, such as 3.12")
+    # What can be seen to be wrong is said before anything is loaded or written.
+    _platform(wish.platform)
+    _target(wish, "")
+    if wish.base:
+        reference.parse(wish.base, "--base")
+    if wish.requirements:
+        read_lock(Path(wish.requirements))
+    if wish.build:
+        engines.find_engine(wish.engine)
 
 
 def _make(code: Code, wish: Wish, work: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -195,7 +210,8 @@ def _running() -> str:
 def _target(wish: Wish, name: str) -> Reference:
     if wish.push:
         return reference.parse_full(wish.push, "--push")
-    return reference.parse(f"tidemill/{name.lower().strip('._-').replace('..', '.')}:latest")
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "pipeline"
+    return reference.parse(f"tidemill/{plain}:latest")
 
 
 def _platform(text: str) -> Platform:
@@ -239,10 +255,6 @@ def _site(made: Recipe, wish: Wish, work: Path) -> list[Entry]:
     """What installing the packages and tidemill gives, for the platform of the image."""
     for_platform = wheels.Target(made.python, made.platform)
     given = Path(wish.wheels) if wish.wheels else None
-    if given is not None and not given.is_dir():
-        raise ImageError(
-            f"--wheels {given} is no folder", hint="make one: pip wheel -r requirements.txt -w DIR"
-        )
     found = wheels.fetch(made.lock, for_platform, work / "wheels", wheels=given, index=not wish.no_index)
     whole: list[tuple[str, bytes | Path]] = [(path.name, path) for path in found]
     whole.append((own_wheel().name, own_wheel().data))
