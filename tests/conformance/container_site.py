@@ -98,7 +98,8 @@ def container_site(folder: Path) -> Iterator[Site]:
         f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
     )
     (folder / "registry.yml").write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
+        f"version: 0.1\nlog: {{level: error}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
         f'http: {{addr: "{host}", secret: local}}\n'
     )
     with (folder / "registry.log").open("wb") as log:
@@ -139,9 +140,9 @@ def _base_tar() -> Path:
     root = tar.with_suffix(".root")
     shutil.rmtree(root, ignore_errors=True)
     # Of the machine's own mirror, whatever that is: debootstrap takes the one that apt has.
+    words = ["debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, str(root)]
     made = subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, str(root), *_mirror()],
-        capture_output=True, text=True, check=False,
+        [*words, *_mirror()], capture_output=True, text=True, check=False,
     )  # fmt: skip
     if made.returncode:
         raise RuntimeError(f"debootstrap failed: {made.stdout[-500:]}")

@@ -1,8 +1,8 @@
 """The runner suite on Kubeflow Pipelines with real containers: images that `tidemill image` made, podman, and
 a user that nobody knows. On demand: `TIDEMILL_CONTAINERS=1`; container_site.py sets everything up.
 
-The files are compiled with the digest that the image has, and run by the emulator of KFP's driver and launcher;
-what a task does happens in a container of that image, without network and without capabilities.
+The files are compiled with the digest that the image has, and run by the emulator of KFP's driver and
+launcher; what a task does happens in a container of that image, without network and without capabilities.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class TestContainers(RunnerSuite):
             above.chmod(0o755)
         runner = Containers(shared=(order.workdir,), environ=self.site.environ)
         cluster = Cluster(
-            folder=order.workdir / "cluster", runner=runner, secrets={"record": {"url": order.metadata}}, at_once=2,
-            pause=lambda seconds: None,
+            folder=order.workdir / "cluster", runner=runner, secrets={"record": {"url": order.metadata}},
+            at_once=2, pause=lambda seconds: None,
         )  # fmt: skip
         workflow = Workflow(parse_spec(text), cluster)
         parameters: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
@@ -155,11 +155,9 @@ def test_a_users_code_runs_in_the_image_that_each_way_makes(
     record = f"sqlite:///{work}/metadata.db"
     platform = work / "platform.toml"
     platform.write_text('[nodes."*".secret_env]\nTIDEMILL_METADATA = "record/url"\n')
-    subprocess.run(
-        [sys.executable, "-m", "tidemill.cli.main", "compile", "pipeline.py", "--to", "kubeflow", "--image", name,
-         "--output", str(work / "kfp"), "--root", str(work / "root"), "--platform", str(platform)],
-        cwd=project, check=True,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "tidemill.cli.main", "compile", "pipeline.py", "--to", "kubeflow"]
+    places = ["--output", str(work / "kfp"), "--root", str(work / "root"), "--platform", str(platform)]
+    subprocess.run([*command, "--image", name, *places], cwd=project, check=True)
     file = next(f for f in sorted((work / "kfp").iterdir()) if not f.name.endswith(".resources.yaml"))
     with closing(open_store(record)):
         open_to_all(work)
