@@ -71,7 +71,7 @@ _ENGINE = "With --build: buildx, docker, podman or buildah.  [default: the first
 @click.option("--build", is_flag=True, help="Build it with docker, podman or buildah.")
 @click.option("--engine", default="", metavar="NAME", help=_ENGINE)
 @click.option("--append", default="", metavar="BASE",
-              help="Build without an engine: a layer more on BASE, in the registry of --push.")  # fmt: skip
+              help="Build without an engine: layers more on BASE, in the registry of --push.")  # fmt: skip
 @click.option("--push", default="", metavar="REGISTRY/NAME:TAG", help="Push it there.")
 @click.option(
     "--python", default="", metavar="3.N", help="Python of the base.  [default: what the base says, or yours]"
@@ -165,10 +165,10 @@ def _make(code: Code, wish: Wish, work: Path, say: Callable[[str], None]) -> dic
     for note in made.lock.notes:
         say(f"note: {note}")
     folder = Path(wish.output or f"image/{code.ir.name}")
-    site = _site(made, wish, work) if wish.vendor or wish.append else []
-    files = context.write_context(
-        folder, made, own_wheel(), str(target), _vendored(site) if wish.vendor else None
-    )
+    packages = _packages(made, wish, work) if wish.vendor or wish.append else []
+    own = wheels.unpacked([(own_wheel().name, own_wheel().data)], appending.SITE_BELOW)
+    vendored = _vendored([*packages, *own]) if wish.vendor else None
+    files = context.write_context(folder, made, own_wheel(), str(target), vendored)
     say(f"{folder}: {', '.join(files)}")
     facts: dict[str, Any] = {
         "pipeline": code.ir.name, "image": None, "digest": None, "base": made.base, "python": python,
@@ -176,11 +176,14 @@ def _make(code: Code, wish: Wish, work: Path, say: Callable[[str], None]) -> dic
         "packages": list(made.lock.lines), "labels": made.labels,
     }  # fmt: skip
     if base is not None:
-        pushed = appending.append(made, base, site, target)
-        how = ", ".join(f"{n} {what}" for what, n in sorted(pushed.layers.items()))
-        size = f"{pushed.layer.files} files, {pushed.layer.size / 2**20:.1f} MiB"
-        say(f"appended {size}; layers of the base: {how}")
-        facts |= {"image": str(pushed.name), "digest": pushed.name.digest, "layers": dict(pushed.layers)}
+        pushed = appending.append(made, base, appending.parts(made, packages, own), target)
+        how = ", ".join(f"{n} {what}" for what, n in sorted(pushed.base.items()))
+        size = sum(layer.size for layer in pushed.layers)
+        say(f"appended {size / 2**20:.1f} MiB, sent {pushed.sent / 2**20:.1f}; layers of the base: {how}")
+        facts |= {
+            "image": str(pushed.name), "digest": pushed.name.digest, "base_layers": dict(pushed.base),
+            "layers": [layer.digest for layer in pushed.layers], "sent": pushed.sent,
+        }  # fmt: skip
     elif wish.build:
         facts |= _build(made, wish, folder, target, say)
     elif not wish.append:
@@ -251,14 +254,12 @@ def _lock(wish: Wish, code: Code) -> Lock:
                           packages=wish.packages)  # fmt: skip
 
 
-def _site(made: Recipe, wish: Wish, work: Path) -> list[Entry]:
-    """What installing the packages and tidemill gives, for the platform of the image."""
+def _packages(made: Recipe, wish: Wish, work: Path) -> list[Entry]:
+    """What installing the packages gives, for the platform of the image."""
     for_platform = wheels.Target(made.python, made.platform)
     given = Path(wish.wheels) if wish.wheels else None
     found = wheels.fetch(made.lock, for_platform, work / "wheels", wheels=given, index=not wish.no_index)
-    whole: list[tuple[str, bytes | Path]] = [(path.name, path) for path in found]
-    whole.append((own_wheel().name, own_wheel().data))
-    return wheels.unpacked(whole, appending.SITE_BELOW)
+    return wheels.unpacked([(path.name, path) for path in found], appending.SITE_BELOW)
 
 
 def _vendored(site: list[Entry]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The image without any engine: one layer more on a base in a registry, pushed beside it.
+"""The image without any engine: layers more on a base in a registry, pushed beside it.
 
 The layers of the base are not read where both lie in one registry: it is told to have them in both places.
 The same recipe, wheels and base give the same digest, wherever and however often this is done.
@@ -45,8 +45,11 @@ class Pushed:
 
     name: Reference
     """By its digest."""
-    layer: Layer
-    layers: Mapping[str, int]
+    layers: tuple[Layer, ...]
+    """Ours."""
+    sent: int
+    """Compressed bytes of those that the registry did not have."""
+    base: Mapping[str, int]
     """How many layers of the base were `there`, `mounted` or `copied`."""
 
 
@@ -73,14 +76,18 @@ def read_base(
     return Base(name.pinned(document.digest), found, registry)
 
 
-def entries(made: Recipe, site: Iterable[Entry]) -> list[Entry]:
-    """The files and folders of the layer; `site` has paths below the folder of packages."""
+def parts(made: Recipe, packages: Iterable[Entry], own: Iterable[Entry]) -> list[list[Entry]]:
+    """The files and folders of each layer: the packages, which seldom change, then tidemill and the code.
+
+    `packages` and `own` have paths below the folder of packages.
+    """
     code = [
         Entry(_inside(f"{recipe.CODE}/{f.path}"), f.place.read_bytes, file_mode(f.executable))
         for f in made.code
     ]
     folders = [Entry(_inside(path), mode=recipe.OPEN_MODE) for path in (recipe.USER_HOME, recipe.WORK)]
-    return [*code, *folders, Entry(_inside(recipe.CODE), mode=file_mode(True)), *site]
+    last = [*own, *code, *folders, Entry(_inside(recipe.CODE), mode=file_mode(True))]
+    return [part for part in (list(packages), last) if part]
 
 
 def _inside(path: str) -> str:
@@ -88,35 +95,47 @@ def _inside(path: str) -> str:
 
 
 SITE_BELOW = _inside(recipe.SITE)
-"""Where `site` lies in a layer."""
+"""Where packages lie in a layer."""
 
 
 def append(
-    made: Recipe, base: Base, site: Iterable[Entry], target: Reference, *,
+    made: Recipe, base: Base, files: Iterable[Iterable[Entry]], target: Reference, *,
     open_registry: Callable[[str], Registry] = Registry,
 ) -> Pushed:  # fmt: skip
-    """Push the base with a layer more as `target`, under its tag when it has one, and give its digest."""
+    """Push the base with a layer more for each of `files` as `target`, under its tag when it has one."""
     settings = Settings(
         environment=recipe.with_path(made.environment, base.image.environment),
         labels={**made.labels, "org.opencontainers.image.base.digest": base.name.digest},
         user=recipe.USER, folder=recipe.WORK, command=recipe.COMMAND, note=_NOTE,
     )  # fmt: skip
-    registry = base.registry if target.registry == base.name.registry else open_registry(target.registry)
-    with tempfile.NamedTemporaryFile(prefix="tidemill-layer-") as file:
-        layer = write_layer(entries(made, site), file.file, top=_inside(recipe.HOME))
-        file.flush()
-        config, document = manifest.extended(base.image, layer, settings)
-        how: dict[str, int] = {}
-        for below in {str(item["digest"]): item for item in base.image.layers}.values():
-            if below.get("urls"):
-                continue  # a layer that registries do not carry
-            done = registry.bring(target.repository, str(below["digest"]), int(below["size"]), base.registry,
-                                  base.name.repository)  # fmt: skip
-            how[done] = how.get(done, 0) + 1
-        if not registry.has_blob(target.repository, layer.digest):
-            registry.push_blob(target.repository, layer.digest, layer.size, opener(file.name))
+    same = target.registry == base.name.registry
+    registry = base.registry if same else open_registry(target.registry)
+    how = _bring_base(base, registry, target)
+    layers, sent = [], 0
+    for part in files:
+        with tempfile.NamedTemporaryFile(prefix="tidemill-layer-") as file:
+            layer = write_layer(part, file.file, top=_inside(recipe.HOME))
+            file.flush()
+            if not registry.has_blob(target.repository, layer.digest):
+                registry.push_blob(target.repository, layer.digest, layer.size, opener(file.name))
+                sent += layer.size
+        layers.append(layer)
+    config, document = manifest.extended(base.image, layers, settings)
     about = manifest.descriptor(document)
     if not registry.has_blob(target.repository, str(about["digest"])):
         registry.push_blob(target.repository, str(about["digest"]), len(config), lambda: io.BytesIO(config))
     registry.push_manifest(target.repository, target.tag or document.digest, document)
-    return Pushed(target.pinned(document.digest), layer, how)
+    return Pushed(target.pinned(document.digest), tuple(layers), sent, how)
+
+
+def _bring_base(base: Base, registry: Registry, target: Reference) -> dict[str, int]:
+    """See that the target has the base's layers; how many were there, mounted, or copied."""
+    how: dict[str, int] = {}
+    for layer in {str(item["digest"]): item for item in base.image.layers}.values():
+        if layer.get("urls"):
+            continue  # a layer that registries do not carry
+        done = registry.bring(
+            target.repository, str(layer["digest"]), int(layer["size"]), base.registry, base.name.repository
+        )
+        how[done] = how.get(done, 0) + 1
+    return how

@@ -1,4 +1,4 @@
-"""Manifests and configurations of images: which platform is meant, and the same image with a layer more.
+"""Manifests and configurations of images: which platform is meant, and the same image with layers more.
 
 Formats: the OCI image specification 1.1 (index, manifest, config) and Docker's image manifest version 2,
 schema 2, which differ in their media types alone. What is not ours is carried over as it stands.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an image with a layer more says of itself; the rest is that of its base."""
+    """What an image with layers more says of itself; the rest is that of its base."""
 
     environment: Mapping[str, str]
     labels: Mapping[str, str]
@@ -129,12 +129,12 @@ def descriptor(document: Document) -> Mapping[str, Any]:
     return found
 
 
-def extended(base: Image, layer: Layer, settings: Settings) -> tuple[bytes, Document]:
-    """Configuration and manifest of the base with one layer more.
+def extended(base: Image, layers: Sequence[Layer], settings: Settings) -> tuple[bytes, Document]:
+    """Configuration and manifest of the base with some layers more.
 
     They depend on their arguments alone: the time in them is the base's.
     """
-    if len(base.layers) >= _LAYERS_MOST:
+    if len(base.layers) + len(layers) > _LAYERS_MOST:
         raise ImageError(f"the base has {len(base.layers)} layers, and {_LAYERS_MOST} are the most")
     own = dict(base.config.get("config") or {})
     variables = {**base.environment, **settings.environment}
@@ -151,11 +151,15 @@ def extended(base: Image, layer: Layer, settings: Settings) -> tuple[bytes, Docu
     config = {
         **base.config,
         "config": own,
-        "rootfs": {"type": "layers", "diff_ids": [*base.config["rootfs"]["diff_ids"], layer.diff_id]},
-        "history": [*(base.config.get("history") or []), step],
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [*base.config["rootfs"]["diff_ids"], *(layer.diff_id for layer in layers)],
+        },
+        "history": [*(base.config.get("history") or []), *([step] * len(layers))],
     }
     body = canonical(config)
-    top = {"mediaType": _LAYER_OF[base.media_type], "digest": layer.digest, "size": layer.size}
+    kind = _LAYER_OF[base.media_type]
+    ours = [{"mediaType": kind, "digest": layer.digest, "size": layer.size} for layer in layers]
     manifest = {
         **{k: v for k, v in base.manifest.items() if k not in ("annotations", "subject", "artifactType")},
         "mediaType": base.media_type,
@@ -164,7 +168,7 @@ def extended(base: Image, layer: Layer, settings: Settings) -> tuple[bytes, Docu
             "digest": _digest(body),
             "size": len(body),
         },
-        "layers": [*base.layers, top],
+        "layers": [*base.layers, *ours],
     }
     whole = canonical(manifest)
     return body, Document(base.media_type, _digest(whole), whole)

@@ -205,7 +205,8 @@ def test_a_registry_that_others_wrote_takes_it_and_gives_it_back(
     far.push_manifest("base", "1", document)
     assert far.manifest("base", "1") == document
     found = _append(project, debian)
-    assert found["layers"] == {"mounted": 2}
-    assert _append(project, debian)["digest"] == found["digest"]
+    assert found["base_layers"] == {"mounted": 2}
+    again = _append(project, debian)
+    assert (again["digest"], again["base_layers"], again["sent"]) == (found["digest"], {"there": 2}, 0)
     assert _append(project, registry.host)["digest"] == found["digest"], "in any registry"
     assert far.manifest("team/daily", found["digest"]).body == far.manifest("team/daily", "1").body

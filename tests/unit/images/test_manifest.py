@@ -96,7 +96,7 @@ def _base(media: str = OCI_MANIFEST, layers: int = 1) -> Image:
      (DOCKER_MANIFEST, "application/vnd.docker.image.rootfs.diff.tar.gzip")],
 )  # fmt: skip
 def test_an_image_with_a_layer_more(media: str, layer: str) -> None:
-    body, document = extended(_base(media), LAYER, SETTINGS)
+    body, document = extended(_base(media), [LAYER], SETTINGS)
     config, manifest = json.loads(body), json.loads(document.body)
     own = config["config"]
     assert own["Env"] == ["PATH=/usr/bin", "NEW==x", "PYTHONPATH=/mine"]
@@ -112,9 +112,9 @@ def test_an_image_with_a_layer_more(media: str, layer: str) -> None:
     assert manifest["layers"][1] == {"mediaType": layer, "digest": LAYER.digest, "size": 10}
     assert manifest["config"]["mediaType"] == "their/config"
     assert "annotations" not in manifest
-    assert extended(_base(media), LAYER, SETTINGS) == (body, document)
+    assert extended(_base(media), [LAYER], SETTINGS) == (body, document)
 
 
 def test_layers_are_not_stacked_without_end() -> None:
     with pytest.raises(ImageError, match="127 are the most"):
-        extended(_base(layers=127), LAYER, SETTINGS)
+        extended(_base(layers=127), [LAYER], SETTINGS)
