@@ -110,9 +110,9 @@ class TestContainers(RunnerSuite):
 
 
 PIPELINE = """
-import getpass, os, pathlib, sys
+import getpass, os, pathlib
 import yaml
-from tidemill import component, pipeline
+from tidemill import Container, component, pipeline
 from mine.parts import double
 
 @component
@@ -124,6 +124,8 @@ def look(number: int = 3) -> dict:
 @pipeline
 def daily(number: int = 3) -> None:
     look(number=number)
+    own = Container(image=os.environ.get("MY_IMAGE", "not/made:yet"))
+    look(number=number).with_id("own").with_options(environment=own)
 """
 
 
@@ -142,33 +144,52 @@ def test_a_users_code_runs_in_the_image_that_each_way_makes(
     site: Site, project: Path, tmp_path: Path, way: str
 ) -> None:
     """By the command line alone: image, compile with its digest, and what the file then says is run."""
-    words = (
-        ("--append", site.base)
-        if way == "append"
-        else ("--base", site.base, "--vendor", "--build", "--engine", way)
-    )
+    words = ["--append", site.base]
+    if way != "append":
+        words = ["--base", site.base, "--vendor", "--build", "--engine", way]
     push = ("--push", f"{site.host}/daily-{way}:1")
     name = site.image(project / "pipeline.py", *words, *push, folder=project)
     assert site.image(project / "pipeline.py", *words, *push, folder=project) == name, "the same digest"
-    work = tmp_path / "work"
-    work.mkdir()
-    record = f"sqlite:///{work}/metadata.db"
+    runner = Containers(shared=(tmp_path,), environ=site.environ)
+    record = f"sqlite:///{tmp_path}/metadata.db"
+    first = _run(compiled(project, tmp_path, name), tmp_path, record, runner)
+    again = _run(compiled(project, tmp_path, name), tmp_path, record, runner)
+    with closing(open_store(record)) as store:
+        assert {n.node_id: n.state.value for n in store.get_nodes(first)} == {
+            "look": "COMPLETE",
+            "own": "COMPLETE",
+        }
+        assert {n.node_id: n.state.value for n in store.get_nodes(again)} == {
+            "look": "CACHED",
+            "own": "CACHED",
+        }
+        (own,) = store.get_executions(first, "own")
+        (made,) = store.get_artifacts(run_id=first, limit=1)
+    assert own.custom_properties["tidemill.image"] == name, "the digest is on record"
+    found = json.loads((Path(made.uri.removeprefix("file://")) / "value.json").read_text())
+    assert found["twice"] == 42
+    assert str(found["uid"]) == runner.user.partition(":")[0]
+    assert found["name"] == "tidemill"
+
+
+def compiled(project: Path, work: Path, image: str) -> str:
+    """What `tidemill compile --to kubeflow` writes for an image."""
     platform = work / "platform.toml"
     platform.write_text('[nodes."*".secret_env]\nTIDEMILL_METADATA = "record/url"\n')
     command = [sys.executable, "-m", "tidemill.cli.main", "compile", "pipeline.py", "--to", "kubeflow"]
     places = ["--output", str(work / "kfp"), "--root", str(work / "root"), "--platform", str(platform)]
-    subprocess.run([*command, "--image", name, *places], cwd=project, check=True)
-    file = next(f for f in sorted((work / "kfp").iterdir()) if not f.name.endswith(".resources.yaml"))
+    subprocess.run([*command, "--image", image, *places], cwd=project, check=True,
+                   env={**os.environ, "MY_IMAGE": image})  # fmt: skip
+    files = [f for f in sorted((work / "kfp").iterdir()) if not f.name.endswith(".resources.yaml")]
+    return files[0].read_text()
+
+
+def _run(text: str, work: Path, record: str, runner: Containers) -> str:
+    """Run a compiled file; the run in the record."""
     with closing(open_store(record)):
         open_to_all(work)
-    runner = Containers(shared=(work,), environ=site.environ)
     cluster = Cluster(folder=work / "cluster", runner=runner, secrets={"record": {"url": record}})
-    workflow = Workflow(parse_spec(file.read_text()), cluster)
-    phase = workflow.run({"number": 21})
+    phase = Workflow(parse_spec(text), cluster).run({"number": 21})
     assert phase == "Succeeded", "\n".join(log.read_text() for log in (work / "cluster").rglob("log.txt"))
     with closing(open_store(record)) as store:
-        (artifact,) = store.get_artifacts()
-    found = json.loads((Path(artifact.uri.removeprefix("file://")) / "value.json").read_text())
-    assert found["twice"] == 42
-    assert str(found["uid"]) == runner.user.partition(":")[0]
-    assert found["name"] == "tidemill"
+        return store.get_runs(limit=1)[0].id

@@ -117,7 +117,8 @@ def dockerfile(made: Recipe, wheel: str, *, vendored: bool) -> str:
 
 
 def _installing(wheel: str) -> list[str]:
-    pip = f"python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --target {recipe.SITE}"
+    quiet = "--no-cache-dir --disable-pip-version-check --root-user-action ignore"
+    pip = f"python -m pip install {quiet} --no-deps --target {recipe.SITE}"
     return [
         "FROM ${BASE} AS packages",
         "COPY requirements.txt wheels/ /build/",

@@ -155,7 +155,7 @@ def extended(base: Image, layers: Sequence[Layer], settings: Settings) -> tuple[
             "type": "layers",
             "diff_ids": [*base.config["rootfs"]["diff_ids"], *(layer.diff_id for layer in layers)],
         },
-        "history": [*(base.config.get("history") or []), *([step] * len(layers))],
+        "history": [*_history(base), *([step] * len(layers))],
     }
     body = canonical(config)
     kind = _LAYER_OF[base.media_type]
@@ -172,6 +172,13 @@ def extended(base: Image, layers: Sequence[Layer], settings: Settings) -> tuple[
     }
     whole = canonical(manifest)
     return body, Document(base.media_type, _digest(whole), whole)
+
+
+def _history(base: Image) -> list[Any]:
+    """The base's steps, one for each layer: engines refuse to build on an image that lists fewer."""
+    steps = list(base.config.get("history") or [])
+    told = sum(not step.get("empty_layer") for step in steps)
+    return [{"created_by": "not told"}] * (len(base.layers) - told) + steps
 
 
 def _digest(body: bytes) -> str:

@@ -105,7 +105,7 @@ def _download(lock: Lock, target: Target, folder: Path, wheels: Path | None, ind
     raise ImageError(
         f"pip finds no wheels for Python {target.python} on {target.platform}: "
         f"{' '.join(line.removeprefix('ERROR: ') for line in lines)[:600]}",
-        hint="what has none for this platform is built with pip wheel, and its folder named: --wheels DIR",
+        hint="is the index reached? What has no wheel there is built with pip wheel: --wheels DIR",
     )
 
 

@@ -115,6 +115,17 @@ def test_an_image_with_a_layer_more(media: str, layer: str) -> None:
     assert extended(_base(media), [LAYER], SETTINGS) == (body, document)
 
 
+def test_a_history_has_a_step_for_each_layer() -> None:
+    base = _base(layers=3)
+    base = Image(
+        base.media_type, base.manifest, {**base.config, "history": [{"empty_layer": True}, {"by": "them"}]}
+    )
+    body, _ = extended(base, [LAYER, LAYER], SETTINGS)
+    steps = json.loads(body)["history"]
+    assert sum(not step.get("empty_layer") for step in steps) == 5
+    assert steps[2:4] == [{"empty_layer": True}, {"by": "them"}]
+
+
 def test_layers_are_not_stacked_without_end() -> None:
     with pytest.raises(ImageError, match="127 are the most"):
         extended(_base(layers=127), [LAYER], SETTINGS)
