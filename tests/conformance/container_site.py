@@ -186,7 +186,8 @@ def _push_base(host: str, tar: Path) -> None:
     config = canonical({
         "os": "linux", "architecture": _architecture(),
         "config": {"Env": [f"PYTHON_VERSION={PYTHON}", "PATH=/usr/local/bin:/usr/bin:/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": diffs}, "history": [{"created_by": "debootstrap"}] * len(diffs),
+        "rootfs": {"type": "layers", "diff_ids": diffs},
+        "history": [{"created_by": "debootstrap"}] * len(diffs),
     })  # fmt: skip
     _push(registry, config, tar.with_suffix(".blob"))
     about = {
