@@ -1,7 +1,7 @@
 """Runs compiled pipelines with kfp.local, in an environment that has kfp; one JSON line per order and answer.
 
-KFP's SubprocessRunner takes no container components: it looks for the name of its own executor among the words
-of the command, and the order's file has it there, in the argument that is for people. See
+KFP's SubprocessRunner takes no container components: it looks for the name of its own executor among the
+words of the command, and the order's file has it there, in the argument that is for people. See
 `sdk/python/kfp/local/subprocess_task_handler.py`.
 """
 

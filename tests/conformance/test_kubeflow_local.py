@@ -21,11 +21,14 @@ from tidemill.dsl.compile import compile_pipeline
 from tidemill.dsl.load import load_pipeline
 from tidemill.metadata.sql import open_store
 from tidemill.runners.kubeflow.files import kubeflow_files
+from tidemill.runners.kubeflow.platform import KubernetesOptions
 from tidemill.runners.kubeflow.target import Target
 from tidemill.testing.runner_suite import Difference, RunnerSuite, RunOrder
+from tidemill.testing.scenario_list import SCENARIOS
 
 PYTHON = os.environ.get("TIDEMILL_KFP_PYTHON", "")
-PROGRAM = Path(__file__).with_name("kubeflow_local_program.py")
+HERE = Path(__file__).parent
+PROGRAM = HERE / "kubeflow_local_program.py"
 IMAGE = "registry.example/python/tidemill@sha256:" + "0" * 64
 """kfp.local warns of images without `python` in their names."""
 
@@ -46,12 +49,24 @@ def kfp() -> Iterator[subprocess.Popen[str]]:
 
 
 LOOP = Difference("notyet", "kfp.local finds the items of a loop only by the names that its own SDK gives")
+NESTED = Difference(
+    "notyet", "kfp.local gives a DAG in a DAG its artifacts only where it has parameters, too"
+)
 
 
 class TestKfpLocal(RunnerSuite):
     """KFP's SDK orders the tasks and starts them as processes."""
 
-    differences = {}
+    differences = {
+        **dict.fromkeys(
+            (
+                "skips", "loop_literal", "loop_output", "loop_artifacts", "nested_loops", "loop_parallelism",
+                "loop_failure",
+            ),
+            LOOP,
+        ),
+        "sub_pipeline": NESTED,
+    }  # fmt: skip
 
     @pytest.fixture(autouse=True)
     def _process(self, kfp: subprocess.Popen[str]) -> None:
@@ -60,8 +75,9 @@ class TestKfpLocal(RunnerSuite):
     def run(self, order: RunOrder) -> str:
         found, code_root = load_pipeline(str(order.file))
         target = Target(
-            image=IMAGE, root=str(order.root), code_root=str(code_root), workdir=str(order.workdir)
-        )
+            image=IMAGE, root=str(order.root), code_root=str(code_root), workdir=str(order.workdir),
+            platform={"*": KubernetesOptions(secret_env={"TIDEMILL_METADATA": "record/url"})},
+        )  # fmt: skip
         files = kubeflow_files(compile_pipeline(found), target)
         (text,) = [text for name, text in files.items() if not name.endswith(".resources.yaml")]
         file = order.workdir / "pipeline.yaml"
@@ -70,21 +86,36 @@ class TestKfpLocal(RunnerSuite):
         select = {"only": order.only, "from": order.first, "to": order.last}
         if any(select.values()):
             parameters["tidemill_select"] = {name: list(nodes) for name, nodes in select.items()}
-        environ = {"TIDEMILL_METADATA": order.metadata, "TIDEMILL_ISOLATION": "none"}
-        answer = ask(self.kfp, {
-            "file": str(file), "parameters": parameters, "root": str(order.workdir / "kfp"), "environ": environ,
-        })  # fmt: skip
+        given = {"file": str(file), "parameters": parameters, "root": str(order.workdir / "kfp")}
+        environ = {"TIDEMILL_METADATA": order.metadata, "TIDEMILL_ISOLATION": "none"}  # no secrets there
+        answer = ask(self.kfp, {**given, "environ": environ})
         with closing(open_store(order.metadata)) as store:
             (run,) = store.get_runs(limit=1)
         assert (answer["state"] == "success") == (run.state.value == "COMPLETE"), (answer, run.state)
         return run.state.value
 
 
+def test_every_golden_is_what_the_protobuf_schema_says(tmp_path: Path) -> None:
+    goldens = sorted((HERE.parent / "golden" / "kubeflow").glob("*.yaml"))
+    assert len(goldens) > len(SCENARIOS)
+    program = HERE / "kubeflow_proto_program.py"
+    done = subprocess.run(
+        [PYTHON, str(program), *map(str, goldens)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
+    text = goldens[0].read_text(encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text(text.replace("command:", "comand:", 1), encoding="utf-8")
+    bad = subprocess.run(
+        [PYTHON, str(program), str(tmp_path / "bad.yaml")], capture_output=True, text=True, check=False
+    )
+    assert (bad.returncode, "comand" in bad.stdout) == (1, True), bad
+
+
 def marked(text: str) -> str:
     """The file with the word that kfp.local looks for, behind the name of each container's component."""
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
-        if line.strip() == "- --component":
+        if line.strip().replace('"', "") == "- --component":
             name = lines[number + 1]
             lines[number + 1] = name.rstrip("\n") + " kfp.dsl.executor_main\n"
     return "".join(lines)

@@ -78,9 +78,10 @@ def workflow_of(order: RunOrder, pods: PodRunner, **options: Any) -> Workflow:
     )  # fmt: skip
     files = kubeflow_files(compile_pipeline(found), target)
     text = next(text for name, text in files.items() if not name.endswith(".resources.yaml"))
+    environ = {} if FULL else {"TIDEMILL_ISOLATION": "none"}
     cluster = Cluster(
         folder=order.workdir / "cluster", runner=pods, secrets={"record": {"url": order.metadata}},
-        environ={} if FULL else {"TIDEMILL_ISOLATION": "none"}, at_once=3, pause=lambda seconds: None, **options,
+        environ=environ, at_once=3, pause=lambda seconds: None, **options,
     )  # fmt: skip
     return Workflow(parse_spec(text), cluster)
 

@@ -54,6 +54,10 @@ _TASKS = "As the tasks see it."
     help="With --to kubeflow: secrets, volumes, node selectors and the like.",
 )  # fmt: skip
 @click.option(
+    "--volume", multiple=True, metavar="CLAIM:/FOLDER",
+    help="With --to kubeflow: a volume that all nodes have; may be repeated.",
+)  # fmt: skip
+@click.option(
     "--name", default="", metavar="NAME", help="With --to kubeflow: what the pipeline is called there."
 )
 @click.option("--namespace", default="", metavar="NAME", help="With --to kubeflow: of the custom resources.")

@@ -29,8 +29,6 @@ from tidemill.runtime.launch import REASON
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.select import Selection, required
 from tidemill.runtime.upstream import ITEMS, items_of
-from tidemill.storage.manifest import damage
-from tidemill.storage.uri import is_local, local_path
 
 BASE = "tidemill.base_execution"
 """Custom property of an execution that stands for one of the base run: the id of that one."""
@@ -109,7 +107,8 @@ def take_from_base(
 ) -> None:  # fmt: skip
     """Record the nodes in `run` as they ended in `base`, as far as they succeeded there.
 
-    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs are gone or damaged: then nothing more is recorded.
+    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs
+    are gone or damaged: then nothing more is recorded.
     """
     wanted = [(node_id, None) for node_id in nodes]
     records = [r for r in store.get_nodes(base.id, wanted) if r.state.succeeded]
@@ -170,8 +169,8 @@ def _check(record: NodeRecord, base: Run, outputs: Mapping[str, list[Artifact]])
             wrong = "" if artifact.state is ArtifactState.LIVE else f"is {artifact.state.name}"
             if not wrong and importing.IMPORTED in artifact.custom_properties:
                 wrong = importing.changed(artifact)
-            elif not wrong and DIGEST in artifact.custom_properties and is_local(artifact.uri):
-                wrong = damage(local_path(artifact.uri))
+            elif not wrong and DIGEST in artifact.custom_properties:
+                wrong = importing.wrong_with(artifact)
             if wrong:
                 raise RunnerError(
                     f"output {name!r} of {record.node_id} in run {base.id} cannot be used: {wrong}",

@@ -10,7 +10,8 @@ from typing import Any
 
 from tidemill.errors import StorageError
 from tidemill.metadata.model import Artifact
-from tidemill.storage.uri import local_path
+from tidemill.runtime.resolve import DIGEST
+from tidemill.storage import mirror
 
 
 def read_json(artifact: Artifact, name: str) -> Any:
@@ -19,6 +20,7 @@ def read_json(artifact: Artifact, name: str) -> Any:
     What is shown beside a result must never make it fail, so there is no error.
     """
     try:
-        return json.loads((local_path(artifact.uri) / name).read_text(encoding="utf-8"))
+        folder = mirror.fetched(artifact.uri, str(artifact.custom_properties.get(DIGEST, "")))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, StorageError):
         return None

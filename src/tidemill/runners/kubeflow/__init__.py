@@ -6,7 +6,19 @@ everywhere. Compiling needs neither kfp nor protobuf nor a YAML library, and not
 
 from __future__ import annotations
 
-from tidemill.runners.kubeflow.platform import KubernetesOptions
-from tidemill.runners.kubeflow.runner import KubeflowDagRunner
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill.runners.kubeflow.platform import KubernetesOptions as KubernetesOptions
+    from tidemill.runners.kubeflow.runner import KubeflowDagRunner as KubeflowDagRunner
 
 __all__ = ["KubeflowDagRunner", "KubernetesOptions"]
+_HOME_OF = {"KubeflowDagRunner": "runner", "KubernetesOptions": "platform"}
+"""Loaded when first asked for: the entrypoint of every task is in this package, and needs no compiler."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,11 @@ from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import model
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.runners.kubeflow import check_platform, names
+from tidemill.runners.kubeflow import lint as linter
+from tidemill.runners.kubeflow.check_platform import is_mounted
 from tidemill.runners.kubeflow.component_spec import kubernetes_of, parameters_of
+from tidemill.runners.kubeflow.lint import documents, sizes
+from tidemill.runners.kubeflow.lint.model import Spec
 from tidemill.runners.kubeflow.spec import Compiled
 from tidemill.runners.kubeflow.target import Target
 
@@ -24,8 +28,6 @@ MOST_PARAMETERS = 10_000
 """Bytes of a run's parameters together that the API server takes, unless MAX_PARAMETER_BYTES allows more."""
 MOST_WORD = 128 * 1024 - 1
 """Bytes of one word of a command line that Linux takes."""
-MOST_WORKFLOW = 3 * 2**19
-"""Bytes of one object that etcd stores."""
 _EXACT = 2**53 - 1
 """KFP's numbers are doubles: integers beyond are not exact."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -33,9 +35,6 @@ _HOST = re.compile(r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=
 _PART = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _KFP_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,126}[a-z0-9])?")
-
-_TASK_BYTES = 1400
-"""What Argo's two tasks for one of KFP's have beside its JSON: see backend/src/v2/compiler/argocompiler."""
 
 
 def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None:
@@ -51,6 +50,37 @@ def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None
     ]
     if problems:
         raise DefinitionError.of(f"Kubeflow Pipelines cannot take pipeline {ir.name!r}", problems)
+
+
+def lint(ir: PipelineIR, compiled: Compiled) -> None:
+    """DefinitionError when the linter finds errors in what was compiled, whatever the reason."""
+    found = linter.lint([compiled.pipeline, compiled.kubernetes or None])
+    problems = [
+        Problem(f"[{f.rule.id}] {f.what}", f.where, f.fix) for f in found if f.rule.severity == "error"
+    ]
+    if problems:
+        raise DefinitionError.of(f"Kubeflow Pipelines cannot take pipeline {ir.name!r}", problems)
+
+
+def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
+    """What is no mistake, and may be one all the same, in whole sentences."""
+    found = []
+    bare = []
+    if target.root.startswith("/"):
+        tasks = [(node_id, kubernetes_of(node, node_id, target)) for node_id, node in _everything(ir)]
+        bare = [node_id for node_id, options in tasks if not is_mounted(target.root, options)]
+    if bare:
+        found.append(
+            f"The compiled file mounts no volume at the root {target.root} in {len(bare)} of the tasks"
+            f" ({bare[0]}, ...): what they put there is lost with the pod, unless the cluster adds one."
+            f" Mount one with --volume CLAIM:{target.root}."
+        )
+    if not compiled.carries_ir:
+        found.append(
+            "The pipeline is too large to travel in the compiled file: put this version into the metadata"
+            " store before a run starts, with tidemill submit."
+        )
+    return found
 
 
 def _names(ir: PipelineIR, target: Target) -> Iterator[Problem]:
@@ -89,12 +119,6 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
             "[secret-value] the metadata URL holds a password, which all who see the pipeline would read",
             ir.name,
             'put the URL into a secret; the platform file: secret_env = { TIDEMILL_METADATA = "SECRET/KEY" }',
-        )
-    if target.metadata.startswith("sqlite:"):
-        yield Problem(
-            "[metadata-place] a SQLite file is not shared safely by pods on several machines",
-            ir.name,
-            "name a metadata server (http://...) or a PostgreSQL or MySQL database",
         )
     if target.root and not target.root.startswith("/") and "://" not in target.root:
         yield Problem(
@@ -183,7 +207,12 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
             "pass the path of a file, or make it a parameter of the node",
         )
     for parameter in ir.parameters:
-        if parameter.type == "int" and not parameter.required and abs(parameter.default) > _EXACT:
+        if (
+            parameter.type == "int"
+            and not parameter.required
+            and isinstance(parameter.default, int)
+            and abs(parameter.default) > _EXACT
+        ):
             yield Problem(
                 f"[parameter-type] {parameter.name!r} is {parameter.default}; KFP's integers are doubles,"
                 " exact up to 2**53",
@@ -202,26 +231,37 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
 def _environment(ir: PipelineIR, target: Target) -> Iterator[Problem]:
     """Variables that a node reads must be provided: what the machine of the compiler has is not there."""
     for node in ir.nodes:
-        wanted = set(node.options.environment.env) if node.options.environment is not None else set()
-        for value in (*node.parameters.values(), *([node.when] if node.when is not None else [])):
-            wanted |= _variables(value)
-        provided = kubernetes_of(node, node.id, target).names() | target.environment().keys()
-        for name in sorted(wanted - provided):
+        options = kubernetes_of(node, node.id, target)
+        wanted = _variables(node)
+        folders: tuple[str, ...] = ()
+        if node.options.environment is not None:
+            wanted |= set(node.options.environment.env)
+            folders = node.options.environment.mounts
+        for name in sorted(wanted - options.names() - target.environment().keys()):
             yield Problem(
                 f"[missing-secret] the node reads the environment variable {name}; its pod will not have it",
                 node.id,
                 f'say in the platform file whence it comes: secret_env = {{ {name} = "SECRET/KEY" }}, or env',
             )
+        for folder in folders:
+            if not is_mounted(folder, options):
+                yield Problem(
+                    f"[missing-volume] the node's environment mounts {folder}; its pod has no volume there",
+                    node.id,
+                    f'name one in the platform file: volumes = [{{ claim = "...", path = "{folder}" }}]',
+                )
 
 
 def _variables(value: Any) -> set[str]:
-    """Environment variables without default that a value asks for."""
+    """Environment variables without default that a value, or anything in it, asks for."""
     if isinstance(value, model.Environment):
         return {value.name} if value.default is None else set()
     found: set[str] = set()
     for part in getattr(value, "__dataclass_fields__", ()):
         inner = getattr(value, part)
-        items = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, tuple) else (inner,)
+        items = (
+            inner.values() if isinstance(inner, Mapping) else inner if isinstance(inner, tuple) else (inner,)
+        )
         for item in items:
             if getattr(item, "__dataclass_fields__", None):
                 found |= _variables(item)
@@ -241,9 +281,9 @@ def _sizes(ir: PipelineIR, compiled: Compiled, text: str) -> Iterator[Problem]:
                 ir.name,
                 _SMALLER,
             )
-    if (size := workflow_size(compiled)) > MOST_WORKFLOW:
+    if (size := workflow_size(compiled)) > sizes.WORKFLOW:
         yield Problem(
-            f"[workflow-too-large] the workflow would have about {size} bytes; etcd stores {MOST_WORKFLOW}",
+            f"[workflow-too-large] the workflow will have about {size} bytes; etcd stores {sizes.WORKFLOW}",
             ir.name,
             _SMALLER,
         )
@@ -253,24 +293,9 @@ _SMALLER = "put parts into sub-pipelines or loops, or make several pipelines tha
 
 
 def workflow_size(compiled: Compiled) -> int:
-    """About how many bytes Argo's workflow has: every component, container and task once, as JSON in JSON."""
-    found = 0
-    dags = [compiled.pipeline["root"]]
-    for component in compiled.pipeline["components"].values():
-        found += _size(json.dumps(component))
-        if "dag" in component:
-            dags.append(component)
-    for executor in compiled.pipeline["deploymentSpec"]["executors"].values():
-        found += _size(json.dumps(executor))
-    for config in (
-        compiled.kubernetes.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).values()
-    ):
-        found += _size(json.dumps(config))
-    for dag in dags:
-        for task in dag["dag"]["tasks"].values():
-            times = 2 if "parameterIterator" in task else 1
-            found += times * (_size(json.dumps(task)) + _TASK_BYTES)
-    return found
+    """About how many bytes Argo's workflow will have."""
+    parts = documents.parts([compiled.pipeline, compiled.kubernetes or None])
+    return sizes.estimate(Spec.of(compiled.pipeline, parts.executors), parts)
 
 
 def _size(value: Any) -> int:

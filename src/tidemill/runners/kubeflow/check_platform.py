@@ -52,6 +52,12 @@ def problems(ir: PipelineIR, target: Target) -> Iterator[Problem]:
                 )
 
 
+def is_mounted(folder: str, options: KubernetesOptions) -> bool:
+    """Whether a folder of the container is, or is in, a volume that outlives the pod."""
+    paths = [volume.path.rstrip("/") for volume in options.volumes]
+    return any(folder == path or folder.startswith(f"{path}/") for path in paths)
+
+
 def _options(options: KubernetesOptions) -> Iterator[Found]:
     yield from _environment(options)
     yield from _mounts(options)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tidemill.ir.model import NodeIR, OptionsIR, ParameterIR, PipelineIR
 from tidemill.runners.kubeflow import names
-from tidemill.runners.kubeflow.platform import KubernetesOptions, executor_config, for_node, said
+from tidemill.runners.kubeflow.platform import KubernetesOptions, executor_config, for_node
 from tidemill.runners.kubeflow.target import Target
 
 LAUNCHER_MEMORY = 256 * 2**20
@@ -67,7 +67,7 @@ class Components:
 
     def dag_name(self, path: str, task: str) -> str:
         """A free name for a DAG's component; what KFP makes of it and its task in a loop is free, too."""
-        return self._names.take(f"dag-{path}", f"-{task}", f"-{task}-iterator")
+        return self._names.take(f"dag-{path}", f"-{task}", f"-{task}-iterator", most=names.MOST_DAG)
 
     def dag(self, name: str, definition: dict[str, Any]) -> None:
         """Keep a DAG under a name that `dag_name` gave."""
@@ -110,15 +110,16 @@ def start_inputs(ir: PipelineIR, *, carries_ir: bool) -> dict[str, Any]:
     return {name: {"parameterType": kind, "isOptional": True} for name, kind in kinds.items()}
 
 
-def inputs_of(version: str) -> dict[str, Any]:
+def inputs_of(version: str, *, workspace: bool = False) -> dict[str, Any]:
     """Inputs that every task of ours may have."""
     return {
         names.NODE: {"parameterType": "STRING"},
         names.RUN: {"parameterType": "STRING"},
         names.VERSION: {"parameterType": "STRING", "defaultValue": version, "isOptional": True},
         names.SOFT: {"parameterType": "BOOLEAN", "defaultValue": False, "isOptional": True},
-        names.ITERATION: {"parameterType": "NUMBER_INTEGER", "isOptional": True},
-    }
+        # With a default: kfp.local fails for an optional whole number without one.
+        names.ITERATION: {"parameterType": "NUMBER_INTEGER", "defaultValue": 0, "isOptional": True},
+    } | ({names.WORKSPACE: {"parameterType": "STRING"}} if workspace else {})
 
 
 def artifact(type_name: str) -> dict[str, Any]:
@@ -217,4 +218,4 @@ def _deadline(node: NodeIR) -> int:
 
 def config_of(options: KubernetesOptions) -> dict[str, Any]:
     """The Kubernetes document's part for an executor."""
-    return said(executor_config(options))
+    return executor_config(options) if options != KubernetesOptions() else {}

@@ -31,11 +31,12 @@ from tidemill.runners.kubeflow.results import write_results
 from tidemill.runtime import loops
 from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
+from tidemill.runtime.root import absolute
 
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""
 ISOLATION = "TIDEMILL_ISOLATION"
-"""How executors are kept apart from the task's own process: process (as everywhere), fresh or none. With none a
+"""What keeps executors apart from the task's own process: process (as everywhere), fresh or none. With none a
 task starts quicker, and its time limits are KFP's alone: nobody in the container watches any more."""
 ENDED = 128 + signal.SIGTERM
 """Exit code after SIGTERM, as a shell has it: a failure to KFP, so that an evicted pod is tried again."""
@@ -67,7 +68,9 @@ def perform(given: ExecutorInput, environ: Mapping[str, str], cancel: CancelToke
         settings = Settings(
             ir=ir,
             metadata=url,
-            root=_needed(environ, names.ROOT, "pipeline root, a folder that all pods see", "the platform"),
+            root=_needed(
+                environ, names.ROOT, "pipeline root, a folder or URI that all pods see", "the platform"
+            ),
             code_root=environ.get(names.CODE_ROOT, "") or str(Path.cwd()),
             workdir=environ.get(names.WORKDIR, ""),
             isolation=_isolation(environ),

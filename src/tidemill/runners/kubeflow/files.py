@@ -7,6 +7,7 @@ resources, for clusters whose API server keeps pipelines in Kubernetes.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from tidemill.ir import codec
@@ -21,19 +22,36 @@ _MOST_NAME = 50
 """Characters of a pipeline's name that the name of its version begins with: names of resources have 63."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What there is to write, and to say."""
+
+    files: dict[str, str]
+    """File name -> text."""
+    notes: list[str]
+    """What may be a mistake, in whole sentences."""
+
+
 def kubeflow_files(ir: PipelineIR, target: Target) -> dict[str, str]:
-    """File name -> text. The same IR and target give the same bytes.
+    """File name -> text; see `write_down`."""
+    return write_down(ir, target).files
+
+
+def write_down(ir: PipelineIR, target: Target) -> Written:
+    """The same IR and target give the same bytes.
 
     DefinitionError lists everything that KFP, or Kubernetes behind it, would refuse later.
     """
     compiled = compile_spec(ir, target)
     text = document(compiled)
     check.check(ir, target, compiled, text)
+    check.lint(ir, compiled)
     head = f"# Pipeline {ir.name}, version {codec.version(ir)}.\n{_WRITTEN}"
-    return {
+    files = {
         f"{compiled.name}.yaml": head + text,
         f"{compiled.name}.resources.yaml": head + resources(compiled, target, ir),
     }
+    return Written(files, check.notes(ir, target, compiled))
 
 
 def document(compiled: Compiled) -> str:

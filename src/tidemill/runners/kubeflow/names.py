@@ -35,6 +35,8 @@ SELECT = "tidemill_select"
 """STRUCT, default empty: {"only": [...], "from": [...], "to": [...]}."""
 SCHEDULE = "tidemill_schedule"
 """STRING: when the run was due, or created if by hand; RFC 3339. Only of pipelines with a schedule."""
+WORKSPACE = "tidemill_workspace"
+"""STRING: where the run's workspace is mounted, if it has one: KFP mounts it where it is asked for."""
 # The runtime parameters of the pipeline come beside them under their own names; json ones as JSON text.
 
 # --- outputs of a task -----------------------------------------------------------------------------
@@ -73,18 +75,27 @@ TYPE_PREFIX = "tidemill."
 TYPE_VERSION = "0.0.1"
 
 _FOREIGN = re.compile(r"[^a-z0-9]+")
-_MOST = 100
+_OPERATORS = frozenset(
+    ("in", "not", "and", "or", "matches", "contains", "let", "if", "else", "true", "false", "nil")
+)
+"""Words of the language in which Argo says what a task waits for."""
+MOST = 100
 """Characters of a name, less what KFP adds: Argo takes 128."""
+MOST_DAG = 55
+"""The same for DAGs: KFP names templates of a loop after its component and its task."""
 
 
-def plain(name: str) -> str:
-    """Lower case letters, digits and single hyphens, a letter first: what every part of KFP takes."""
+def plain(name: str, most: int = MOST) -> str:
+    """Lower case letters, digits and single hyphens, a letter first: what every part of KFP takes.
+
+    At most `most` characters; of a longer name the first ones, and a digest.
+    """
     found = _FOREIGN.sub("-", name.lower()).strip("-")
-    if not found or not found[0].isalpha():
+    if not found or not found[0].isalpha() or found in _OPERATORS:
         found = f"n-{found}".rstrip("-")
-    if len(found) <= _MOST:
+    if len(found) <= most:
         return found
-    return f"{found[: _MOST - 9].rstrip('-')}-{_short(name)}"
+    return f"{found[: most - 9].rstrip('-')}-{_short(name)}"
 
 
 def pipeline_name(pipeline: str) -> str:
@@ -111,20 +122,20 @@ class Names:
         self._taken = set(taken)
         self._last: dict[str, int] = {}
 
-    def take(self, wanted: str, *suffixes: str) -> str:
+    def take(self, wanted: str, *suffixes: str, most: int = MOST) -> str:
         """`wanted` as a plain name, with a number where it, or it with a suffix, is taken."""
-        found = plain(wanted)
+        found = plain(wanted, most)
         forms = (found, *(found + suffix for suffix in suffixes))
         if not self._taken.isdisjoint(forms):
-            found = self._free(found, suffixes)
+            found = self._free(found, suffixes, most)
             forms = (found, *(found + suffix for suffix in suffixes))
         self._taken.update(forms)
         return found
 
-    def _free(self, found: str, suffixes: tuple[str, ...]) -> str:
+    def _free(self, found: str, suffixes: tuple[str, ...], most: int) -> str:
         while True:
             number = self._last[found] = self._last.get(found, 1) + 1
-            other = f"{found[: _MOST - 5]}-{number}"
+            other = f"{found[: most - 1 - len(str(number))].rstrip('-')}-{number}"
             if self._taken.isdisjoint((other, *(other + suffix for suffix in suffixes))):
                 return other
 

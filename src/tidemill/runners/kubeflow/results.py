@@ -32,17 +32,19 @@ POINTER = "tidemill.pointer/1"
 def write_results(
     store: MetadataStore, ir: PipelineIR, facts: Facts, outcome: Outcome | None, given: ExecutorInput
 ) -> None:
-    """Write ExecutorOutput and the files it speaks of. `outcome` is None for a node that put out nothing."""
+    """Write ExecutorOutput and the files it speaks of. `outcome` is None for a node that did not run."""
     output = ExecutorOutput()
     if names.ITEMS in given.parameter_files:
         count = outcome.iterations or 0 if outcome is not None else 0
         output.parameters[names.ITEMS] = iterations(ir, facts.node, facts.iteration, count)
-    if outcome is not None and outcome.execution_id and given.slots:
-        made = _made(store, outcome.execution_id)
+    if given.slots:
+        made = _made(store, outcome.execution_id) if outcome is not None and outcome.execution_id else Made()
         for name, slot in given.slots.items():
-            if found := made.outputs.get(name):
+            # KFP takes every declared output to be there; one that is not says so, and has no file.
+            found = made.outputs.get(name, [])
+            output.add(slot, _metadata(found[0]) if found else {"tidemill_state": _state(outcome)})
+            if found:
                 _point(slot, found[0])
-                output.add(slot, _metadata(found[0]))
         _show(made, loops.place(ir, facts.node, facts.iteration), given.slots, output)
     output.write(given)
 
@@ -74,6 +76,11 @@ def _made(store: MetadataStore, execution_id: int) -> Made:
         if event.path and event.artifact_id in records:
             inputs.setdefault(str(event.path[0]), []).append(records[event.artifact_id])
     return Made(inputs=inputs, outputs=store.get_outputs([execution_id]).get(execution_id, {}))
+
+
+def _state(outcome: Outcome | None) -> str:
+    """Why there is no artifact: what became of the node, if it was there at all."""
+    return str(outcome.state) if outcome is not None else "no result"
 
 
 def _point(slot: OutputSlot, artifact: Artifact) -> None:

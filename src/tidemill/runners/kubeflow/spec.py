@@ -15,9 +15,10 @@ from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.runners.kubeflow import component_spec as parts
 from tidemill.runners.kubeflow import names, task_spec
 from tidemill.runners.kubeflow.layout import Dag, Layout, Task, lay_out
-from tidemill.runners.kubeflow.packing import MOST, pack
+from tidemill.runners.kubeflow.packing import MOST, pack_encoded
 from tidemill.runners.kubeflow.platform import pipeline_config
 from tidemill.runners.kubeflow.target import Target
+from tidemill.types.json import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class Compiled:
 
 def compile_spec(ir: PipelineIR, target: Target) -> Compiled:
     """The pipeline and platform documents. Only what KFP has no form for is refused here: see check.py."""
-    packed = pack(ir)
-    return _Compiler(ir, target, packed if len(packed) <= MOST else "").compile()
+    encoded = codec.encode(ir)
+    packed = pack_encoded(encoded)
+    return _Compiler(ir, target, digest(encoded), packed if len(packed) <= MOST else "").compile()
 
 
 @dataclass(slots=True)
@@ -56,11 +58,11 @@ class _Edges:
 
 
 class _Compiler:
-    def __init__(self, ir: PipelineIR, target: Target, packed: str) -> None:
-        self.ir, self.target, self.packed = ir, target, packed
-        self.version = codec.version(ir)
+    def __init__(self, ir: PipelineIR, target: Target, version: str, packed: str) -> None:
+        self.ir, self.target, self.version, self.packed = ir, target, version, packed
         self.layout = lay_out(ir)
         self.made = parts.Components()
+        self.workspace = target.run.workspace is not None
         self.edges: dict[Dag, _Edges] = {}
         self.bases = {t.name: t.base_type for t in ir.artifact_types}
         self.kinds = {(n.id, out.name): out.type for n in ir.nodes for out in n.outputs}
@@ -196,7 +198,7 @@ class _Compiler:
             n for n in wanted if n != names.ITERATION or item.dag.loop is None
         }
         artifacts = {name: where for name, (_, where) in sorted(self.wired.get(item, {}).items())}
-        parameters = {**task_spec.own_parameters(item, self.ir), **inherited}
+        parameters = {**task_spec.own_parameters(item, self.ir, workspace=self.workspace), **inherited}
         made = task_spec.task(
             item.key, self._component(item), item.after,
             {"parameters": parameters, "artifacts": artifacts},
@@ -207,7 +209,7 @@ class _Compiler:
 
     def _component(self, item: Task) -> str:
         node = item.node
-        parameters = parts.inputs_of(self.version)
+        parameters = parts.inputs_of(self.version, workspace=self.workspace)
         if item.first:
             carries = bool(self.packed) and node is not None
             parameters |= parts.start_inputs(self.ir, carries_ir=carries)

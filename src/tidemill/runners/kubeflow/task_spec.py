@@ -49,7 +49,7 @@ def retry_of(node: NodeIR | None) -> dict[str, Any]:
     return {"maxRetryCount": tries, "backoffDuration": "0s", "backoffMaxDuration": _LONGEST} if tries else {}
 
 
-def own_parameters(item: Task, ir: PipelineIR) -> dict[str, Any]:
+def own_parameters(item: Task, ir: PipelineIR, *, workspace: bool) -> dict[str, Any]:
     """Parameters of a task that are known now."""
     found = {names.NODE: constant(item.name)}
     found[names.RUN] = constant("{{$.pipeline_job_uuid}}")
@@ -57,6 +57,8 @@ def own_parameters(item: Task, ir: PipelineIR) -> dict[str, Any]:
         found[names.SOFT] = constant(True)
     if item.first and ir.schedule is not None:
         found[names.SCHEDULE] = constant("{{$.pipeline_job_schedule_time_utc}}")
+    if workspace:
+        found[names.WORKSPACE] = constant("{{$.workspace_path}}")
     return found
 
 

@@ -17,6 +17,9 @@ from uuid import uuid4
 from tidemill.testing.kubeflow.document import Json, Refused
 
 _INPUT = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")
+_TEMPORARY = "/" + "tmp"
+"""In a container, whatever this machine has for temporary files."""
+_OUTPUTS = f"{_TEMPORARY}/kfp/outputs"
 _KINDS: dict[str, tuple[type, ...]] = {
     "STRING": (str,), "NUMBER_INTEGER": (int, float), "NUMBER_DOUBLE": (int, float), "BOOLEAN": (bool,),
     "LIST": (list,), "STRUCT": (dict,), "TASK_FINAL_STATUS": (dict,),
@@ -105,7 +108,7 @@ def check_types(
 ) -> None:
     """Convert to text what is declared as text; DriverFailed for other differences.
 
-    `without` is an input that is not there yet, or not any more: of a loop the item, of an iteration the items.
+    `without` is an input that is not there yet, or no more: of a loop the item, of an iteration the items.
     """
     for key, spec in component.get("inputDefinitions", {}).get("parameters", {}).items():
         if key == without:
@@ -160,7 +163,7 @@ def of_iteration(task: Mapping[str, Any], inputs: Values, item: Any) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a container finds what KFP's launcher puts to fixed places, `/s3/...` and `/tmp/kfp/...`.
+    """Where a container finds what KFP's launcher puts to fixed places, `/s3/...` and the like.
 
     `base` is empty in a real container. A process of this machine gets a folder of its own instead, and is
     told by `customPath`, which goes before the usual place (retrieveArtifactPath in launcher_v2.go).
@@ -187,7 +190,7 @@ def executor_input(
     """The message, without the maps that would be empty. `index` is that of the try, for the log's name."""
     outputs = component.get("outputDefinitions", {})
     remote = f"{facts.root.rstrip('/')}/{facts.name}/{facts.run_id}/{name}/{uuid4()}"
-    declared = {key: spec for key, spec in outputs.get("artifacts", {}).items()}
+    declared = dict(outputs.get("artifacts", {}))
     declared["executor-logs"] = {"artifactType": {"schemaTitle": "system.Artifact"}}
     artifacts: Json = {}
     for key, spec in declared.items():
@@ -199,12 +202,11 @@ def executor_input(
     made: Json = {"artifacts": artifacts}
     if outputs.get("parameters"):
         made["parameters"] = {
-            key: {"outputFile": str(places.of_path(f"/tmp/kfp/outputs/{key}"))}
-            for key in outputs["parameters"]
+            key: {"outputFile": str(places.of_path(f"{_OUTPUTS}/{key}"))} for key in outputs["parameters"]
         }
     file = places.of_uri(remote)
     made["outputFile"] = str(
-        file / "output_metadata.json" if file else "/tmp/kfp_outputs/output_metadata.json"
+        file / "output_metadata.json" if file else f"{_TEMPORARY}/kfp_outputs/output_metadata.json"
     )
     defaults = {
         key: spec["defaultValue"]

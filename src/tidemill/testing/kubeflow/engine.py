@@ -122,8 +122,8 @@ class _Scope:
         self.workflow.nodes[self._at(name)] = node
 
     def run(self, name: str) -> Node:
-        """A task, and the exit task that is a lifecycle hook of it: that runs once the task has ended, but not
-        when it was left out, its driver failed or it is a loop; and its failure fails nothing."""
+        """A task, and the exit task that is a lifecycle hook of it: that runs once the task has ended, but
+        not when it was left out, its driver failed or it is a loop; and its failure fails nothing."""
         try:
             node = self._task(name, on_exit=self.on_exit)
         except DriverFailed as error:

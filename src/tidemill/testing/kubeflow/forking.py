@@ -1,9 +1,9 @@
-"""Pods as forks of one warm process: for many runs of small pipelines, where starting Python is most of the time.
+"""Pods as forks of one warm process: for many runs of small pipelines, where starting Python takes longest.
 
     python -m tidemill.testing.kubeflow.forking SOCKET_FD MODULE FURTHER...
 
-imports the modules, then forks for each request and calls the `main` of the first there. It starts no threads, so that a fork is
-as clean as a new process; what a process sets up when it is imported is the same in all of them.
+imports the modules, then forks for each request and calls the `main` of the first there. It starts no
+threads, so that a fork is as clean as a new process; what importing sets up is the same in all of them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Forks:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), module, *preload], pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", __name__, str(theirs.fileno()), module, *preload],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
             )  # fmt: skip
         self._socket = ours
         self._lines = ours.makefile("r", encoding="utf-8")
@@ -120,11 +120,12 @@ def serve(connection: socket.socket, module: str) -> None:
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     rest, asking, left = b"", True, 0
     while asking or left:
-        readable, _, _ = select.select([woken, *([connection] if asking else [])], [], [])
-        if connection in readable:
+        watched = [woken, connection.fileno()] if asking else [woken]
+        readable, _, _ = select.select(watched, [], [])
+        if connection.fileno() in readable:
             piece = connection.recv(1 << 20)
             asking = bool(piece)
             *lines, rest = (rest + piece).split(b"\n")

@@ -43,7 +43,7 @@ class Bucket:
                 uri = artifact["uri"]
                 if not uri.startswith(_BUCKETS):
                     raise LauncherFailed(
-                        f"failed to fetch non default buckets: input {name!r}: unsupported Cloud bucket {uri!r}"
+                        f"failed to fetch non default buckets: {name!r}: unsupported Cloud bucket {uri!r}"
                     )
                 if self.of(uri).exists() and "customPath" in artifact:
                     _copy(self.of(uri), Path(artifact["customPath"]))

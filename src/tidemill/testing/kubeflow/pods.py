@@ -6,6 +6,7 @@ that starts real containers has the same two methods.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -92,10 +93,8 @@ class _Process:
 
     def signal(self, number: int) -> None:
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                pass
 
 
 def end(started: Started, grace: float) -> None:

@@ -1,7 +1,7 @@
 """The tries of one container: pod after pod, as Argo makes of a retry policy.
 
-Source: `containerExecutorTask` in `argocompiler/container.go` for what a pod gets, and `processNodeRetries` in
-Argo's `operator.go` for whether there is another one.
+Source: `containerExecutorTask` in `argocompiler/container.go` for what a pod gets, and `processNodeRetries`
+in Argo's `operator.go` for whether there is another one.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ class Pods:
         if self.cluster.rebased:
             prepare(message)
         return Pod(
-            name=name, task=order.place, image=container.get("image", ""), words=tuple(words), environ=environ,
-            folder=folder, mounts=self._mounts(order.component),
+            name=name, task=order.place, image=container.get("image", ""), words=tuple(words),
+            environ=environ, folder=folder, mounts=self._mounts(order.component),
         )  # fmt: skip
 
     def _run(self, pod: Pod, on_exit: bool) -> int:
