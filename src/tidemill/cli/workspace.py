@@ -144,6 +144,11 @@ class Code:
 
 def load_code(target: str) -> Code:
     """Compile a pipeline file as `load_ir` does, and find its code. DefinitionError lists every problem."""
+    if target.endswith(".json"):
+        raise DefinitionError(
+            f"{target} is an IR, which does not have the pipeline's code",
+            hint="name the Python file that defines the pipeline",
+        )
     answer = _loaded(target, "--code")
     files = {str(name): Path(place) for name, place in answer["files"].items()}
     return Code(codec.decode(answer["ir"]), Path(answer["code_root"]), files, list(answer["libraries"]))

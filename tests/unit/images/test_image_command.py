@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from spec_registry import SpecRegistry
 
+from tidemill.cli.workspace import load_code
+from tidemill.errors import DefinitionError
 from tidemill.images.registry import Registry
 
 PIPELINE = """
@@ -149,6 +151,11 @@ def test_the_folder_is_written_and_names_what_the_code_needs(project: Path) -> N
 )
 def test_what_cannot_be_is_refused(project: Path, words: list[str], code: int, says: str) -> None:
     assert says in _image(project, *words, expect=code).stderr
+
+
+def test_an_ir_has_no_code() -> None:
+    with pytest.raises(DefinitionError, match="is an IR"):
+        load_code("daily.json")
 
 
 def test_a_secret_beside_the_code_is_refused(project: Path) -> None:
