@@ -31,7 +31,6 @@ from tidemill.runners.kubeflow.results import write_results
 from tidemill.runtime import loops
 from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
-from tidemill.runtime.root import absolute
 
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""

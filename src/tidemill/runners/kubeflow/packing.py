@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from tidemill.errors import DefinitionError, RunnerError
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
-from tidemill.types.json import canonical
 
 MOST = 64 * 1024
 """Characters of a packed IR that a compiled file carries: it is part of words of command lines, of which
@@ -26,7 +26,9 @@ def pack(ir: PipelineIR) -> str:
 
 def pack_encoded(encoded: Mapping[str, Any]) -> str:
     """The same of what `codec.encode` gave."""
-    return base64.b64encode(zlib.compress(canonical(encoded), 9)).decode("ascii")
+    # Not sorted: the order of a dict in a definition is what its executor gets, and the record notes.
+    text = json.dumps(encoded, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
 def unpack(text: str) -> PipelineIR:
