@@ -9,15 +9,19 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from tidemill.cli.main import cli
 from tidemill.dsl.compile import compile_pipeline
 from tidemill.dsl.load import load_pipeline
+from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.kubeflow import KubeflowDagRunner, names
@@ -138,6 +142,88 @@ def test_the_same_bytes_in_another_folder_with_other_hashes(tmp_path: Path) -> N
         found.append({path.name: path.read_bytes() for path in (folder / "out").iterdir()})
     assert found[0] == found[1]
     assert set(found[0]) == {"nested-loops.yaml", "nested-loops.resources.yaml"}
+
+
+@pytest.fixture
+def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command without the process that it loads pipelines in; the folder where it runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tidemill.cli.compile.load_ir", lambda file: (compiled(Path(file)), "."))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--image", IMAGE), "--image is for --to kubeflow"),
+        (("--to", "airflow", "-o", "x", "--volume", "a:/b"), "--volume is for --to kubeflow"),
+        (("--to", "kubeflow", "-o", "x"), "needs the image"),
+        (("--to", "kubeflow", "--image", IMAGE), "--output DIR"),
+        (("--to", "kubeflow", "-o", "x", "--image", IMAGE, "--volume", "a:b"), "must be CLAIM:/FOLDER"),
+        (("--to", "kubeflow", "-o", "x", "--image", IMAGE, "--platform", "gone.toml"), "cannot be read"),
+        (
+            ("--to", "kubeflow", "-o", "x", "--image", IMAGE),
+            "[missing-secret] nothing says TIDEMILL_METADATA",
+        ),
+        (("--to", "kubeflow", "-o", "x", "--image", "p:1", "--root", "x"), "[root-place]"),
+    ],
+)
+def test_what_the_command_refuses(words: tuple[str, ...], why: str, in_this_process: Path) -> None:
+    done = CliRunner().invoke(cli, ["compile", str(FILES["linear"]), *words])
+    assert not (in_this_process / "x").exists()
+    code = done.exception.exit_code if isinstance(done.exception, DefinitionError) else done.exit_code
+    assert code == 2, repr(done.exception)
+    assert why in f"{done.output}{done.exception}"
+
+
+def test_a_check_writes_nothing_and_every_option_arrives(in_this_process: Path) -> None:
+    words = ["compile", str(FILES["linear"]), "--to", "kubeflow", "-o", "x", "--image", "r.example/p:1"]
+    words += ["--metadata", "http://a:1", "--root", "/data", "--code-root", "/code", "--workdir", "/there"]
+    words += [
+        "--allow-tag",
+        "--volume",
+        "c:/data",
+        "--volume",
+        "d:/more",
+        "--name",
+        "other",
+        "--namespace",
+        "us",
+    ]
+    words += ["--platform", str(GOLDENS / "volumes.toml")]
+    done = CliRunner().invoke(cli, [*words, "--check"])
+    assert (done.exit_code, (in_this_process / "x").exists()) == (0, False)
+    assert "note" not in done.output
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    spec, kubernetes = yaml.safe_load_all((in_this_process / "x/other.yaml").read_text(encoding="utf-8"))
+    assert "namespace: us" in (in_this_process / "x/other.resources.yaml").read_text(encoding="utf-8")
+    container = spec["deploymentSpec"]["executors"]["exec-give"]["container"]
+    assert {v["name"]: v["value"] for v in container["env"]} == {
+        "TIDEMILL_CODE_ROOT": "/code", "TIDEMILL_INSIDE_IMAGE": "r.example/p:1", "TIDEMILL_ROOT": "/data",
+        "TIDEMILL_METADATA": "http://a:1", "TIDEMILL_WORKDIR": "/there",
+    }  # fmt: skip
+    executors = kubernetes["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert [m["mountPath"] for m in executors["exec-give"]["pvcMount"]] == ["/data", "/more", "/third"]
+
+
+def test_compiling_needs_neither_kfp_nor_protobuf_nor_a_yaml_library() -> None:
+    code = f"""
+import sys
+for name in ("yaml", "ruamel", "kfp", "google", "kubernetes", "airflow"):
+    sys.modules[name] = None
+from tidemill.ir.model import NodeIR, PipelineIR
+from tidemill.runners.kubeflow import KubeflowDagRunner
+ir = PipelineIR(name="one", nodes=(NodeIR(id="a", component="c", executor=""),))
+KubeflowDagRunner(image={IMAGE!r}, metadata="http://a:1", root="/data").run(ir, output=sys.argv[1])
+heavy = {{"numpy", "polars", "pyarrow", "sqlalchemy"}} & sys.modules.keys()
+sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", code, folder], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert (Path(folder) / "one.yaml").is_file()
 
 
 def test_the_runner_writes_what_the_command_writes(tmp_path: Path) -> None:

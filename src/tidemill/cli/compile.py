@@ -33,7 +33,7 @@ _TASKS = "As the tasks see it."
     " TIDEMILL_METADATA]",
 )  # fmt: skip
 @click.option(
-    "--root", default="", metavar="DIR",
+    "--root", default="", metavar="DIR|URI",
     help=f"With --to: pipeline root. {_TASKS}  [default: their TIDEMILL_ROOT]",
 )  # fmt: skip
 @click.option(

@@ -17,10 +17,16 @@ _AIRFLOW = "tests/golden/test_golden_airflow.py"
 _SCHEDULER = "tests/conformance/test_airflow_scheduler.py"
 _DATA = "tests/conformance/test_airflow_data.py"
 _WAITING = "tests/conformance/test_airflow_waiting.py"
-_KFP = "tests/unit/kubeflow"
+_SITE = "tests/conformance/test_airflow_data_site.py"
+_OPTIONS = "tests/unit/runners/test_airflow_options.py"
+_AGAIN = "tests/unit/runners/test_engine_again.py"
+_KFP_GOLDEN = "tests/golden/test_golden_kubeflow.py"
+_KFP_CHECK = "tests/unit/runners/test_kubeflow_check.py"
+_KFP_ENTRY = "tests/unit/runners/test_kubeflow_entry.py"
+_KFP_COMMANDS = "tests/unit/runners/kubeflow/test_commands.py"
 _KFP_RULES = "tests/unit/kfp_lint/test_rules.py"
 _STORIES = "tests/conformance/test_kubeflow_stories.py"
-_GO = "tests/conformance/test_kubeflow_go.py"
+_WORKFLOWS = "tests/conformance/test_kubeflow_workflows.py"
 
 _NO_DAEMON = never("a process on a machine: its scheduler is cron, or an engine")
 _NO_PODS = never("there are no pods")
@@ -98,9 +104,7 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
         Feature(
             "Pools of slots shared by runs",
             local=yes(f"{_E2E}/test_queue.py::test_workers_share_the_slots_of_a_pool"),
-            airflow=Once(
-                "tests/unit/runners/test_airflow_options.py::test_pools", "pools of Airflow's own only"
-            ),
+            airflow=Once(f"{_AGAIN}::test_a_pool_is_waited_for_until_there_is_room", "not shown"),
             kubeflow=notyet("KFP has no limit across runs but the cluster's quotas"),
         ),
     ),
@@ -113,7 +117,9 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
                 "_also_when_the_clocks_change",
                 "cron only",
             ),
-            kubeflow=Once(f"{_GO}::test_a_recurring_run", "recurring runs are made by hand"),
+            kubeflow=Once(
+                f"{_KFP_COMMANDS}::test_schedules_and_the_way_back", "recurring runs are made by hand"
+            ),
         ),
         Feature(
             "Backfills",
@@ -125,7 +131,11 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             "Outputs as assets that start others",
             local=_NO_DAEMON,
             airflow=Once(
-                f"{_DATA}::test_outputs_are_events_of_assets_unless_they_were_skipped", "not written"
+                (
+                    f"{_SITE}::test_an_artifact_of_one_pipeline_starts_another",
+                    f"{_DATA}::test_outputs_are_events_of_assets_unless_they_were_skipped",
+                ),
+                "not written",
             ),
             kubeflow=notyet("KFP has no events"),
         ),
@@ -133,7 +143,11 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             "Runs that start when data arrives",
             local=_NO_DAEMON,
             airflow=Once(
-                f"{_DATA}::test_the_trigger_tells_of_each_new_span_once_and_keeps_no_secret", "not written"
+                (
+                    f"{_SITE}::test_files_of_each_new_day_start_a_run_of_that_day",
+                    f"{_DATA}::test_the_trigger_tells_of_each_new_span_once_and_keeps_no_secret",
+                ),
+                "not written",
             ),
             kubeflow=notyet("KFP has no sensors"),
         ),
@@ -165,19 +179,31 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             "A container of the node's own",
             local=yes(f"{_E2E}/test_containers.py::test_a_node_runs_in_a_real_container"),
             airflow=notimpl("the launcher starts it on the worker; not shown there"),
-            kubeflow=Once(f"{_KFP}/test_spec.py::test_a_node_with_an_image_runs_in_it", "not written"),
+            kubeflow=Once(f"{_KFP_ENTRY}::test_a_node_inside_its_image_starts_no_container", "not written"),
         ),
         Feature(
             "Options of pods: resources, selectors, tolerations, secrets, volumes",
             local=_NO_PODS,
-            airflow=Once("tests/unit/runners/test_airflow_options.py::test_pod_override", "resources only"),
-            kubeflow=Once(f"{_KFP}/test_platform.py::test_the_kubernetes_document", "not written"),
+            airflow=Once(
+                f"{_OPTIONS}::test_a_pod_asks_for_what_the_node_does_and_keeps_what_was_given",
+                "resources only",
+            ),
+            kubeflow=Once(f"{_KFP_GOLDEN}::test_everything_that_kubernetes_can_be_asked_for", "not written"),
         ),
         Feature(
             "More memory after a node was killed for it",
             local=yes(f"{_E2E}/test_failures.py::test_a_node_that_was_killed_for_memory_gets_more"),
             airflow=notimpl("the next try has the pod of the first"),
             kubeflow=notyet("a pod's limits are fixed when the workflow is made"),
+        ),
+        Feature(
+            "Requests of resources learnt from runs",
+            local=never("nothing is requested"),
+            airflow=notimpl("for Kubeflow only"),
+            kubeflow=Once(
+                "tests/unit/runners/kubeflow/test_learn.py::test_the_file_says_what_was_learnt_and_compiles",
+                "not written",
+            ),
         ),
         Feature(
             "Images built, or appended to without a daemon",
@@ -197,21 +223,27 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             "Compiled without the engine installed",
             local=never("nothing is compiled"),
             airflow=yes(f"{_AIRFLOW}::test_the_room_needs_no_airflow"),
-            kubeflow=Once(f"{_KFP}/test_runner.py::test_the_room_needs_no_kfp", "not written"),
+            kubeflow=Once(f"{_KFP_GOLDEN}::test_every_pipeline_can_be_written", "not written"),
         ),
         Feature(
             "Equal pipelines give equal files",
             local=never("nothing is compiled"),
             airflow=yes(f"{_AIRFLOW}::test_the_dag_file_is_the_golden_one"),
             kubeflow=Once(
-                "tests/golden/test_golden_kubeflow.py::test_the_file_is_the_golden_one", "not written"
+                f"{_KFP_GOLDEN}::test_the_same_bytes_in_another_folder_with_other_hashes", "not written"
             ),
         ),
         Feature(
             "No secret in what is compiled",
             local=never("nothing is compiled"),
             airflow=yes(f"{_AIRFLOW}::test_a_password_never_stands_in_a_dag_file"),
-            kubeflow=Once(f"{_KFP}/test_check.py::test_a_password_is_refused", "not written"),
+            kubeflow=Once(f"{_KFP_CHECK}::test_the_rule_is_named", "not written"),
+        ),
+        Feature(
+            "What the engine would refuse is refused when compiled",
+            local=never("nothing is compiled"),
+            airflow=yes(f"{_AIRFLOW}::test_what_airflow_cannot_take_is_said_at_once"),
+            kubeflow=Once(f"{_KFP_CHECK}::test_the_rule_is_named", "not written"),
         ),
         Feature(
             "A linter for anybody's files",
@@ -240,27 +272,41 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             "Alerts and deadlines",
             local=notimpl("exit nodes only"),
             airflow=Once(
-                "tests/conformance/test_airflow_alerts.py::test_a_failure_is_told", "exit nodes only"
+                (
+                    f"{_SITE}::test_who_is_to_be_told_of_a_failure_or_success_is_told_what_the_record_says",
+                    "tests/unit/runners/test_airflow_alerting.py::test_a_file_says_who_is_told_of_what",
+                ),
+                "exit nodes only",
             ),
             kubeflow=notimpl("exit nodes, and a deadline for the run"),
         ),
         Feature(
             "Links from the engine to run, artifacts and lineage",
             local=never("there is no page"),
-            airflow=Once("tests/unit/runners/test_airflow_plugin.py::test_links", "not written"),
+            airflow=Once(f"{_SITE}::test_tasks_and_runs_lead_to_the_pages_of_the_record", "not written"),
             kubeflow=notimpl("artifacts carry our ids as metadata"),
         ),
         Feature(
             "Metrics and pages in the engine's viewers",
             local=never("there is no page: tidemill artifacts page"),
             airflow=notyet("Airflow shows no artifacts"),
-            kubeflow=Once(f"{_STORIES}::test_pages_and_metrics_are_shown", "not written"),
+            kubeflow=Once(
+                f"{_KFP_ENTRY}::test_an_evaluation_has_its_numbers_and_its_page_shown", "not written"
+            ),
         ),
         Feature(
             "Upload, runs, versions and rollback from the command line",
             local=never("nothing is uploaded"),
             airflow=never("files are put into a folder"),
-            kubeflow=Once(f"{_GO}::TestCompiled::test_what_reaches_kubernetes", "not written"),
+            kubeflow=Once(f"{_KFP_COMMANDS}::test_from_a_file_to_a_run_and_back", "not written"),
+        ),
+        Feature(
+            "Scenarios in real containers",
+            local=yes(f"{_E2E}/test_containers.py::test_a_node_runs_in_a_real_container"),
+            airflow=notimpl("not shown there"),
+            kubeflow=Once(
+                "tests/conformance/test_kubeflow_containers.py::TestContainers::test_scenario", "not written"
+            ),
         ),
         Feature(
             "Judged by the engine's own code",
@@ -268,7 +314,7 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             airflow=Once(
                 (f"{_SCHEDULER}::TestScheduler::test_scenario", f"{_SCHEDULER}::test_scenario"), "not shown"
             ),
-            kubeflow=Once(f"{_GO}::test_the_compiler_says_what_it_refuses", "not written"),
+            kubeflow=Once(f"{_WORKFLOWS}::test_what_argo_would_run_is_what_we_mean", "not written"),
         ),
     ),
 }

@@ -131,8 +131,11 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "several-documents": [
         others(lambda: [spec(), platform(), spec()]), others(lambda: [spec(), platform(), platform()]),
     ],
-    "ignored-document": [others(lambda: [spec(), platform(), {"note": 1}]), others(lambda: [spec(),
-        platform(), 7])],
+    "ignored-document": [
+        others(lambda: [spec(), platform(), {"note": 1}]),
+        put("platforms", "kubernetes", "deploymentSpecs", {}, of=1),
+        put("platforms", "kubernetes", "pipelineConfig", "resourceTtlOnSuccess", "soon", of=1),
+    ],
     "pipeline-job": [others(_job)],
     "too-deep": [others(_nested)],
     "unknown-field": [
@@ -146,6 +149,7 @@ MUTATIONS: dict[str, list[Mutation]] = {
     ],
     "unknown-platform-field": [pod("nodeSelectors", {}), pod("securityContext", "privileged", True)],
     "wrong-type": [
+        others(lambda: [spec(), platform(), 7]),
         put(*TASKS, "body", "inputs", []), put(*_CONTAINER, "args", 0, 5), put(*_TRAIN, "dependentTasks", {}),
         put(*_TRAIN, "retryPolicy", "maxRetryCount", 1.5), put("sdkVersion", 2),
         put(*_TRAIN, "cachingOptions", {"enableCache": "yes"}), pod("activeDeadlineSeconds", "soon"),
@@ -187,15 +191,19 @@ MUTATIONS: dict[str, list[Mutation]] = {
     ],
     "name-collision": [
         put(*TASKS, "body-driver", {"componentRef": {"name": "comp-notify"}, "taskInfo": {"name": "t"}}),
-        both(put(*COMP, "entrypoint", spec()["components"]["comp-report"]), cut(*COMP, "comp-report"),
-             put(*COMP, "comp-each", "dag", "tasks", "report", "componentRef", "name", "entrypoint")),
+        both(put(*COMP, "entrypoint", spec()["components"]["comp-each"]), cut(*COMP, "comp-each"),
+             put(*_EACH, "componentRef", "name", "entrypoint")),
+        both(put(*COMP, "root", spec()["components"]["comp-report"]), cut(*COMP, "comp-report"),
+             put(*COMP, "comp-each", "dag", "tasks", "report", "componentRef", "name", "root")),
     ],
     "no-display-name": [cut(*_GIVE, "taskInfo"), put(*_GIVE, "taskInfo", "name", "")],
     "unknown-task": [put(*_TRAIN, "dependentTasks", 1, "giev")],
     "unknown-producer": [
         put(*_TRAIN, "inputs", "artifacts", "rows", "taskOutputArtifact", "producerTask", "giev"),
+        cut(*_EACH, "inputs", "parameters", "names", "taskOutputParameter", "producerTask"),
     ],
-    "task-cycle": [put(*_GIVE, "dependentTasks", ["train"]), put(*_GIVE, "dependentTasks", ["give"])],
+    "task-cycle": [put(*_TRAIN, "dependentTasks", ["give", "each"]), put(*_TRAIN, "dependentTasks",
+        ["train"])],
     "unknown-output": [
         put(*_TRAIN, "inputs", "artifacts", "rows", "taskOutputArtifact", "outputArtifactKey", "row"),
         put(*_EACH, "inputs", "parameters", "names", "taskOutputParameter", "outputParameterKey", "name"),
@@ -357,6 +365,7 @@ MUTATIONS: dict[str, list[Mutation]] = {
         put(*COMP, "comp-give", "outputDefinitions", "artifacts", "b",
             {"artifactType": {"schemaTitle": "acme.Rows"}}),
     ],
+    "importer-dependency": [put(*_GIVE, "dependentTasks", ["train"])],
     "importer-condition": [put(*_GIVE, "triggerPolicy",
         {"condition": "inputs.parameter_values['uri'] != ''"})],
     "condition-syntax": [put(*_CONDITION, text) for text in (
@@ -405,7 +414,10 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "affinity": [
         pod("nodeAffinity", 0, "weight", 0), pod("nodeAffinity", 0, "matchExpressions", 0, "operator", "Is"),
     ],
-    "access-mode": [pod("genericEphemeralVolume", 0, "accessModes", ["ReadWriteTwice"])],
+    "access-mode": [
+        pod("genericEphemeralVolume", 0, "accessModes", ["ReadWriteTwice"]),
+        put(*_WORKSPACE, "kubernetes", "pvcSpecPatch", "accessModes", ["Any"], of=1),
+    ],
     "run-as-root": [pod("securityContext", "runAsUser", 0)],
     "init-container": [
         pod("initContainers", 0, "name", "main"), pod("initContainers", 0, "name", ""),
@@ -415,6 +427,7 @@ MUTATIONS: dict[str, list[Mutation]] = {
     "workspace": [
         put(*_WORKSPACE, "size", "big", of=1), cut(*_WORKSPACE, "size", of=1),
         put(*_WORKSPACE, "kubernetes", "pvcSpecPatch", "storageClassName", "", of=1),
+        cut(*_WORKSPACE, "kubernetes", "pvcSpecPatch", "accessModes", of=1),
         put(*_WORKSPACE, "kubernetes", "pvcSpecPatch", "resources", {}, of=1),
     ],
     "no-workspace": [

@@ -65,10 +65,10 @@ def lint(ir: PipelineIR, compiled: Compiled) -> None:
 def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
     """What is no mistake, and may be one all the same, in whole sentences."""
     found = []
-    bare = []
-    if target.root.startswith("/"):
+    bare, folder = [], target.root.removeprefix("file://")
+    if folder.startswith("/"):
         tasks = [(node_id, kubernetes_of(node, node_id, target)) for node_id, node in _everything(ir)]
-        bare = [node_id for node_id, options in tasks if not is_mounted(target.root, options)]
+        bare = [node_id for node_id, options in tasks if not is_mounted(folder, options)]
     if bare:
         found.append(
             f"The compiled file mounts no volume at the root {target.root} in {len(bare)} of the tasks"
@@ -124,9 +124,12 @@ def _places(ir: PipelineIR, target: Target) -> Iterator[Problem]:
         yield Problem(
             f"[root-place] the root {target.root!r} is relative, and pods share no working folder",
             ir.name,
-            "name a folder of a mounted volume, such as /data/tidemill",
+            "name a folder of a mounted volume, such as /data/tidemill, or a URI such as s3://bucket/tidemill",
         )
-    asked = ((names.METADATA_URL, target.metadata, "--metadata URL"), (names.ROOT, target.root, "--root DIR"))
+    asked = (
+        (names.METADATA_URL, target.metadata, "--metadata URL"),
+        (names.ROOT, target.root, "--root DIR|URI"),
+    )
     for variable, given, option in asked:
         if given:
             continue

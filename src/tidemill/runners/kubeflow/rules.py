@@ -15,6 +15,8 @@ SERVER = "API server"
 """Refuses the upload or the start of a run."""
 COMPILER = "KFP's compiler"
 """Refuses the start of a run: argocompiler, inside the API server."""
+EITHER = "API server or KFP's compiler"
+"""The latter for what is in deploymentSpec."""
 ARGO = "Argo"
 """Refuses the workflow."""
 DRIVER = "driver"
@@ -53,18 +55,19 @@ _DOCUMENTS = (
     Rule("pipeline-job", SERVER, "the file holds the pipeline itself, not a PipelineJob around it",
          "pipelineSpec and runtimeConfig are unknown fields to it; Vertex AI takes them"),
     Rule("duplicate-key", SERVER, "no key stands twice in an object", "its YAML reader refuses the file"),
-    Rule("too-deep", SERVER, "lists and objects nest at most 100 deep", "no reader takes any depth"),
+    Rule("too-deep", NOBODY, "lists and objects nest at most 100 deep",
+         "KFP reads up to 10,000 levels, and this linter no more than these"),
     Rule("unknown-field", SERVER, "every key is a field of the pipeline spec",
          "one unknown key and the file is of an unknown format"),
     Rule("unknown-executor-field", NOBODY, "every key in deploymentSpec is a field of it",
          "what it does not know it drops without a word"),
     Rule("unknown-platform-field", COMPILER, "every key of a Kubernetes executor is a field of it",
          "it reads them strictly when a run starts"),
-    Rule("wrong-type", SERVER, "every field has a value of its type", "protojson refuses the document"),
-    Rule("unknown-value", SERVER, "a field with named values has one of them",
+    Rule("wrong-type", EITHER, "every field has a value of its type", "protojson refuses the document"),
+    Rule("unknown-value", EITHER, "a field with named values has one of them",
          "protojson refuses the document"),
     Rule("bad-duration", SERVER, "durations are seconds with an s", "protojson refuses the document"),
-    Rule("two-of-one", SERVER, "of fields that exclude each other, one is set",
+    Rule("two-of-one", EITHER, "of fields that exclude each other, one is set",
          "protojson refuses the document"),
     Rule("schema-version", SERVER, "schemaVersion is 2.1.0", "it takes no other"),
     Rule("pipeline-name", KUBERNETES, "the pipeline's name is lower case letters, digits and -, at most 128",
@@ -96,7 +99,8 @@ _GRAPHS = (
          "the names of Argo's tasks are made of them, with -driver behind"),
     Rule("dag-name", ARGO, "names of components with a DAG are letters, digits and -, at most 128",
          "Argo's templates are named after them"),
-    Rule("name-collision", ARGO, "no two tasks or templates of the workflow get the same name",
+    Rule("name-collision", "KFP's compiler or Argo",
+        "no two tasks or templates of the workflow get the same name",
          "KFP adds tasks named NAME-driver, and templates of its own"),
     Rule("no-display-name", DRIVER, "every task has taskInfo.name",
          "without it the task spec counts as missing"),
@@ -119,7 +123,7 @@ _GRAPHS = (
     Rule("no-parameter-type", DRIVER, "every parameter has a parameterType",
          "a parameter without type takes no value but null"),
     Rule("literal", DRIVER, "a value is one of the literals of its parameter", "it takes no other"),
-    Rule("root-input", DRIVER, "inputs of the pipeline are parameters that a person can give",
+    Rule("root-input", "API server or driver", "inputs of the pipeline are parameters that a person can give",
          "artifacts, TASK_FINAL_STATUS and TASK_CONFIG cannot be given, so that they are missing"),
     Rule("artifact-type", NOBODY, "artifacts go to inputs of their type, or of system.Artifact",
          "the program in the container gets something else than it expects"),
@@ -186,6 +190,8 @@ _PODS = (
          "it cannot find the artifact's URI"),
     Rule("importer-output", LAUNCHER, "an importer has exactly one output artifact",
          "it cannot tell which to record"),
+    Rule("importer-dependency", NOBODY, "importers depend on no task",
+         "the compiler gives them no dependencies, so that they run at once"),
     Rule("importer-condition", COMPILER, "importers have no condition",
          "driver and importer are one container, so that nothing can come between"),
     Rule("condition-syntax", DRIVER, "conditions and selectors are CEL", "the expression does not compile"),
@@ -209,8 +215,8 @@ _PODS = (
     Rule("affinity", KUBERNETES, "selectors have a known operator, and weights are 1 to 100",
          "the pod is refused"),
     Rule("access-mode", NOBODY, "access modes are those of Kubernetes",
-         "an unknown one becomes an empty one"),
-    Rule("run-as-root", COMPILER, "runAsUser is not 0 where runAsNonRoot is set", "it refuses the pair"),
+         "KFP hands an unknown one on, or an empty one instead"),
+    Rule("run-as-root", DRIVER, "runAsUser is not 0 where runAsNonRoot is set", "it refuses the pair"),
     Rule("init-container", DRIVER, "init containers have names of their own and an image",
          "it refuses the pod"),
     Rule("workspace", COMPILER, "a workspace has a size, access modes, and a storage class or none at all",

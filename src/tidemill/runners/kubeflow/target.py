@@ -20,7 +20,7 @@ class Target:
     metadata: str = ""
     """URL of the metadata store."""
     root: str = ""
-    """Pipeline root: a folder that all pods see."""
+    """Pipeline root: a folder that all pods see, or a URI such as `s3://bucket/folder`."""
     code_root: str = ""
     workdir: str = ""
     name: str = ""

@@ -29,6 +29,7 @@ __all__ = ["Finding", "lint", "lint_text"]
 
 _OF_SHAPE = {
     "unknown-field", "unknown-executor-field", "wrong-type", "unknown-value", "bad-duration", "two-of-one",
+    "ignored-document", "unknown-platform-field",
 }  # fmt: skip
 _UNUSED = {"unused-component", "unused-executor"}
 _LEAVE_UNUSED = {"unknown-component", "unknown-executor", "no-implementation", "no-tasks", "not-a-pipeline"}
@@ -45,7 +46,7 @@ def lint(given: Iterable[Any]) -> list[Finding]:
             *placeholders.check(spec), *sizes.check(parts, spec),
         ]  # fmt: skip
         found += _without_consequences(_moved(in_pipeline, *parts.pipeline_at), found)
-        found += _moved(kubernetes.check(parts, spec), *parts.platform_at)
+        found += _without_consequences(_moved(kubernetes.check(parts, spec), *parts.platform_at), found)
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda f: (f.rule.severity, f.document))
 

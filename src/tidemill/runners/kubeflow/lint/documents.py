@@ -55,7 +55,7 @@ def parts(documents: list[Any]) -> Parts:
 
 def _document(result: Parts, number: int, document: Any) -> None:
     if not isinstance(document, dict):
-        return _say(result, "ignored-document", number, (), "the document is no object", "take it out")
+        return _say(result, "wrong-type", number, (), "the document is no object", "take it out")
     kind = document.get("kind")
     if isinstance(kind, str) and "apiVersion" in document:
         return _resource(result, number, document, kind)
@@ -152,16 +152,8 @@ def _platform(result: Parts, number: int, value: Any, path: Path) -> None:
     shape = Shape()
     result.platform = shape.message(value, "PlatformSpec")
     result.platform_at = (number, path)
-    if shape.found:
-        _say(
-            result,
-            "ignored-document",
-            number,
-            path,
-            "KFP passes the whole document over, because of what else is said of it",
-            "mend that",
-        )
-    result.found += _at(shape.found, number, path)
+    for wrong in shape.found:
+        _say(result, "ignored-document", number, (*path, *wrong.path), wrong.what, wrong.fix)
     place: Path = ("platforms", "kubernetes", "deploymentSpec", "executors")
     for label, config in dig(result.platform, *map(str, place)).items():
         inner = Shape("unknown-platform-field")

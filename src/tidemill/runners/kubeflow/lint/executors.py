@@ -177,6 +177,13 @@ def _importer_task(task: Task) -> Iterator[Finding]:
             f"the importer {task.name!r} has a condition",
             "put it into a DAG, which may have one",
         )
+    if task.dependencies():
+        yield broken(
+            "importer-dependency",
+            (*task.path, "dependentTasks"),
+            f"the importer {task.name!r} depends on {' and '.join(task.dependencies())}",
+            "put it into a DAG, and let that depend on them",
+        )
     uri = dig(task.executor or {}, "importer", "artifactUri")
     name = uri.get("runtimeParameter", "")
     if name and name not in task.inputs("parameters"):

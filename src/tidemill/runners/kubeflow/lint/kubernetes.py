@@ -72,6 +72,8 @@ def _pipeline_config(config: Json) -> Iterator[Finding]:
             f"{size!r} is no size",
             'write "10Gi" or the like',
         )
+    if "kubernetes" not in workspace:
+        return
     patch = dig(workspace, "kubernetes", "pvcSpecPatch")
     at: Path = (*path, "workspace", "kubernetes", "pvcSpecPatch")
     for key in patch.keys() - {"accessModes", "storageClassName"}:
@@ -81,6 +83,12 @@ def _pipeline_config(config: Json) -> Iterator[Finding]:
             f"{key!r} cannot be patched",
             did_you_mean(key, ["accessModes", "storageClassName"]),
         )
+    modes = patch.get("accessModes")
+    if not isinstance(modes, list) or not modes:
+        fix = "write [ReadWriteMany] or the like"
+        yield broken("workspace", (*at, "accessModes"), "the claim has no access modes", fix)
+    else:
+        yield from _access_modes([str(mode) for mode in modes], (*at, "accessModes"))
     if patch.get("storageClassName") == "":
         yield Finding(
             RULES["workspace"],
@@ -152,14 +160,7 @@ def _mounts(config: Json, path: Path) -> Iterator[Finding]:
             yield Finding(
                 RULES["bad-quantity"], (*at, "size"), f"{volume.get('size', '')!r} is no size", 'write "10Gi"'
             )
-        for j, mode in enumerate(volume.get("accessModes", [])):
-            if mode not in _ACCESS:
-                yield broken(
-                    "access-mode",
-                    (*at, "accessModes", j),
-                    f"{mode!r} is no access mode",
-                    did_you_mean(mode, _ACCESS),
-                )
+        yield from _access_modes(volume.get("accessModes", []), (*at, "accessModes"))
     for i, volume in enumerate(config.get("emptyDirMounts", [])):
         if volume.get("sizeLimit") and quantity(volume["sizeLimit"]) is None:
             yield broken(
@@ -167,6 +168,14 @@ def _mounts(config: Json, path: Path) -> Iterator[Finding]:
                 (*path, "emptyDirMounts", i, "sizeLimit"),
                 f"{volume['sizeLimit']!r} is no size",
                 'write "10Gi"',
+            )
+
+
+def _access_modes(modes: list[str], path: Path) -> Iterator[Finding]:
+    for i, mode in enumerate(modes):
+        if mode not in _ACCESS:
+            yield broken(
+                "access-mode", (*path, i), f"{mode!r} is no access mode", did_you_mean(mode, _ACCESS)
             )
 
 

@@ -80,13 +80,14 @@ class Task:
         """Tasks that inputs come from, with the place that says so."""
         for kind, key in (("parameters", "taskOutputParameter"), ("artifacts", "taskOutputArtifact")):
             for name, given in self.inputs(kind).items():
-                if "producerTask" in (source := dig(given, key)):
-                    yield (*self.path, "inputs", kind, name, key, "producerTask"), source["producerTask"]
+                if key in given:
+                    path = (*self.path, "inputs", kind, name, key, "producerTask")
+                    yield path, dig(given, key).get("producerTask", "")
 
     def dependencies(self) -> list[str]:
         """Names of all tasks that it waits for, as the compiler puts them together."""
         explicit: list[str] = self.spec.get("dependentTasks", [])
-        return sorted({*explicit, *(producer for _, producer in self.producers())})
+        return sorted({*explicit, *(producer for _, producer in self.producers() if producer)})
 
 
 @dataclass(frozen=True, slots=True)

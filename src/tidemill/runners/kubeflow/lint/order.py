@@ -16,7 +16,7 @@ _TASK = re.compile(r"[A-Za-z][-A-Za-z0-9]*")
 _NAME = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]*")
 _LONGEST = 128
 """Of names in a workflow (argo-workflows, workflow/validate)."""
-_OWN = {"root", "entrypoint", "iteration", "system-dag-driver", "system-container-driver",
+_OWN = {"entrypoint", "system-dag-driver", "system-container-driver",
         "system-container-executor", "system-container-impl", "system-importer", "system-importer-workspace",
         "retry-system-container-executor", "retry-system-container-impl"}  # fmt: skip
 """Templates that KFP adds to every workflow."""
@@ -72,14 +72,13 @@ def _names(dag: Dag, task: Task) -> Iterator[Finding]:
 
 
 def _templates(spec: Spec) -> Iterator[Finding]:
-    for name in ("root", "entrypoint"):
-        if name in spec.components:
-            yield broken(
-                "name-collision",
-                ("components", name),
-                f"KFP has a template {name!r} of its own",
-                f"call it 'comp-{name}'",
-            )
+    if "root" in spec.components:
+        yield broken(
+            "name-collision",
+            ("components", "root"),
+            "the pipeline's root has this name",
+            "call it 'comp-root'",
+        )
     for dag in spec.dags:
         name = dag.component.name
         if not _NAME.fullmatch(name) or len(name) > _LONGEST:
@@ -90,7 +89,7 @@ def _templates(spec: Spec) -> Iterator[Finding]:
                 f"{name[:140]!r} is no name for a template of Argo",
                 f"call it {better!r}",
             )
-        elif name in _OWN - {"root", "entrypoint"}:
+        elif name in _OWN and dag.component is not spec.root:
             yield broken(
                 "name-collision",
                 dag.component.path,
@@ -143,7 +142,10 @@ def _dependencies(dag: Dag, task: Task) -> Iterator[Finding]:
 
 def _cycle(dag: Dag) -> Iterator[Finding]:
     """A circle among the tasks that are left when all that can run has run."""
-    waiting = {name: {d for d in task.dependencies() if d in dag.tasks} for name, task in dag.tasks.items()}
+    waiting = {
+        name: set() if task.is_importer else {d for d in task.dependencies() if d in dag.tasks}
+        for name, task in dag.tasks.items()
+    }
     behind: dict[str, list[str]] = {}
     for name, needs in waiting.items():
         for need in needs:
