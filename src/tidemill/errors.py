@@ -141,6 +141,20 @@ class StorageError(TidemillError):
     exit_code = 3
 
 
+class ImageError(TidemillError):
+    """An image cannot be made as it is asked for."""
+
+    code = "IMAGE"
+    exit_code = 2
+
+
+class RegistryError(TidemillError):
+    """A registry, or an engine that builds images, cannot be reached, refuses, or answers nonsense."""
+
+    code = "REGISTRY"
+    exit_code = 3
+
+
 class StoreError(TidemillError):
     """The metadata store cannot be opened, read or written."""
 

@@ -29,6 +29,7 @@ _COMMANDS = {
     "pools": ("tidemill.cli.pools", "pools", "Slots that nodes of all runs share."),
     "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
+    "image": ("tidemill.cli.image", "image", "Make the image that a pipeline runs in."),
     "lint-dag": ("tidemill.cli.lint_dag", "lint_dag", "List old Airflow spellings in DAG files."),
     "lint-kfp": ("tidemill.cli.lint_kfp", "lint_kfp", "Check pipelines for Kubeflow Pipelines, anybody's."),
     "explain": (
@@ -102,7 +103,7 @@ def cli() -> None:
     The record and the artifacts are kept in `.tidemill` below the current directory; --root or the
     environment variable TIDEMILL_ROOT choose another place.
 
-    Exit codes: 0 done, 1 a node failed, 2 wrong usage or definition, 3 storage or metadata store,
+    Exit codes: 0 done, 1 a node failed, 2 wrong usage or definition, 3 storage, metadata store or registry,
     4 the run cannot be started or found, 130 canceled.
     """
 

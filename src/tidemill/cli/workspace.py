@@ -125,19 +125,50 @@ def load_ir(target: str) -> tuple[PipelineIR, str]:
         if not path.is_file():
             raise DefinitionError(f"there is no IR file {target!r}")
         return codec.loads(path.read_bytes()), str(path.parent.absolute())
+    answer = _loaded(target)
+    return codec.decode(answer["ir"]), str(answer["code_root"])
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A pipeline with the code that its nodes run."""
+
+    ir: PipelineIR
+    root: Path
+    """The folder that modules are imported from."""
+    files: dict[str, Path]
+    """The user's source files, by module."""
+    libraries: list[str]
+    """Dotted names that these import of libraries."""
+
+
+def load_code(target: str) -> Code:
+    """Compile a pipeline file as `load_ir` does, and find its code. DefinitionError lists every problem."""
+    if target.endswith(".json"):
+        raise DefinitionError(
+            f"{target} is an IR, which does not have the pipeline's code",
+            hint="name the Python file that defines the pipeline",
+        )
+    answer = _loaded(target, "--code")
+    files = {str(name): Path(place) for name, place in answer["files"].items()}
+    return Code(codec.decode(answer["ir"]), Path(answer["code_root"]), files, list(answer["libraries"]))
+
+
+def _loaded(target: str, *words: str) -> dict[str, Any]:
+    """What the process says that loads a pipeline file; DefinitionError with its problems."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", "tidemill.dsl.load", target, str(out)]
+        command = [sys.executable, "-m", "tidemill.dsl.load", target, str(out), *words]
         ended = subprocess.run(command, stdout=sys.stderr, check=False, env={**os.environ})
         if not out.exists():
             why = f"the process that loaded it ended with status {ended.returncode}"
             raise DefinitionError(f"{target} cannot be compiled: {why}", where=target)
-        answer = json.loads(out.read_text(encoding="utf-8"))
+        answer: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
     if "error" in answer:
         problems = [Problem(p["what"], p["where"], p["hint"]) for p in answer["problems"]]
         first = problems[0]
         raise DefinitionError(answer["error"], where=first.where, hint=first.hint, problems=problems)
-    return codec.decode(answer["ir"]), str(answer["code_root"])
+    return answer
 
 
 def find_run(store: MetadataStore, name: str) -> Run:

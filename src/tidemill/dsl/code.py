@@ -16,6 +16,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -51,6 +52,49 @@ def files_of(ref: str) -> dict[str, Path]:
     """The source files that `digest_of` reads for a function, by module; LookupError as there."""
     modules = {name.partition(":")[0] for name, _ in _reachable(ref)}
     return {name: path for name in sorted(modules) if (path := _source_file(name)) is not None}
+
+
+def sources_of(modules: Iterable[str]) -> tuple[dict[str, Path], set[str]]:
+    """The project's source files that must be there for `modules` to be imported, by module, and the dotted
+    names that these import of libraries.
+
+    More than `files_of`: to use one function of a module all of it is imported, with the packages around it.
+    tidemill's own modules are in neither. Names imported from a library's module are among the names, since
+    only importing tells a module from a value.
+    """
+    files: dict[str, Path] = {}
+    libraries, seen = set[str](), set[str]()
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        top = name.partition(".")[0]
+        if name in seen or not name or top == "tidemill" or top in sys.stdlib_module_names:
+            continue
+        seen.add(name)
+        path = _source_file(name)
+        if path is None:
+            if _origin(top) is None or _is_library(top):
+                libraries.add(name)
+            continue
+        files[name] = path
+        pending += _parents(name)
+        with suppress(SyntaxError):
+            pending += _imports([_parse(path.read_bytes())], _package(name, path))
+    return files, libraries
+
+
+def _is_library(top: str) -> bool:
+    """Whether a top-level module is installed, and not the project's."""
+    origin = _origin(top)
+    return origin is not None and _source_file(top) is None and (
+        origin != "namespace" or _is_installed_namespace(top)
+    )  # fmt: skip
+
+
+def _is_installed_namespace(top: str) -> bool:
+    spec = importlib.util.find_spec(top)
+    places = list(spec.submodule_search_locations or []) if spec is not None else []
+    return any(_is_installed(Path(place).resolve()) for place in places)
 
 
 def module_of(function: Callable[..., Any]) -> str:

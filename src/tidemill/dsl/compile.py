@@ -17,7 +17,7 @@ from typing import Any
 
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
-from tidemill.dsl.code import digest_of, files_of
+from tidemill.dsl.code import digest_of, files_of, sources_of
 from tidemill.dsl.compile_node import NodeCompiler, artifact_type
 from tidemill.dsl.control_check import problems_of_control
 from tidemill.dsl.node import Node
@@ -62,6 +62,11 @@ def code_files(ref: str) -> dict[str, Path]:
         return files_of(ref)
     except (LookupError, SyntaxError, ValueError):
         return {}
+
+
+def sources(modules: Iterable[str]) -> tuple[dict[str, Path], set[str]]:
+    """The user's source files that `modules` need, by module, and the names they import of libraries."""
+    return sources_of(modules)
 
 
 class _Compiler:

@@ -1,7 +1,8 @@
-"""Finds the pipeline in a user's file and compiles it: `python -m tidemill.dsl.load FILE OUT`.
+"""Finds the pipeline in a user's file and compiles it: `python -m tidemill.dsl.load FILE OUT [--code]`.
 
 This runs in a process of its own, so that the command line and the runner never import user code.
-OUT gets one JSON object: the IR and the code root, or the problems.
+OUT gets one JSON object: the IR and the code root, or the problems. With --code also the source files behind
+the IR and the pipeline itself, by module, and the names that they import of libraries.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tidemill.dsl.compile import compile_to_json
+from tidemill.dsl.compile import compile_to_json, sources
 from tidemill.dsl.pipeline import Pipeline
 from tidemill.errors import DefinitionError, Problem, did_you_mean
 
@@ -122,12 +123,14 @@ def _inner(pipelines: list[Pipeline]) -> set[Pipeline]:
     return inner
 
 
-def _main(target: str, out: str) -> int:
+def _main(target: str, out: str, *, with_code: bool = False) -> int:
     answer: dict[str, Any]
     try:
         found, root = load_pipeline(target)
         try:
             answer = {"ir": compile_to_json(found), "code_root": str(root)}
+            if with_code:
+                answer |= _code(answer["ir"], _file_of(target)[0])
         except Exception as error:
             raise _explained(error, _file_of(target)[0], "compiled") from error
     except DefinitionError as error:
@@ -136,9 +139,17 @@ def _main(target: str, out: str) -> int:
     return 0
 
 
+def _code(ir: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What an image of the pipeline must hold: code of nodes, artifact types, the file itself."""
+    refs = [*ir.get("code", ()), *(t["python"] for t in ir.get("artifact_types", ()))]
+    modules = {ref.partition(":")[0] for ref in refs}
+    files, libraries = sources([*modules, code_root(path)[1]])
+    return {"files": {name: str(place) for name, place in files.items()}, "libraries": sorted(libraries)}
+
+
 def _problem(problem: Problem) -> dict[str, str]:
     return {"what": problem.what, "where": problem.where, "hint": problem.hint}
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], sys.argv[2]))
+    sys.exit(_main(sys.argv[1], sys.argv[2], with_code="--code" in sys.argv[3:]))
