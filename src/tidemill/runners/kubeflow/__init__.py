@@ -1,0 +1,1 @@
+"""Pipelines on Kubeflow Pipelines. Nothing here needs kfp; what it compiles to is plain text."""
