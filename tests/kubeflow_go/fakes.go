@@ -14,7 +14,9 @@ import (
 	swfclient "github.com/kubeflow/pipelines/backend/src/crd/pkg/client/clientset/versioned/typed/scheduledworkflow/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 	core "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
@@ -106,12 +108,15 @@ type podLogs struct {
 	web string
 }
 
-func (p *pods) PodClient(namespace string) core.PodInterface {
+func (p *pods) PodClient(string) core.PodInterface {
 	return podLogs{p.KubernetesCoreInterface.PodClient(namespace), p.web}
 }
 
 func (p podLogs) GetLogs(name string, _ *corev1.PodLogOptions) *rest.Request {
 	base, _ := url.Parse(p.web)
-	asked := rest.NewRequestWithClient(base, "", rest.ClientContentConfig{}, http.DefaultClient)
+	content := rest.ClientContentConfig{
+		Negotiator: runtime.NewClientNegotiator(scheme.Codecs.WithoutConversion(), corev1.SchemeGroupVersion),
+	}
+	asked := rest.NewRequestWithClient(base, "", content, http.DefaultClient)
 	return asked.Verb("GET").AbsPath("/fake/pods/" + name + "/log")
 }

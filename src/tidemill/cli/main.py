@@ -29,6 +29,7 @@ _COMMANDS = {
     "pools": ("tidemill.cli.pools", "pools", "Slots that nodes of all runs share."),
     "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
+    "kubeflow": ("tidemill.cli.kubeflow", "kubeflow", "Upload, run and manage on Kubeflow Pipelines."),
     "lint-dag": ("tidemill.cli.lint_dag", "lint_dag", "List old Airflow spellings in DAG files."),
     "explain": (
         "tidemill.cli.explain",

@@ -22,6 +22,11 @@ class Client:
         self.experiments = Experiments(send)
         self._send = send
 
+    @property
+    def sends(self) -> bool:
+        """Whether anything is sent: not in a rehearsal."""
+        return not self._send.rehearsal
+
     def health(self) -> dict[str, Any]:
         """What the server says of itself: `tag_name`, `multi_user` and the like."""
         return self._send.send(Request(method="GET", path=f"{API}/healthz", what="say what it is"))

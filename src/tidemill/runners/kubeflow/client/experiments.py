@@ -48,6 +48,7 @@ class Experiments:
             body["namespace"] = self._send.server.namespace
         request = Request(
             method="POST", path=self._path, what=f"make the experiment {name}", body=body, repeatable=False,
+            unless=f"there is an experiment {name}",
             assumed={"experiment_id": f"<id of {name}>", "display_name": name},
         )  # fmt: skip
         try:

@@ -205,7 +205,7 @@ class Pipelines:
         request = Request(
             method="POST", path=f"{API}/pipelines/upload_version", what=f"upload the version {name}",
             query={"pipelineid": pipeline_id, "name": name, "description": described},
-            file=(package.file, package.content), repeatable=False,
+            file=(package.file, package.content), repeatable=False, unless=f"there is a version {name}",
             assumed={
                 "pipeline_id": pipeline_id, "pipeline_version_id": f"<id of {name}>", "display_name": name,
             },
@@ -231,6 +231,7 @@ class Pipelines:
         request = Request(
             method="POST", path=f"{API}/pipelines", what=f"make the pipeline {name}", body=body,
             repeatable=False, assumed={"pipeline_id": f"<id of {name}>", "display_name": name},
+            unless=f"there is a pipeline {name}",
         )  # fmt: skip
         try:
             return self._send.send(request, found=lambda: self.find(name))

@@ -31,6 +31,8 @@ class Request:
     file: tuple[str, bytes] | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
     repeatable: bool = True
+    unless: str = ""
+    """For a rehearsal: what is looked for first, since where it is there this is not sent."""
 
     @property
     def target(self) -> str:
@@ -61,6 +63,8 @@ class Request:
         if signed:
             headers["authorization"] = "Bearer ***"
         found: dict[str, Any] = {"method": self.method, "url": url + self.target, "headers": headers}
+        if self.unless:
+            found["unless"] = self.unless
         if self.file is not None:
             name, content = self.file
             digest = hashlib.sha256(content).hexdigest()

@@ -106,6 +106,7 @@ class Runs:
             body["service_account"] = service_account
         request = Request(
             method="POST", path=self._path, what=f"start the run {name}", body=body, repeatable=False,
+            unless=f"there is a run {name}" if once else "",
             assumed={"run_id": f"<id of {name}>", "display_name": name, "state": "PENDING"},
         )  # fmt: skip
 

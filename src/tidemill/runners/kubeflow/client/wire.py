@@ -174,7 +174,7 @@ class Wire:
         return http.client.HTTPSConnection(host, parts.port or 443, timeout=seconds, context=tls)
 
     def _pause(self, number: int, lost: _Lost) -> float:
-        """Seconds before the next try: what the server asked for, else half a second or so, then twice that."""
+        """Seconds before the next try: what the server asked for, else at most half a second, one, two ..."""
         if lost.wait:
             return min(lost.wait, _LONGEST_WAIT)
         longest = min(_LONGEST_WAIT, 0.5 * 2.0 ** (number - 1))

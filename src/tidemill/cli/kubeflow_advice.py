@@ -1,0 +1,5 @@
+"""`tidemill kubeflow advise`."""
+
+from __future__ import annotations
+
+COMMANDS = ()
