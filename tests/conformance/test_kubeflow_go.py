@@ -1,14 +1,8 @@
-"""KFP's own code on what we write: its compiler, Argo's validator, and its API server on loopback.
-
-The program is built from tests/kubeflow_go, which its README tells of. Where there is none, and it cannot be
-built, the tests are skipped, and say so.
-"""
+"""KFP's own API server on loopback, driven by our client. See tests/kubeflow_go/README.md."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -19,27 +13,15 @@ import pytest
 
 from tidemill.runners.kubeflow.client import Client, Server
 from tidemill.runners.kubeflow.client.schedules import Recurring, Trigger
-from tidemill.testing.kubeflow_client_suite import SPEC, KubeflowClientSuite, package
+from tidemill.testing.kubeflow_client_suite import SPEC, KubeflowClientSuite
+from tidemill.testing.kubeflow_program import built, compiled
 
 SOURCE = Path(__file__).parents[1] / "kubeflow_go"
-PROGRAM = os.environ.get("TIDEMILL_KFP_PROGRAM", "")
-SECONDS = 600
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Go program. It is built only where it was asked for: that takes minutes the first time."""
-    if PROGRAM:
-        return PROGRAM
-    go = shutil.which("go")
-    if go is None or not os.environ.get("TIDEMILL_KFP_BUILD"):
-        pytest.skip("TIDEMILL_KFP_PROGRAM names no program, and TIDEMILL_KFP_BUILD does not ask to build it")
-    built = tmp_path_factory.mktemp("kubeflow_go") / "kubeflow_go"
-    command = [go, "build", "-o", str(built), "."]
-    made = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, timeout=SECONDS)
-    if made.returncode:
-        pytest.skip(f"Go cannot build it here: {made.stderr.strip().splitlines()[-1][:200]}")
-    return str(built)
+    return built(SOURCE, tmp_path_factory.mktemp("kubeflow_go"))
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +40,6 @@ def address(program: str) -> Iterator[str]:
         process.stdin.close()
 
 
-def compiled(program: str, files: dict[str, str], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What KFP makes of each file: `workflow`, or the `stage` that refused it and its `error`."""
-    asked = [{"name": name, "text": text, "parameters": parameters or {}} for name, text in files.items()]
-    ended = subprocess.run(
-        [program, "compile"], input=json.dumps(asked), capture_output=True, text=True, check=True, timeout=60
-    )
-    return {answer["name"]: answer for answer in json.loads(ended.stdout)}
-
-
 class TestKfpApiServer(KubeflowClientSuite):
     """KFP's pipeline, upload, run, recurring run and experiment services over its fake clients."""
 
@@ -81,10 +54,9 @@ class TestKfpApiServer(KubeflowClientSuite):
         assert workflow["metadata"]["labels"]["pipeline/runid"] == run_id
         client.runs.terminate(run_id)
         assert fake(address, f"workflows/{run_id}")["spec"]["activeDeadlineSeconds"] == 0
+        trigger = Trigger(cron="0 0 0 * * *")
         made = client.schedules.create(
-            Recurring(
-                name=name, version=version, trigger=Trigger(cron="0 0 0 * * *"), parameters={"text": "a"}
-            )
+            Recurring(name=name, version=version, trigger=trigger, parameters={"text": "a"})
         )
         spec = fake(address, f"schedules/{made['recurring_run_id']}")["spec"]
         assert spec["trigger"] == {"cronSchedule": {"cron": "0 0 0 * * *"}}
@@ -98,23 +70,17 @@ def fake(address: str, what: str) -> dict[str, Any]:
     return found
 
 
-def test_the_compiler_says_what_it_refuses(program: str) -> None:
-    """That the program shows refusals of each stage, so that no refusal of ours can pass unseen."""
+def test_the_program_shows_what_each_stage_refuses(program: str) -> None:
+    """So that no refusal of one of our files can pass unseen."""
     good = SPEC.replace("NAME", "hello").replace("SDK", "kfp")
-    answers = compiled(
-        program,
-        {
-            "good": good,
-            "unknown field": good + "odd: 1\n",
-            "no such component": good.replace("name: comp-hello", "name: comp-missing"),
-            "bad task name": good.replace("      hello:\n", "      he_llo!:\n"),
-        },
-        {"text": "hi"},
-    )
-    assert "error" not in answers["good"]
+    files = {
+        "good": good,
+        "unknown field": good + "odd: 1\n",
+        "no such component": good.replace("name: comp-hello", "name: comp-missing"),
+        "bad task name": good.replace("      hello:\n", "      he_llo!:\n"),
+    }
+    answers = compiled(program, files, {name: {"text": "hi"} for name in files})
     assert answers["good"]["workflow"]["kind"] == "Workflow"
-    stages = {name: answer.get("stage", "") for name, answer in answers.items()}
-    assert stages == {
+    assert {name: answer.get("stage", "") for name, answer in answers.items()} == {
         "good": "", "unknown field": "read", "no such component": "compile", "bad task name": "validate"
     }  # fmt: skip
-    assert package("hello").pipeline == "hello"

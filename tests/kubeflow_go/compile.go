@@ -18,6 +18,7 @@ type wanted struct {
 // What became of it: a workflow, or the stage that refused it and why.
 type result struct {
 	Name     string          `json:"name"`
+	Release  string          `json:"release"`
 	Stage    string          `json:"stage,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Workflow json.RawMessage `json:"workflow,omitempty"`
@@ -37,7 +38,7 @@ func compileAll(in io.Reader, out io.Writer) error {
 
 // compile takes the way of CreateRun: read strictly, compile to a Workflow, let Argo validate that.
 func compile(file wanted) result {
-	found := result{Name: file.Name}
+	found := result{Name: file.Name, Release: release}
 	refused := func(stage string, err error) result {
 		found.Stage, found.Error = stage, err.Error()
 		return found
