@@ -7,11 +7,14 @@ package main
 import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/kubeflow/pipelines/backend/src/apiserver/common"
+	"github.com/kubeflow/pipelines/backend/src/apiserver/config/proxy"
 	"github.com/kubeflow/pipelines/backend/src/apiserver/model"
 	"github.com/kubeflow/pipelines/backend/src/apiserver/template"
 )
 
 const release = "2.17"
+
+func init() { proxy.InitializeConfigWithEmptyForTests() }
 
 type gatewayMux = runtime.ServeMux
 
