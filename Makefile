@@ -17,7 +17,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type bench simulate chaos goldens docs clean
+.PHONY: help setup demo test lint type bench simulate chaos goldens features docs clean
 
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -78,6 +78,9 @@ chaos: setup  ## MINUTES of runs on one store, whose processes are killed at ran
 
 goldens: setup  ## write the golden IRs and lineages anew; look at the difference before you commit it
 	@$(BIN)/python -m pytest -n auto --update-goldens tests/golden tests/conformance/test_runner_local.py
+
+features: setup  ## write the table of what runs on which engine, docs/engines.md
+	@$(BIN)/python -m tidemill.testing.feature_list
 
 docs: setup  ## test the documents: commands, links, names
 	@$(BIN)/python -m pytest -n auto tests/docs

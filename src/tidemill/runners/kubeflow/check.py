@@ -16,6 +16,7 @@ from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import model
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.runners.kubeflow import check_platform, names
+from tidemill.runners.kubeflow import lint as linter
 from tidemill.runners.kubeflow.check_platform import is_mounted
 from tidemill.runners.kubeflow.component_spec import kubernetes_of, parameters_of
 from tidemill.runners.kubeflow.spec import Compiled
@@ -54,6 +55,16 @@ def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None
         raise DefinitionError.of(f"Kubeflow Pipelines cannot take pipeline {ir.name!r}", problems)
 
 
+def lint(ir: PipelineIR, compiled: Compiled) -> None:
+    """DefinitionError when the linter finds errors in what was compiled, whatever the reason."""
+    found = linter.lint([compiled.pipeline, compiled.kubernetes or None])
+    problems = [
+        Problem(f"[{f.rule.id}] {f.what}", f.where, f.fix) for f in found if f.rule.severity == "error"
+    ]
+    if problems:
+        raise DefinitionError.of(f"Kubeflow Pipelines cannot take pipeline {ir.name!r}", problems)
+
+
 def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
     """What is no mistake, and may be one all the same, in whole sentences."""
     found = []
@@ -69,8 +80,8 @@ def notes(ir: PipelineIR, target: Target, compiled: Compiled) -> list[str]:
         )
     if not compiled.carries_ir:
         found.append(
-            "The pipeline is too large to travel in the compiled file: put this version into the metadata store"
-            " before a run starts, with tidemill submit."
+            "The pipeline is too large to travel in the compiled file: put this version into the metadata"
+            " store before a run starts, with tidemill submit."
         )
     return found
 

@@ -45,6 +45,7 @@ def write_down(ir: PipelineIR, target: Target) -> Written:
     compiled = compile_spec(ir, target)
     text = document(compiled)
     check.check(ir, target, compiled, text)
+    check.lint(ir, compiled)
     head = f"# Pipeline {ir.name}, version {codec.version(ir)}.\n{_WRITTEN}"
     files = {
         f"{compiled.name}.yaml": head + text,

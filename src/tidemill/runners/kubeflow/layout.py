@@ -259,9 +259,9 @@ def _soften(ir: PipelineIR, tasks: dict[str, Task]) -> None:
     """Mark the tasks that must not fail in KFP, since something would not start there that is to start.
 
     Failing hard keeps KFP from starting whatever waits for the task, or for a DAG around it. That is right
-    only where the failure blocks all of these by itself. Iterations are always soft: where a loop's
-    parallelism is limited, Argo gives the others up. So are exit nodes, for the end of the run is recorded
-    after them.
+    only where the failure blocks all of these by itself. It keeps nothing else from starting: Argo goes on
+    beside a failure (`assessDAGPhase` of argo-workflows waits for all that can start). Exit nodes are always
+    soft, since the end of the run is recorded after them.
     """
     number = {node_id: i for i, node_id in enumerate(tasks)}
     blocks = _blocked_by(ir, number)
@@ -281,7 +281,7 @@ def _soften(ir: PipelineIR, tasks: dict[str, Task]) -> None:
         kept = behind[task]
         for dag in task.dag.above():
             kept |= behind.get(dag, 0)
-        task.soft = task.node.on_exit or bool(task.node.loops) or bool(kept & ~blocks[number[node_id]])
+        task.soft = task.node.on_exit or bool(kept & ~blocks[number[node_id]])
 
 
 def _behind(dag: Dag, held: dict[Task | Dag, int]) -> dict[Task | Dag, int]:

@@ -16,6 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*")
 """Texts that are written as they are, unless they are words below."""
 _WORDS = frozenset(["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"])
 """What some reader takes for something other than text, in any case of letters."""
+_LONGEST_KEY = 1000
 _JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 """Characters that JSON leaves alone and YAML does not print."""
 
@@ -23,7 +24,7 @@ _JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 def dumps(value: Any) -> str:
     """One document, ending with a newline. ValueError for NaN and infinities, TypeError for what is not JSON.
 
-    Keys are sorted, and must be text.
+    Keys are sorted, and must be text of less than 1,000 characters: YAML has no longer simple ones.
     """
     if (isinstance(value, Mapping) and value) or (isinstance(value, (list, tuple)) and value):
         return "".join(f"{line}\n" for line in _lines(value))
@@ -35,6 +36,8 @@ def _lines(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
         for key in sorted(value):
             if not isinstance(key, str):
                 raise TypeError(f"the key {key!r} is not text")
+            if len(key) >= _LONGEST_KEY:
+                raise ValueError(f"the key {key[:50]!r}... is too long for YAML")
             yield from _entry(f"{_text(key)}:", value[key], "")
     else:
         for item in value:
