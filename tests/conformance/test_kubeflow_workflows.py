@@ -1,7 +1,7 @@
 """Our compiled pipelines through KFP's compiler and Argo's validator: what Argo would run is what we mean.
 
 KFP before 2.5 knows no retries, no exit tasks that are DAGs and no requests of resources, and a node behind a
-loop makes its workflow invalid. The module that Go can fetch is of 2.3: what is missing there is expected to be.
+loop makes its workflow invalid. The module that Go can fetch is of 2.3: what it lacks is expected to lack.
 """
 
 from __future__ import annotations

@@ -86,19 +86,19 @@ class Kfp:
         more = {"next_page_token": str(start + size)} if start + size < len(wanted) else {}
         return {key: wanted[start : start + size], "total_size": len(wanted), **more}
 
-    def list_pipelines(self, query: dict[str, str], **_: Any) -> Item:
+    def _list_pipelines(self, query: dict[str, str], **_: Any) -> Item:
         return self._listed(self.pipelines, "pipelines", query)
 
-    def make_pipeline(self, body: bytes, **_: Any) -> Item:
+    def _make_pipeline(self, body: bytes, **_: Any) -> Item:
         return self._made(self.pipelines, "pipeline_id", json.loads(body))
 
-    def pipeline_named(self, name: str, **_: Any) -> Item:
+    def _pipeline_named(self, name: str, **_: Any) -> Item:
         return self._one(self.pipelines, "display_name", name)
 
-    def list_versions(self, id: str, query: dict[str, str], **_: Any) -> Item:
+    def _list_versions(self, id: str, query: dict[str, str], **_: Any) -> Item:
         return self._listed(self.versions, "pipeline_versions", query, pipeline_id=id)
 
-    def upload_version(self, body: bytes, query: dict[str, str], **_: Any) -> Item:
+    def _upload_version(self, body: bytes, query: dict[str, str], **_: Any) -> Item:
         text = body.split(b"\r\n\r\n", 1)[1].rsplit(f"\r\n--{BOUNDARY}".encode(), 1)[0].decode()
         if "root:" not in text:
             raise Refusal(500, 0, "Failed to create a pipeline version")
@@ -111,19 +111,19 @@ class Kfp:
                  "description": query.get("description", "")}  # fmt: skip
         return self._made(self.versions, "pipeline_version_id", given)
 
-    def list_runs(self, query: dict[str, str], **_: Any) -> Item:
+    def _list_runs(self, query: dict[str, str], **_: Any) -> Item:
         return self._listed(self.runs, "runs", query, experiment_id=query.get("experiment_id", ""))
 
-    def make_run(self, body: bytes, **_: Any) -> Item:
+    def _make_run(self, body: bytes, **_: Any) -> Item:
         given = json.loads(body)
         if not isinstance(given["runtime_config"]["parameters"].get("number", 0), int | float):
             raise Refusal(400, 3, "input parameter number ... is not of number value type")
         return self._made(self.runs, "run_id", {"state": "PENDING", "storage_state": "AVAILABLE", **given})
 
-    def get_run(self, id: str, **_: Any) -> Item:
+    def _get_run(self, id: str, **_: Any) -> Item:
         return self._one(self.runs, "run_id", id)
 
-    def act_on_run(self, id: str, verb: str, **_: Any) -> Item:
+    def _act_on_run(self, id: str, verb: str, **_: Any) -> Item:
         run = self._one(self.runs, "run_id", id)
         if verb == "retry" and run["state"] not in ("FAILED", "CANCELED"):
             raise Refusal(409, 10, "BadRequestError: Workflow must be Failed/Error to retry")
@@ -133,37 +133,37 @@ class Kfp:
         }[verb])  # fmt: skip
         return {}
 
-    def list_jobs(self, query: dict[str, str], **_: Any) -> Item:
+    def _list_jobs(self, query: dict[str, str], **_: Any) -> Item:
         return self._listed(self.jobs, "recurringRuns", query)
 
-    def make_job(self, body: bytes, **_: Any) -> Item:
+    def _make_job(self, body: bytes, **_: Any) -> Item:
         given = json.loads(body)
         status = "ENABLED" if given["mode"] == "ENABLE" else "DISABLED"
         return self._made(self.jobs, "recurring_run_id", {"status": status, **given})
 
-    def act_on_job(self, id: str, verb: str, **_: Any) -> Item:
+    def _act_on_job(self, id: str, verb: str, **_: Any) -> Item:
         job = self._one(self.jobs, "recurring_run_id", id)
         job["status"] = "ENABLED" if verb == "enable" else "DISABLED"
         return {}
 
-    def delete_job(self, id: str, **_: Any) -> Item:
+    def _delete_job(self, id: str, **_: Any) -> Item:
         self.jobs.remove(self._one(self.jobs, "recurring_run_id", id))
         return {}
 
-    def list_experiments(self, query: dict[str, str], **_: Any) -> Item:
+    def _list_experiments(self, query: dict[str, str], **_: Any) -> Item:
         return self._listed(self.experiments, "experiments", query)
 
-    def make_experiment(self, body: bytes, **_: Any) -> Item:
+    def _make_experiment(self, body: bytes, **_: Any) -> Item:
         return self._made(self.experiments, "experiment_id", json.loads(body))
 
-    def log(self, pod: str, **_: Any) -> bytes:
+    def _log(self, pod: str, **_: Any) -> bytes:
         if pod == "pod-with-a-log":
             return b"line one\nline two\n"
         return (
             b'{"error_message":"Failed to read logs","error_details":"..."}'  # with status 200, as KFP does
         )
 
-    def health(self, **_: Any) -> Item:
+    def _health(self, **_: Any) -> Item:
         return {"tag_name": "memory", "multi_user": False}
 
     def _made(self, items: list[Item], key: str, given: Item) -> Item:
@@ -179,19 +179,19 @@ class Kfp:
 
 
 _ROUTES = {
-    f"{API}/healthz": {"GET": "health"},
-    f"{API}/pipelines": {"GET": "list_pipelines", "POST": "make_pipeline"},
-    f"{API}/pipelines/names/(?P<name>.+)": {"GET": "pipeline_named"},
-    f"{API}/pipelines/upload_version": {"POST": "upload_version"},
-    f"{API}/pipelines/(?P<id>[^/]+)/versions": {"GET": "list_versions"},
-    f"{API}/runs": {"GET": "list_runs", "POST": "make_run"},
-    f"{API}/runs/(?P<id>[^/:]+)": {"GET": "get_run"},
-    f"{API}/runs/(?P<id>[^/:]+):(?P<verb>\\w+)": {"POST": "act_on_run"},
-    f"{API}/recurringruns": {"GET": "list_jobs", "POST": "make_job"},
-    f"{API}/recurringruns/(?P<id>[^/:]+)": {"DELETE": "delete_job"},
-    f"{API}/recurringruns/(?P<id>[^/:]+):(?P<verb>\\w+)": {"POST": "act_on_job"},
-    f"{API}/experiments": {"GET": "list_experiments", "POST": "make_experiment"},
-    "/apis/v1alpha1/runs/[^/]+/nodes/(?P<pod>[^/]+)/log": {"GET": "log"},
+    f"{API}/healthz": {"GET": "_health"},
+    f"{API}/pipelines": {"GET": "_list_pipelines", "POST": "_make_pipeline"},
+    f"{API}/pipelines/names/(?P<name>.+)": {"GET": "_pipeline_named"},
+    f"{API}/pipelines/upload_version": {"POST": "_upload_version"},
+    f"{API}/pipelines/(?P<id>[^/]+)/versions": {"GET": "_list_versions"},
+    f"{API}/runs": {"GET": "_list_runs", "POST": "_make_run"},
+    f"{API}/runs/(?P<id>[^/:]+)": {"GET": "_get_run"},
+    f"{API}/runs/(?P<id>[^/:]+):(?P<verb>\\w+)": {"POST": "_act_on_run"},
+    f"{API}/recurringruns": {"GET": "_list_jobs", "POST": "_make_job"},
+    f"{API}/recurringruns/(?P<id>[^/:]+)": {"DELETE": "_delete_job"},
+    f"{API}/recurringruns/(?P<id>[^/:]+):(?P<verb>\\w+)": {"POST": "_act_on_job"},
+    f"{API}/experiments": {"GET": "_list_experiments", "POST": "_make_experiment"},
+    "/apis/v1alpha1/runs/[^/]+/nodes/(?P<pod>[^/]+)/log": {"GET": "_log"},
 }  # fmt: skip
 
 

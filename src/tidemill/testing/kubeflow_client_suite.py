@@ -87,6 +87,7 @@ class KubeflowClientSuite:
         return f"hello-{secrets.token_hex(4)}"
 
     def test_a_file_is_one_version_however_often_it_is_uploaded(self, client: Client, name: str) -> None:
+        """The same file again is the version that is there; another one is another version."""
         first, new = client.pipelines.upload(package(name))
         again, second = client.pipelines.upload(package(name))
         other, third = client.pipelines.upload(package(name, sdk="kfp-2.17.1"))
@@ -98,6 +99,7 @@ class KubeflowClientSuite:
         assert client.pipelines.version(pipeline, first.name).spec["pipelineInfo"]["name"] == name
 
     def test_a_version_that_was_named_keeps_its_content(self, client: Client, name: str) -> None:
+        """A name stands for one content."""
         first, _ = client.pipelines.upload(package(name), version=f"{name}-stable")
         again, new = client.pipelines.upload(package(name), version=f"{name}-stable")
         assert (again.id, new) == (first.id, False)
@@ -105,6 +107,7 @@ class KubeflowClientSuite:
             client.pipelines.upload(package(name, sdk="kfp-2.17.1"), version=f"{name}-stable")
 
     def test_what_is_not_there_is_said_with_what_is(self, client: Client, name: str) -> None:
+        """With a "did you mean"."""
         client.pipelines.upload(package(name))
         with pytest.raises(NotFound, match="there is no pipeline") as found:
             client.pipelines.get(name[:-1] + "x")
@@ -115,6 +118,7 @@ class KubeflowClientSuite:
             client.runs.get("00000000-0000-0000-0000-000000000000")
 
     def test_what_the_server_refuses_is_said_in_its_words(self, client: Client, name: str) -> None:
+        """And with what to do about it."""
         with pytest.raises(RunnerError, match="would not upload the version") as found:
             client.pipelines.upload(Package.of("x.yaml", f"pipelineInfo:\n  name: {name}\nodd: 1\n".encode()))
         assert "lint-kfp" in found.value.hint
@@ -123,6 +127,7 @@ class KubeflowClientSuite:
             client.runs.create(version, {"text": "a", "number": "nine"}, name="refused")
 
     def test_a_run_gets_what_it_is_given(self, client: Client, name: str) -> None:
+        """Version and parameters, under its name."""
         version = self.uploaded(client, name)
         given = typed(version.spec, {"text": "hello", "number": "4"})
         run, new = client.runs.create(version, given, name=f"run of {name}")
@@ -136,6 +141,7 @@ class KubeflowClientSuite:
         assert tasks_of(found) == []
 
     def test_wrong_parameters_are_found_before_anything_is_sent(self, client: Client, name: str) -> None:
+        """All of them at once."""
         version = self.uploaded(client, name)
         with pytest.raises(DefinitionError) as found:
             typed(version.spec, {"numbr": "4", "number": "four"})
@@ -148,6 +154,7 @@ class KubeflowClientSuite:
             typed(version.spec, {"text": "x" * 10_000})
 
     def test_a_named_run_is_started_once(self, client: Client, name: str) -> None:
+        """A name stands for one piece of work."""
         version = self.uploaded(client, name)
         experiment = client.experiments.sure(f"of {name}")["experiment_id"]
         assert client.experiments.sure(f"of {name}")["experiment_id"] == experiment
@@ -159,6 +166,7 @@ class KubeflowClientSuite:
             client.runs.create(version, {"text": "b"}, **order)
 
     def test_a_run_is_ended_and_put_away(self, client: Client, name: str) -> None:
+        """Terminated, archived, restored."""
         version = self.uploaded(client, name)
         run_id = client.runs.create(version, {"text": "a"}, name=name)[0]["run_id"]
         client.runs.terminate(run_id)
@@ -169,6 +177,7 @@ class KubeflowClientSuite:
         assert client.runs.all(pipeline_id=version.pipeline_id)
 
     def test_the_log_of_a_pod(self, client: Client, name: str) -> None:
+        """As long as there is one; KFP sends its error as the log, with status 200."""
         version = self.uploaded(client, name)
         run_id = client.runs.create(version, {"text": "a"}, name=name)[0]["run_id"]
         assert client.runs.log(run_id, "pod-with-a-log") == b"line one\nline two\n"
@@ -176,6 +185,7 @@ class KubeflowClientSuite:
             client.runs.log(run_id, "another-pod")
 
     def test_a_recurring_run_is_paused_and_deleted(self, client: Client, name: str) -> None:
+        """Made, disabled, enabled, deleted."""
         version = self.uploaded(client, name)
         made = client.schedules.create(
             Recurring(
@@ -196,6 +206,7 @@ class KubeflowClientSuite:
             client.schedules.get(name)
 
     def test_a_recurring_run_goes_back_to_an_earlier_version(self, client: Client, name: str) -> None:
+        """Its name, trigger and parameters stay; what it missed is not made up for."""
         older = self.uploaded(client, name)
         newer, _ = client.pipelines.upload(package(name, sdk="kfp-2.17.1"))
         trigger = Trigger(interval=3600, start="2024-01-01T00:00:00Z", end="2030-01-01T00:00:00Z")
@@ -217,6 +228,7 @@ class KubeflowClientSuite:
     def test_lists_are_read_to_their_end(
         self, client: Client, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Page by page."""
         monkeypatch.setattr("tidemill.runners.kubeflow.client.pipelines.PAGE_SIZE", "2")
         for number in range(5):
             client.pipelines.upload(package(name, sdk=f"kfp-2.17.{number}"))
