@@ -49,7 +49,7 @@ class Experiments:
         request = Request(
             method="POST", path=self._path, what=f"make the experiment {name}", body=body, repeatable=False,
             unless=f"there is an experiment {name}",
-            assumed={"experiment_id": f"<id of {name}>", "display_name": name},
+            assumed={"experiment_id": f"<id-of-{name}>", "display_name": name},
         )  # fmt: skip
         try:
             return self._send.send(request, found=lambda: self.find(name))

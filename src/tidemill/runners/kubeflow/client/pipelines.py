@@ -140,7 +140,7 @@ class Pipelines:
         request = Request(
             method="GET", path=f"{API}/pipelines/names/{segment(name)}", what=f"find the pipeline {name}",
             query={"namespace": self._send.server.namespace},
-            assumed={"pipeline_id": f"<id of {name}>", "display_name": name},
+            assumed={"pipeline_id": f"<id-of-{name}>", "display_name": name},
         )  # fmt: skip
         try:
             return self._send.send(request)
@@ -175,7 +175,7 @@ class Pipelines:
         pipeline_id = str(pipeline.get("pipeline_id", ""))
         if self._send.rehearsal:
             return Version(
-                pipeline_id=pipeline_id, id=f"<id of {name or 'the newest version'}>", name=name, spec={}
+                pipeline_id=pipeline_id, id=f"<id-of-{name or 'newest-version'}>", name=name, spec={}
             )
         there = self.versions(pipeline_id)
         for version in there:
@@ -207,7 +207,7 @@ class Pipelines:
             query={"pipelineid": pipeline_id, "name": name, "description": described},
             file=(package.file, package.content), repeatable=False, unless=f"there is a version {name}",
             assumed={
-                "pipeline_id": pipeline_id, "pipeline_version_id": f"<id of {name}>", "display_name": name,
+                "pipeline_id": pipeline_id, "pipeline_version_id": f"<id-of-{name}>", "display_name": name,
             },
         )  # fmt: skip
         try:
@@ -230,7 +230,7 @@ class Pipelines:
             body["namespace"] = self._send.server.namespace
         request = Request(
             method="POST", path=f"{API}/pipelines", what=f"make the pipeline {name}", body=body,
-            repeatable=False, assumed={"pipeline_id": f"<id of {name}>", "display_name": name},
+            repeatable=False, assumed={"pipeline_id": f"<id-of-{name}>", "display_name": name},
             unless=f"there is a pipeline {name}",
         )  # fmt: skip
         try:

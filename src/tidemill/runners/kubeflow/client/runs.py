@@ -107,7 +107,7 @@ class Runs:
         request = Request(
             method="POST", path=self._path, what=f"start the run {name}", body=body, repeatable=False,
             unless=f"there is a run {name}" if once else "",
-            assumed={"run_id": f"<id of {name}>", "display_name": name, "state": "PENDING"},
+            assumed={"run_id": f"<id-of-{name}>", "display_name": name, "state": "PENDING"},
         )  # fmt: skip
 
         def found() -> dict[str, Any] | None:

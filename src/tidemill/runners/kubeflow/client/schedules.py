@@ -170,7 +170,7 @@ class Schedules:
         request = Request(
             method="POST", path=self._path, what=f"make the recurring run {wanted.name}", body=body,
             repeatable=False,
-            assumed={"recurring_run_id": f"<id of {wanted.name}>", "display_name": wanted.name},
+            assumed={"recurring_run_id": f"<id-of-{wanted.name}>", "display_name": wanted.name},
         )  # fmt: skip
 
         def found() -> dict[str, Any] | None:
