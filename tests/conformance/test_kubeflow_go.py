@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from tidemill.runners.kubeflow.client import Client, Server
 from tidemill.runners.kubeflow.client.schedules import Recurring, Trigger
 from tidemill.testing.kubeflow_client_suite import SPEC, KubeflowClientSuite
-from tidemill.testing.kubeflow_program import built, compiled
+from tidemill.testing.kubeflow_program import built, compiled, serving
 
 SOURCE = Path(__file__).parents[1] / "kubeflow_go"
 
@@ -26,18 +25,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def address(program: str) -> Iterator[str]:
-    """KFP's API server; it ends when its standard input does."""
-    with subprocess.Popen(
-        [program, "serve"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+    with serving(program) as url:
+        yield url
 
 
 class TestKfpApiServer(KubeflowClientSuite):

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,22 @@ def built(source: Path, folder: Path) -> str:
     if made.returncode:
         pytest.skip(f"Go cannot build it here: {made.stderr.strip().splitlines()[-1][:200]}")
     return str(program)
+
+
+@contextmanager
+def serving(program: str) -> Iterator[str]:
+    """KFP's API server; its URL. It ends when its standard input does."""
+    with subprocess.Popen(
+        [program, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def compiled(

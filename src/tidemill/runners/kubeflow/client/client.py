@@ -23,6 +23,11 @@ class Client:
         self._send = send
 
     @property
+    def url(self) -> str:
+        """Of the server."""
+        return self._send.server.url
+
+    @property
     def sends(self) -> bool:
         """Whether anything is sent: not in a rehearsal."""
         return not self._send.rehearsal
