@@ -15,6 +15,7 @@ from tidemill.cli.output import print_table
 from tidemill.cli.workspace import read_params
 from tidemill.errors import DefinitionError
 from tidemill.runners.kubeflow.client import Client
+from tidemill.runners.kubeflow.client.client import OLDEST
 from tidemill.runners.kubeflow.client.parameters import declared, typed
 from tidemill.runners.kubeflow.client.pipelines import Package, Version
 
@@ -52,6 +53,7 @@ def upload(file: str, pipeline: str, version: str, description: str, client: Cli
     A version never changes: the same file again is the version that is there.
     """
     package = _package(file, pipeline)
+    _warn_of_old(client)
     found, new = client.pipelines.upload(package, version=version, description=description)
     facts = {"pipeline": package.pipeline, "pipeline_id": found.pipeline_id, "version": found.name,
              "version_id": found.id, "new": new, "sha256": package.digest}  # fmt: skip
@@ -85,6 +87,7 @@ def run(
     when it does something else. Parameters are checked against the version before anything is sent.
     """
     if target.endswith((".yaml", ".yml", ".json")):
+        _warn_of_old(client)
         found, _ = client.pipelines.upload(_package(target, ""), version=version)
         pipeline = Path(target).stem if not found.name else found.name.rpartition("-")[0] or found.name
         found = client.pipelines.version({"pipeline_id": found.pipeline_id}, found.id)
@@ -138,6 +141,12 @@ def experiments(client: Client) -> Told:
 
 for command in (*kubeflow_runs.COMMANDS, *kubeflow_schedules.COMMANDS, *kubeflow_advice.COMMANDS):
     kubeflow.add_command(command)
+
+
+def _warn_of_old(client: Client) -> None:
+    if client.sends and (tag := client.too_old()):
+        oldest = ".".join(map(str, OLDEST))
+        click.echo(f"note: this server is of KFP {tag}; what tidemill compiles needs {oldest}", err=True)
 
 
 def _package(file: str, pipeline: str) -> Package:

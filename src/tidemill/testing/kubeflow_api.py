@@ -58,6 +58,8 @@ class Kfp:
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """Method, path with query, and headers in lower case."""
     url: str = ""
+    tag: str = "memory"
+    """What it says its version is."""
 
     def count(self, method: str, path: str) -> int:
         """How many requests of a kind came."""
@@ -164,7 +166,7 @@ class Kfp:
         )
 
     def _health(self, **_: Any) -> Item:
-        return {"tag_name": "memory", "multi_user": False}
+        return {"tag_name": self.tag, "multi_user": False}
 
     def _made(self, items: list[Item], key: str, given: Item) -> Item:
         made = {**given, key: str(uuid.uuid4()), "created_at": f"2026-01-01T00:00:{len(items) % 60:02d}Z"}

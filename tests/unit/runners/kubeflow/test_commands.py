@@ -101,6 +101,17 @@ def test_a_file_is_run_and_followed(kfp: Kfp, tidemill: Tidemill, monkeypatch: p
     assert "it broke" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("tag", "old"),
+    [("2.3.0", True), ("2.4.1", True), ("2.5.0", False), ("2.17.0", False), ("unknown", False)],
+)
+def test_a_server_that_is_too_old_is_said_to_be(kfp: Kfp, tidemill: Tidemill, tag: str, old: bool) -> None:
+    kfp.tag = tag
+    result = tidemill("upload", "ours.yaml")
+    assert result.exit_code == 0
+    assert (f"note: this server is of KFP {tag}" in result.output) == old
+
+
 def test_a_named_run_is_started_once(kfp: Kfp, tidemill: Tidemill) -> None:
     words = ("run", "hello.yaml", "-p", "text=hi", "--name", "nightly")
     assert tidemill(*words).stdout.startswith("started run")
