@@ -19,6 +19,8 @@ from tidemill.runners.kubeflow import check_platform, names
 from tidemill.runners.kubeflow import lint as linter
 from tidemill.runners.kubeflow.check_platform import is_mounted
 from tidemill.runners.kubeflow.component_spec import kubernetes_of, parameters_of
+from tidemill.runners.kubeflow.lint import documents, sizes
+from tidemill.runners.kubeflow.lint.model import Spec
 from tidemill.runners.kubeflow.spec import Compiled
 from tidemill.runners.kubeflow.target import Target
 
@@ -26,8 +28,6 @@ MOST_PARAMETERS = 10_000
 """Bytes of a run's parameters together that the API server takes, unless MAX_PARAMETER_BYTES allows more."""
 MOST_WORD = 128 * 1024 - 1
 """Bytes of one word of a command line that Linux takes."""
-MOST_WORKFLOW = 3 * 2**19
-"""Bytes of one object that etcd stores."""
 _EXACT = 2**53 - 1
 """KFP's numbers are doubles: integers beyond are not exact."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -35,9 +35,6 @@ _HOST = re.compile(r"(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=
 _PART = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _KFP_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,126}[a-z0-9])?")
-
-_TASK_BYTES = 1400
-"""What Argo's two tasks for one of KFP's have beside its JSON: see backend/src/v2/compiler/argocompiler."""
 
 
 def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None:
@@ -284,9 +281,9 @@ def _sizes(ir: PipelineIR, compiled: Compiled, text: str) -> Iterator[Problem]:
                 ir.name,
                 _SMALLER,
             )
-    if (size := workflow_size(compiled)) > MOST_WORKFLOW:
+    if (size := workflow_size(compiled)) > sizes.WORKFLOW:
         yield Problem(
-            f"[workflow-too-large] the workflow would have about {size} bytes; etcd stores {MOST_WORKFLOW}",
+            f"[workflow-too-large] the workflow will have about {size} bytes; etcd stores {sizes.WORKFLOW}",
             ir.name,
             _SMALLER,
         )
@@ -296,24 +293,9 @@ _SMALLER = "put parts into sub-pipelines or loops, or make several pipelines tha
 
 
 def workflow_size(compiled: Compiled) -> int:
-    """About how many bytes Argo's workflow has: every component, container and task once, as JSON in JSON."""
-    found = 0
-    dags = [compiled.pipeline["root"]]
-    for component in compiled.pipeline["components"].values():
-        found += _size(json.dumps(component))
-        if "dag" in component:
-            dags.append(component)
-    for executor in compiled.pipeline["deploymentSpec"]["executors"].values():
-        found += _size(json.dumps(executor))
-    for config in (
-        compiled.kubernetes.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).values()
-    ):
-        found += _size(json.dumps(config))
-    for dag in dags:
-        for task in dag["dag"]["tasks"].values():
-            times = 2 if "parameterIterator" in task else 1
-            found += times * (_size(json.dumps(task)) + _TASK_BYTES)
-    return found
+    """About how many bytes Argo's workflow will have."""
+    parts = documents.parts([compiled.pipeline, compiled.kubernetes or None])
+    return sizes.estimate(Spec.of(compiled.pipeline, parts.executors), parts)
 
 
 def _size(value: Any) -> int:

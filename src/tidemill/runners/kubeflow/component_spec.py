@@ -15,7 +15,7 @@ from typing import Any
 
 from tidemill.ir.model import NodeIR, OptionsIR, ParameterIR, PipelineIR
 from tidemill.runners.kubeflow import names, quantity
-from tidemill.runners.kubeflow.platform import KubernetesOptions, executor_config, for_node, said
+from tidemill.runners.kubeflow.platform import KubernetesOptions, executor_config, for_node
 from tidemill.runners.kubeflow.target import Target
 
 LAUNCHER_MEMORY = 256 * 2**20
@@ -212,4 +212,4 @@ def _deadline(node: NodeIR) -> int:
 
 def config_of(options: KubernetesOptions) -> dict[str, Any]:
     """The Kubernetes document's part for an executor."""
-    return said(executor_config(options))
+    return executor_config(options) if options != KubernetesOptions() else {}

@@ -7,7 +7,7 @@ in it needs, and goes on when all of it has ended. `soft` makes up for what that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tidemill.errors import DefinitionError
@@ -105,6 +105,8 @@ def _end(dag: Dag, name: str, *, only_if: bool) -> None:
 
 Level = tuple[str, tuple[str, ...], int]
 """A DAG around a node: its sub-pipeline, empty for that of a loop; the loops around it; the loop's part."""
+Unit = tuple[Level | str, ...]
+"""A DAG or a node, with the DAGs around it."""
 
 
 class _Builder:
@@ -201,8 +203,8 @@ class _Levels:
 
         They are taken apart, and then the others are looked at again.
         """
-        chains: dict[str, tuple[Level | str, ...]] = {n.id: (*self.of(n), n.id) for n in self.ir.nodes}
-        edges: dict[tuple[Level | str, ...], set[tuple[Level | str, ...]]] = {}
+        chains: dict[str, Unit] = {node.id: (*self.of(node), node.id) for node in self.ir.nodes}
+        edges: dict[Unit, set[Unit]] = {}
         for node in self.ir.nodes:
             for before in node.upstream():
                 if before not in chains:
@@ -240,19 +242,25 @@ def _parts(ir: PipelineIR) -> dict[tuple[str, str], int]:
     return found
 
 
-def _circular(
-    edges: dict[tuple[Level | str, ...], set[tuple[Level | str, ...]]],
-) -> Collection[tuple[Level | str, ...]]:
+def _circular(edges: Mapping[Unit, Collection[Unit]]) -> set[Unit]:
     """What is left of a graph when everything without a way in, or out, has been taken away."""
-    left = dict(edges)
-    while True:
-        entered = {late for lates in left.values() for late in lates}
-        rest = {
-            unit: ways for unit, lates in left.items() if unit in entered and (ways := lates & left.keys())
-        }  # fmt: skip
-        if len(rest) == len(left):
-            return rest
-        left = rest
+    entering: dict[Unit, list[Unit]] = {}
+    for early, lates in edges.items():
+        for late in lates:
+            entering.setdefault(late, []).append(early)
+    left = {*edges, *entering}
+    for forth, back in ((edges, entering), (entering, edges)):
+        count = {unit: sum(other in left for other in back.get(unit, ())) for unit in left}
+        ready = [unit for unit, ways in count.items() if not ways]
+        while ready:
+            unit = ready.pop()
+            left.discard(unit)
+            for other in forth.get(unit, ()):
+                if other in left:
+                    count[other] -= 1
+                    if not count[other]:
+                        ready.append(other)
+    return left
 
 
 def _soften(ir: PipelineIR, tasks: dict[str, Task]) -> None:

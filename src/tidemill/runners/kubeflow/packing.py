@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from tidemill.errors import DefinitionError, RunnerError
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
+from tidemill.types.json import canonical
 
 MOST = 64 * 1024
 """Characters of a packed IR that a compiled file carries: it is part of words of command lines, of which
@@ -18,7 +21,12 @@ _MOST_UNPACKED = 64 * 2**20
 
 def pack(ir: PipelineIR) -> str:
     """base64 of the compressed JSON."""
-    return base64.b64encode(zlib.compress(codec.dumps(ir).encode(), 9)).decode("ascii")
+    return pack_encoded(codec.encode(ir))
+
+
+def pack_encoded(encoded: Mapping[str, Any]) -> str:
+    """The same of what `codec.encode` gave."""
+    return base64.b64encode(zlib.compress(canonical(encoded), 9)).decode("ascii")
 
 
 def unpack(text: str) -> PipelineIR:

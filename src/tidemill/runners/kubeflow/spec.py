@@ -15,9 +15,10 @@ from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.runners.kubeflow import component_spec as parts
 from tidemill.runners.kubeflow import names, task_spec
 from tidemill.runners.kubeflow.layout import Dag, Layout, Task, lay_out
-from tidemill.runners.kubeflow.packing import MOST, pack
+from tidemill.runners.kubeflow.packing import MOST, pack_encoded
 from tidemill.runners.kubeflow.platform import pipeline_config
 from tidemill.runners.kubeflow.target import Target
+from tidemill.types.json import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class Compiled:
 
 def compile_spec(ir: PipelineIR, target: Target) -> Compiled:
     """The pipeline and platform documents. Only what KFP has no form for is refused here: see check.py."""
-    packed = pack(ir)
-    return _Compiler(ir, target, packed if len(packed) <= MOST else "").compile()
+    encoded = codec.encode(ir)
+    packed = pack_encoded(encoded)
+    return _Compiler(ir, target, digest(encoded), packed if len(packed) <= MOST else "").compile()
 
 
 @dataclass(slots=True)
@@ -56,9 +58,8 @@ class _Edges:
 
 
 class _Compiler:
-    def __init__(self, ir: PipelineIR, target: Target, packed: str) -> None:
-        self.ir, self.target, self.packed = ir, target, packed
-        self.version = codec.version(ir)
+    def __init__(self, ir: PipelineIR, target: Target, version: str, packed: str) -> None:
+        self.ir, self.target, self.version, self.packed = ir, target, version, packed
         self.layout = lay_out(ir)
         self.made = parts.Components()
         self.workspace = target.run.workspace is not None
