@@ -50,8 +50,8 @@ _TASKS = "As the tasks see it."
 )
 @click.option("--allow-tag", is_flag=True, help="With --to kubeflow: take images without a digest.")
 @click.option(
-    "--platform", default="", metavar="FILE.toml",
-    help="With --to kubeflow: secrets, volumes, node selectors and the like.",
+    "--platform", multiple=True, metavar="FILE.toml",
+    help="With --to kubeflow: secrets, volumes, node selectors and the like; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--volume", multiple=True, metavar="CLAIM:/FOLDER",

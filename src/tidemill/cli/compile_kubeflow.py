@@ -32,12 +32,16 @@ OPTIONS = frozenset(
 def files(ir: PipelineIR, options: dict[str, Any]) -> dict[str, str]:
     """Name -> text. What may be a mistake is said on stderr."""
     from tidemill.runners.kubeflow.files import write_down
-    from tidemill.runners.kubeflow.platform import KubernetesOptions
+    from tidemill.runners.kubeflow.platform import KubernetesOptions, RunOptions, merged
     from tidemill.runners.kubeflow.platform_file import read_platform
     from tidemill.runners.kubeflow.target import Target
 
-    platform = options.pop("platform", "")
-    nodes, run = read_platform(Path(platform)) if platform else ({}, None)
+    nodes: dict[str, KubernetesOptions] = {}
+    run = None
+    for file in options.pop("platform", ()):
+        more, run_options = read_platform(Path(file))
+        run = run_options if run is None or run_options != RunOptions() else run
+        nodes |= {name: merged(nodes.get(name, KubernetesOptions()), given) for name, given in more.items()}
     if not options.get("image"):
         raise click.UsageError("--to kubeflow needs the image that the nodes run in: --image NAME@sha256:...")
     if volumes := tuple(_volume(text) for text in options.pop("volume", ())):

@@ -30,6 +30,7 @@ _COMMANDS = {
     "reproduce": ("tidemill.cli.reproduce", "reproduce", "Run a run again and say what differs."),
     "compile": ("tidemill.cli.compile", "compile_command", "Write a pipeline as IR, or list what is wrong."),
     "image": ("tidemill.cli.image", "image", "Make the image that a pipeline runs in."),
+    "kubeflow": ("tidemill.cli.kubeflow", "kubeflow", "Upload, run and manage on Kubeflow Pipelines."),
     "lint-dag": ("tidemill.cli.lint_dag", "lint_dag", "List old Airflow spellings in DAG files."),
     "lint-kfp": ("tidemill.cli.lint_kfp", "lint_kfp", "Check pipelines for Kubeflow Pipelines, anybody's."),
     "explain": (

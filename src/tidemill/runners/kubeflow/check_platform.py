@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from tidemill.errors import Problem, did_you_mean
 from tidemill.ir.model import PipelineIR
-from tidemill.runners.kubeflow import names
+from tidemill.runners.kubeflow import names, quantity
 from tidemill.runners.kubeflow.platform import KubernetesOptions, RunOptions
 from tidemill.runners.kubeflow.target import Target
 
@@ -171,6 +171,10 @@ def _mounts(options: KubernetesOptions) -> Iterator[Found]:
     sizes = [("shared_memory", options.shared_memory)]
     sizes += [("empty_dirs", e.size) for e in options.empty_dirs]
     yield from _sizes([(where, size) for where, size in sizes if size])
+    if options.cpu_request and not quantity.cores(options.cpu_request):
+        yield "bad-quantity", f"cpu_request is {options.cpu_request!r}", "write it so: 250m, 1.5"
+    if options.memory_request and not quantity.size(options.memory_request):
+        yield "bad-quantity", f"memory_request is {options.memory_request!r}", "write it so: 512Mi, 2Gi"
     for volume in options.ephemeral:
         yield from _sizes([("ephemeral", volume.size)])
         yield from _modes(volume.access_modes)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidemill.ir.model import NodeIR, OptionsIR, ParameterIR, PipelineIR
-from tidemill.runners.kubeflow import names
+from tidemill.runners.kubeflow import names, quantity
 from tidemill.runners.kubeflow.platform import KubernetesOptions, executor_config, for_node
 from tidemill.runners.kubeflow.target import Target
 
@@ -166,26 +166,21 @@ def _resources(options: OptionsIR, kubernetes: KubernetesOptions) -> dict[str, A
     asked = options.resources
     found: dict[str, Any] = {}
     if asked.cpu:
-        found["resourceCpuRequest"] = found["resourceCpuLimit"] = _cores(asked.cpu)
+        found["resourceCpuRequest"] = found["resourceCpuLimit"] = quantity.of_cores(asked.cpu)
     if asked.memory:
-        found["resourceMemoryRequest"] = _bytes(asked.memory + LAUNCHER_MEMORY)
+        found["resourceMemoryRequest"] = quantity.of_size(asked.memory + LAUNCHER_MEMORY)
         # The launcher gives a retry more, up to memory_max; a pod's limit is the same for all attempts.
-        found["resourceMemoryLimit"] = _bytes(max(asked.memory, asked.memory_max) + LAUNCHER_MEMORY)
+        found["resourceMemoryLimit"] = quantity.of_size(max(asked.memory, asked.memory_max) + LAUNCHER_MEMORY)
+    # What was measured may be asked for instead; what the node may use stays its limit.
+    if cores := quantity.cores(kubernetes.cpu_request):
+        found["resourceCpuRequest"] = quantity.of_cores(min(cores, asked.cpu or cores))
+    if size := quantity.size(kubernetes.memory_request):
+        most = max(asked.memory, asked.memory_max) or size
+        found["resourceMemoryRequest"] = quantity.of_size(min(size, most) + LAUNCHER_MEMORY)
     if asked.gpu:
         kind = kubernetes.accelerator or GPU
         found["accelerator"] = {"resourceType": kind, "resourceCount": str(asked.gpu)}
     return found
-
-
-def _cores(cpu: float) -> str:
-    return str(int(cpu)) if cpu == int(cpu) else f"{math.ceil(cpu * 1000)}m"
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("Gi", 2**30), ("Mi", 2**20)):
-        if count % size == 0:
-            return f"{count // size}{unit}"
-    return str(count)
 
 
 def kubernetes_of(node: NodeIR | None, name: str, target: Target) -> KubernetesOptions:

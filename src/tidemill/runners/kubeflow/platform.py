@@ -98,6 +98,10 @@ class KubernetesOptions:
     run_as_user: int | None = None
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
+    cpu_request: str = ""
+    """Cores that a pod asks for, such as 250m, in place of all that its node may use; at most those."""
+    memory_request: str = ""
+    """Likewise of memory, such as 512Mi, without what the launcher beside it needs."""
     deadline: int = 0
     """Seconds that a pod may take; 0: what the node's own time limits add up to, if they do."""
 
@@ -137,11 +141,12 @@ def for_node(platform: Platform, node_id: str) -> KubernetesOptions:
     found = KubernetesOptions()
     for pattern, options in platform.items():
         if fnmatchcase(node_id, pattern):
-            found = _merged(found, options)
+            found = merged(found, options)
     return found
 
 
-def _merged(old: KubernetesOptions, new: KubernetesOptions) -> KubernetesOptions:
+def merged(old: KubernetesOptions, new: KubernetesOptions) -> KubernetesOptions:
+    """Both: texts and numbers of `new` count, mappings are merged, lists put together."""
     changed: dict[str, Any] = {}
     empty = KubernetesOptions()
     for f in dataclasses.fields(new):
