@@ -28,7 +28,13 @@ def build_dag(settings: Settings, **dag_options: Any) -> DAG:
     """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours."""
     ir = settings.ir
     dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
+    # Airflow copies the DAG's params into each task, twice, which was the most of what parsing a DAG of ours
+    # cost, and keeps the copies in the DAG's every version. A task is given those of its DAG anyway.
+    params = dict(dag.params.items())
+    for name in params:
+        del dag.params[name]
     _Builder(settings, dag).build()
+    dag.params.update(params)
     return dag
 
 
