@@ -20,6 +20,9 @@ from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
 
 _JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+LOST_TRIES = 2
+"""Tries of a task beyond its node's own attempts, for those that Airflow loses with a worker: the launcher says
+of every other failure that there is to be no further one."""
 _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
 
@@ -103,7 +106,7 @@ class _Builder:
             "dag": self.dag,
             # SKIPPED is a success here, so NONE_FAILED is "all succeeded"; a loop without items is skipped.
             "trigger_rule": TriggerRule.NONE_FAILED if exact else TriggerRule.ALL_DONE,
-            "retries": retries,
+            "retries": retries + LOST_TRIES,
             "retry_delay": timedelta(0),
             "priority_weight": max(1, options.priority + 1),
             "weight_rule": "absolute",

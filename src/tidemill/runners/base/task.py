@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tidemill.errors import DefinitionError, RunnerError, StoreError
+from tidemill.errors import DefinitionError, FencedError, RunnerError, StoreError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeState, Run, RunState
@@ -23,7 +23,7 @@ from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
-from tidemill.runtime import loops
+from tidemill.runtime import loops, owner
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
@@ -34,6 +34,8 @@ from tidemill.runtime.upstream import items_of
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 _BASE_LOOKS = 60
+_PATIENCE = 10
+"""Looks at what another task is about to record, before it is taken for dead."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -146,6 +148,7 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
+    _wait_for_earlier_try(store, found, node_id, iteration, cancel)
     _wait_for_retry(store, found, node_id, iteration, cancel)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
@@ -222,7 +225,8 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
             return
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
-        take_from_base(store, run, base, ir, nodes)
+        with contextlib.suppress(FencedError):  # another task took us for dead, and records it
+            take_from_base(store, run, base, ir, nodes, attempt=1 + look // _PATIENCE)
     raise Again(f"the results of run {base.id} could not be taken in {_BASE_LOOKS} tries")
 
 
@@ -240,6 +244,21 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
         message=record.message,
         iterations=len(items),
     )
+
+
+def _wait_for_earlier_try(
+    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
+) -> None:
+    """Wait while an earlier try goes on in a process of this machine that its engine lost sight of: what it
+    makes counts, so the body runs once. One that cannot be seen is taken over; what it publishes is refused.
+    """
+    while not cancel.canceled:
+        record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
+        if record is None or record.state is not NodeState.RUNNING or record.owner == owner.myself():
+            return
+        if owner.is_alive(record.owner) is not True:
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _wait_for_retry(
