@@ -22,6 +22,7 @@ from tidemill.runners.base import task
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
+from tidemill.runtime.spawner import PRELOAD, Spawner
 
 CONNECTION = "airflow://"
 """Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
@@ -71,14 +72,30 @@ class NodeOperator(_TidemillOperator):
         self.pipeline_node = pipeline_node
         self.iteration = iteration
         self._cancel = CancelToken()
+        self._spawner: Spawner | None = None
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """As Airflow does, and begin the process that the node's executor will be forked from: it does its
+        imports while Airflow tells its server what was rendered and makes ready."""
+        super().render_template_fields(context, jinja_env)
+        node = self.settings.ir.node(self.pipeline_node)
+        if node.kind == "component" and node.options.environment is None:
+            self._spawner = Spawner(PRELOAD)
+            self._spawner.warm()
 
     def execute(self, context: Any) -> list[int] | None:
         """Launch; the numbers of the iterations, for the node of an outermost loop."""
+        spawner = self._spawner or Spawner(PRELOAD)
+        try:
+            return self._launch(context, spawner)
+        finally:
+            spawner.close()
 
+    def _launch(self, context: Any, spawner: Spawner) -> list[int] | None:
         def work(store: MetadataStore, settings: Settings, run: EngineRun) -> list[int] | None:
             outcome = task.launch_node(
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
-                attempt=context["ti"].try_number, cancel=self._cancel,
+                attempt=context["ti"].try_number, cancel=self._cancel, spawner=spawner,
             )  # fmt: skip
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)

@@ -29,6 +29,7 @@ from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.select import select
+from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.upstream import items_of
 
 POLL_SECONDS = 1.0
@@ -130,7 +131,7 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
 
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
-    attempt: int = 0, cancel: CancelToken,
+    attempt: int = 0, cancel: CancelToken, spawner: Spawner | None = None,
 ) -> Outcome | None:  # fmt: skip
     """One attempt at a node; None for one that is not part of what the run does. See the errors above."""
     found = sure_of_run(store, settings, run)
@@ -157,7 +158,7 @@ def launch_node(
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
-        while (outcome := launch(call, store, pipeline=ir, cancel=cancel)).waiting:
+        while (outcome := launch(call, store, pipeline=ir, cancel=cancel, spawner=spawner)).waiting:
             if cancel.canceled:
                 raise Blocked("the run is to end")
             time.sleep(POLL_SECONDS)
