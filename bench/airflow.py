@@ -3,9 +3,10 @@
     TIDEMILL_AIRFLOW_PYTHON=... python bench/airflow.py [--nodes N] [--repeats N] [--tasks N] [--json]
 
 The interpreter that the variable names has apache-airflow and this tidemill. A plain DAG of as many
-EmptyOperators in a row is parsed in alternation with ours, after Airflow's own import: CPU times of one process.
-Then a whole Airflow is started, whose tasks are by turns a node of ours and a bare PythonOperator: wall times from
-the call of `execute` to the first line of the user's code, each in a process that Airflow made for it. Medians.
+EmptyOperators in a row is parsed in alternation with ours, after Airflow's own import: CPU times of one
+process. Then a whole Airflow is started, whose tasks are by turns a node of ours and a bare PythonOperator:
+wall times from the call of `execute` to the first line of the user's code, each in a process that Airflow
+made for it, which says little on a machine that does other things. Medians.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from goals import Goal
-
 from tidemill.dsl.compile import compile_pipeline
 from tidemill.dsl.load import load_pipeline
 from tidemill.runners.airflow.files import dag_files
@@ -126,7 +126,9 @@ for task in dag.tasks:
 def main() -> None:
     """Measure and print; the exit code is 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--nodes", type=int, default=500, help="nodes of the DAG that is parsed (default 500)")
+    parser.add_argument(
+        "--nodes", type=int, default=500, help="nodes of the DAG that is parsed (default 500)"
+    )
     parser.add_argument("--repeats", type=int, default=15, help="times it is parsed (default 15)")
     parser.add_argument("--tasks", type=int, default=9, help="nodes that are started; 0: none (default 9)")
     parser.add_argument("--json", action="store_true", help="print JSON")

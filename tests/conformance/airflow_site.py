@@ -76,7 +76,7 @@ class Site:
         try:
             self.airflow("db", "migrate")
             # Two servers, for one that answers people and tasks alike stops for seconds on SQLite: it notes
-            # what people ask in its event loop, which then waits for a task's transaction, which waits for it.
+            # in its event loop what people ask, so waits there for a task's transaction, which waits for it.
             self.begin("api-server", "--apps", "core", "--port", str(self.port))
             self.begin("api-server", "--apps", "execution", "--port", str(self.tasks_port), name="tasks")
             # A task that starts before somebody answers it has failed.
@@ -168,7 +168,7 @@ class Site:
         return list(found["task_instances"])
 
     def story(self, dag_id: str) -> str:
-        """What became of the tasks of a DAG, with the ends of their logs: for whom a test tells of a failure."""
+        """What the logs of a DAG's tasks say of ours and of errors."""
         told = []
         for log in sorted(self.home.glob(f"logs/dag_id={dag_id}/**/*.log"), key=lambda f: f.stat().st_mtime):
             told.append(str(log.relative_to(self.home / "logs")))

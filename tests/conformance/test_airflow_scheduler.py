@@ -1,7 +1,8 @@
 """Part of the runner suite under Airflow's own scheduler: other processes, its API, what `compile` writes.
 
-TIDEMILL_AIRFLOW_PYTHON names the interpreter, and TIDEMILL_AIRFLOW_SCHEDULER is set to anything; the tests are
-skipped otherwise. TIDEMILL_AIRFLOW_DATABASE=postgresql puts a PostgreSQL of these tests below Airflow.
+TIDEMILL_AIRFLOW_PYTHON names the interpreter, and TIDEMILL_AIRFLOW_SCHEDULER is set to anything, or to `all`
+for a backfill as well; the tests are skipped otherwise. TIDEMILL_AIRFLOW_DATABASE=postgresql puts a PostgreSQL of
+these tests below Airflow.
 
 Most of a run on Airflow is waiting, so all of them are started at once, on one Airflow, and each test asks
 for what came of its own. The last test takes the scheduler away.
@@ -35,6 +36,8 @@ CHOSEN = (
     "triggers", "loop_failure",
 )  # fmt: skip
 TOGETHER = [scenario for scenario in SCENARIOS if scenario.name in CHOSEN]
+
+NIGHTS = ("schedule", "backfill") if os.environ.get("TIDEMILL_AIRFLOW_SCHEDULER") == "all" else ("schedule",)
 
 pytestmark = [
     pytest.mark.skipif(
@@ -83,11 +86,18 @@ class Under(RunnerSuite):
 
 
 @pytest.fixture(scope="module")
-def jobs(site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[Any]]]:
+def jobs(
+    site: Any, beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[Any]]]:
     """Everything that needs no Airflow of its own, under way."""
-    suite = Under(site)
-    with ThreadPoolExecutor(len(TOGETHER) + 1) as pool:
+    suite, nights = Under(site), beside("airflow_nights")
+    folder = tmp_path_factory.mktemp("nights")
+    with ThreadPoolExecutor(len(TOGETHER) + len(NIGHTS) + 2) as pool:
         begun: dict[str, Future[Any]] = {}
+        begun["demo"] = pool.submit(nights.by_the_demo, PYTHON, folder / "demo")
+        for way in NIGHTS:
+            backfill = way == "backfill"
+            begun[way] = pool.submit(nights.by_airflow, site, folder / way, backfill=backfill)
         begun["a task is killed"] = pool.submit(a_task_is_killed, site, tmp_path_factory.mktemp("napping"))
         for scenario in TOGETHER:
             folder = tmp_path_factory.mktemp(scenario.name)
@@ -104,6 +114,17 @@ def test_a_task_that_is_killed_in_airflow_ends_its_executor_and_its_run(
     jobs: Mapping[str, Future[Any]],
 ) -> None:
     jobs["a task is killed"].result()
+
+
+@pytest.mark.parametrize("way", NIGHTS)
+def test_the_recommenders_nights_on_airflow_are_those_of_the_demo(
+    jobs: Mapping[str, Future[Any]], way: str
+) -> None:
+    found, wanted = jobs[way].result(), jobs["demo"].result()
+    assert found == wanted
+    assert [night["blessed"] for _, night in sorted(found.items())] == [1, 1, 1, None, 1], (
+        "as the README says"
+    )
 
 
 def write_dag(site: Any, file: Path, metadata: str, root: Path, *, workdir: str = "") -> str:
@@ -205,7 +226,9 @@ class Held:
     def begins(self, times: int) -> int:
         """Wait until the node's body began so often; its process."""
         begun = self.folder / "begun"
-        self.site.wait(lambda: begun.exists() and begun.read_text().count("\n") >= times, 120, "the node to begin")
+        self.site.wait(
+            lambda: begun.exists() and begun.read_text().count("\n") >= times, 120, "the node to begin"
+        )
         return int(begun.read_text().split()[-1])
 
     def tried(self, times: int) -> bool:

@@ -100,7 +100,7 @@ class Spawner:
         return heavy if heavy is not None and executor.startswith(self._family) else self
 
     def warm(self) -> None:
-        """Let the helper begin, without waiting for it, so that whoever starts something soon finds it ready."""
+        """Let the helper begin, without waiting for it: whoever starts something soon finds it ready."""
         with self._lock:
             if self._socket is None:
                 self._socket = self._begin()

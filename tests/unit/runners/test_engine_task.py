@@ -144,6 +144,7 @@ def test_a_repeated_task_changes_nothing(place: Any) -> None:
     assert launch(place, node_id).state.succeeded
     assert store.get_nodes(run.record_id) == before
 
+
 def launched(place: Any, node_id: str, *, attempt: int) -> Any:
     settings, run, store = place
     return task.launch_node(settings, run, node_id, store=store, attempt=attempt, cancel=CancelToken())

@@ -21,8 +21,8 @@ from tidemill.runtime.retry import policy_of
 
 _JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
 LOST_TRIES = 2
-"""Tries of a task beyond its node's own attempts, for those that Airflow loses with a worker: the launcher says
-of every other failure that there is to be no further one."""
+"""Tries of a task beyond its node's own attempts, for those that Airflow loses with a worker: of every other
+failure the launcher says whether there is to be a further one."""
 _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
 

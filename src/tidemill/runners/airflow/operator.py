@@ -17,12 +17,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import ahead, names
 from tidemill.runners.base import task
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
-from tidemill.runtime.spawner import PRELOAD, Spawner
+from tidemill.runtime.spawner import Spawner
 
 CONNECTION = "airflow://"
 """Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
@@ -72,20 +72,10 @@ class NodeOperator(_TidemillOperator):
         self.pipeline_node = pipeline_node
         self.iteration = iteration
         self._cancel = CancelToken()
-        self._spawner: Spawner | None = None
-
-    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """As Airflow does, and begin the process that the node's executor will be forked from: it does its
-        imports while Airflow tells its server what was rendered and makes ready."""
-        super().render_template_fields(context, jinja_env)
-        node = self.settings.ir.node(self.pipeline_node)
-        if node.kind == "component" and node.options.environment is None:
-            self._spawner = Spawner(PRELOAD)
-            self._spawner.warm()
 
     def execute(self, context: Any) -> list[int] | None:
         """Launch; the numbers of the iterations, for the node of an outermost loop."""
-        spawner = self._spawner or Spawner(PRELOAD)
+        spawner = ahead.taken()
         try:
             return self._launch(context, spawner)
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
+from tidemill.runners.airflow import ahead, names
 from tidemill.runners.airflow.files import check
 from tidemill.runners.base.task import Settings, read_ir
 
@@ -53,6 +54,7 @@ class AirflowDagRunner:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
         check(ir)
+        ahead.begin(ir, names.dag_id(ir.name))
         root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
         metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
         settings = Settings(
