@@ -50,11 +50,8 @@ def by_the_demo(python: str, root: Path) -> dict[str, Any]:
 def nights(metadata: str) -> dict[str, Any]:
     """By day: how the run ended, what became of each node, digest of the model, blessing, pushed version."""
     found: dict[str, Any] = {}
-    days = [(FIRST + timedelta(days=index)).isoformat() for index in range(COUNT)]
     with closing(open_store(metadata)) as store:
         for run in store.get_runs(limit=100):
-            if run.date not in days:  # the schedule also gives yesterday, of which there is no file
-                continue
             made = {a.type: a for a in store.get_artifacts(run_id=run.id, limit=1000)}
             states = {r.node_id: r.state.value for r in store.get_nodes(run.id)}
             model, blessing, pushed = (made.get(n) for n in ("Model", "ModelBlessing", "PushedModel"))
@@ -72,29 +69,28 @@ def nights(metadata: str) -> dict[str, Any]:
 def by_airflow(site: Any, folder: Path, *, backfill: bool) -> dict[str, Any]:
     """Have Airflow run the pipeline for each day, by its schedule or by a backfill; what the record says.
 
-    The files are those that `tidemill compile` writes. For the schedule the DAG ends with the last day, as
-    its own options say, or the nights would go on to the present.
+    The files are those that `tidemill compile` writes, but that the DAG has the first and the last day among
+    its options, or its schedule would go on to the present.
     """
-    metadata, days = f"sqlite:///{folder}/metadata.db", FIRST + timedelta(days=COUNT - 1)
+    metadata, last = f"sqlite:///{folder}/metadata.db", FIRST + timedelta(days=COUNT - 1)
     simulate(folder / "data")
     ir = replace(_compiled(folder), name="nights_by_backfill" if backfill else "nights_by_schedule")
     files = dag_files(
         ir, code_root=str(EXAMPLE), metadata=metadata, root=str(folder / "root"), workdir=str(REPOSITORY)
     )
-    if not backfill:
-        options = (
-            f"    start_date=datetime({FIRST:%Y, %-m, %-d}, tzinfo=UTC), "
-            f"end_date=datetime({days:%Y, %-m, %-d}, tzinfo=UTC),\n    catchup=True, max_active_runs=1,\n)"
-        )
-        text = files[f"{ir.name}_dag.py"].replace(
-            "from pathlib", "from datetime import UTC, datetime\nfrom pathlib"
-        )
-        files[f"{ir.name}_dag.py"] = text.rstrip().removesuffix(")") + options
+    options = (
+        f"    start_date=datetime({FIRST:%Y, %-m, %-d}, tzinfo=UTC), "
+        f"end_date=datetime({last:%Y, %-m, %-d}, tzinfo=UTC),\n"
+        f"    catchup={not backfill}, max_active_runs=1,\n)"
+    )
+    imports = "from datetime import UTC, datetime\nfrom pathlib"
+    text = files[f"{ir.name}_dag.py"].replace("from pathlib", imports)
+    files[f"{ir.name}_dag.py"] = text.rstrip().removesuffix(")") + options
     site.write(files)
     site.known(ir.name)
     if backfill:
         site.airflow(
-            "backfill", "create", "--dag-id", ir.name, "--from-date", f"{FIRST}", "--to-date", f"{days}",
+            "backfill", "create", "--dag-id", ir.name, "--from-date", f"{FIRST}", "--to-date", f"{last}",
             "--max-active-runs", "1",
         )  # fmt: skip
     kind = "backfill" if backfill else "scheduled"
@@ -103,7 +99,7 @@ def by_airflow(site: Any, folder: Path, *, backfill: bool) -> dict[str, Any]:
         runs = [run for run in site.runs(ir.name) if run["run_type"] == kind]
         return len(runs) >= COUNT and all(run["state"] in ("success", "failed") for run in runs)
 
-    site.wait(ended, 600, f"{COUNT} nights of {ir.name}")
+    site.wait(ended, 1500, f"{COUNT} nights of {ir.name}")
     return nights(metadata)
 
 

@@ -148,7 +148,7 @@ class Site:
         self.wait(lambda: self.ask("GET", place, missing=True), seconds, f"DAG {dag_id} to be read")
         return place
 
-    def ended(self, place: str, seconds: float = 300.0) -> dict[str, Any]:
+    def ended(self, place: str, seconds: float = 600.0) -> dict[str, Any]:
         """A run once it ended."""
 
         def found() -> dict[str, Any] | None:

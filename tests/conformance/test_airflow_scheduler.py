@@ -1,8 +1,8 @@
 """Part of the runner suite under Airflow's own scheduler: other processes, its API, what `compile` writes.
 
 TIDEMILL_AIRFLOW_PYTHON names the interpreter, and TIDEMILL_AIRFLOW_SCHEDULER is set to anything, or to `all`
-for a backfill as well; the tests are skipped otherwise. TIDEMILL_AIRFLOW_DATABASE=postgresql puts a PostgreSQL of
-these tests below Airflow.
+for a backfill as well; the tests are skipped otherwise. TIDEMILL_AIRFLOW_DATABASE=postgresql puts a
+PostgreSQL of these tests below Airflow.
 
 Most of a run on Airflow is waiting, so all of them are started at once, on one Airflow, and each test asks
 for what came of its own. The last test takes the scheduler away.
@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.skipif(
         not WANTED, reason="TIDEMILL_AIRFLOW_PYTHON and TIDEMILL_AIRFLOW_SCHEDULER are not both set"
     ),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 

@@ -1,8 +1,9 @@
 """The README's section on Airflow, followed to the letter: its commands, in its order, in one shell each.
 
 TIDEMILL_AIRFLOW_WALK=whole does all of it, in a new clone and an environment that the section's own
-commands make. Where TIDEMILL_AIRFLOW_PYTHON and TIDEMILL_AIRFLOW_SCHEDULER are set, that interpreter's environment stands
-in for the commands that make one, which take minutes; without any of them the test is skipped, and says so.
+commands make. Where TIDEMILL_AIRFLOW_PYTHON and TIDEMILL_AIRFLOW_SCHEDULER are set, that interpreter's
+environment stands in for the commands that make one, which take minutes; without any of them the test is
+skipped, and says so.
 """
 
 from __future__ import annotations

@@ -194,6 +194,14 @@ def test_a_second_try_takes_over_from_a_first_one_that_nobody_can_see(place: Any
     assert states == ["FAILED", "COMPLETE"]
 
 
+def test_tries_that_never_came_to_the_launcher_are_no_attempts(place: Any) -> None:
+    _, run, store = place
+    node_id = place[0].ir.nodes[0].id
+    assert launched(place, node_id, attempt=3).attempt == 1
+    assert launched(place, node_id, attempt=3).attempt == 1, "the same one, not another"
+    assert [e.state.name for e in store.get_executions(run.record_id, node_id)] == ["COMPLETE"]
+
+
 @pytest.mark.parametrize("dies", [False, True])
 def test_what_two_tasks_take_from_the_base_run_is_recorded_once(
     place: Any, monkeypatch: pytest.MonkeyPatch, dies: bool

@@ -133,7 +133,8 @@ def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
     attempt: int = 0, cancel: CancelToken, spawner: Spawner | None = None,
 ) -> Outcome | None:  # fmt: skip
-    """One attempt at a node; None for one that is not part of what the run does. See the errors above."""
+    """One attempt at a node, `attempt` being the engine's count of its tries, if it has one; None for a node
+    that is not part of what the run does. See the errors above."""
     found = sure_of_run(store, settings, run)
     ir = settings.ir
     selection = selection_of(found)
@@ -149,8 +150,10 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
-    _wait_for_earlier_try(store, found, node_id, iteration, cancel)
+    known = _wait_for_earlier_try(store, found, node_id, iteration, cancel)
     _wait_for_retry(store, found, node_id, iteration, cancel)
+    # Tries that the engine lost before they came here are no attempts.
+    attempt = min(attempt, known + 1)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
         ready=int(time.time() * 1000), code_root=settings.code_root,
@@ -249,16 +252,18 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
 
 def _wait_for_earlier_try(
     store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
-) -> None:
+) -> int:
     """Wait while an earlier try goes on in a process of this machine that its engine lost sight of: what it
     makes counts, so the body runs once. One that cannot be seen is taken over; what it publishes is refused.
+    The number of the newest attempt, 0 when there was none.
     """
-    while not cancel.canceled:
+    while True:
         record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
-        if record is None or record.state is not NodeState.RUNNING or record.owner == owner.myself():
-            return
-        if owner.is_alive(record.owner) is not True:
-            return
+        if record is None:
+            return 0
+        unseen = record.state is not NodeState.RUNNING or record.owner == owner.myself()
+        if unseen or cancel.canceled or owner.is_alive(record.owner) is not True:
+            return record.attempt
         time.sleep(POLL_SECONDS)
 
 
