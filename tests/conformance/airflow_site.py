@@ -33,6 +33,7 @@ QUICK: Mapping[str, str] = {
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
 """Settings that make a small machine answer soon."""
 ALERT: Mapping[str, str] = {
