@@ -50,7 +50,7 @@ class Shell:
         """Exit status and output of a command."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{command}\necho; echo {DONE} $?\n")
+        self.process.stdin.write(f"{command}\nended=$?; echo; echo {DONE} $ended\n")
         self.process.stdin.flush()
         lines: list[str] = []
         for line in self.process.stdout:
