@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(name="beside")
+@pytest.fixture(name="beside", scope="session")
 def beside_fixture() -> Any:
     """`beside("proxy")`: a module of this folder."""
     return beside

@@ -102,13 +102,14 @@ def succeeded(store: MetadataStore, pipeline: PipelineIR, records: Sequence[Node
 
 
 def take_from_base(
-    store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, nodes: Collection[str], *,
-    alone: bool = True,
+    store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, nodes: Collection[str],
+    attempt: int | None = None,
 ) -> None:  # fmt: skip
     """Record the nodes in `run` as they ended in `base`, as far as they succeeded there.
 
-    Who is not `alone` leaves out what somebody else is about to record. RunnerError when files of theirs
-    are gone or damaged: then nothing more is recorded.
+    Without `attempt` what somebody else began to record is taken over, which only who is alone with the run
+    may do; with it, that is left alone unless it was a lower attempt. RunnerError when files of theirs are
+    gone or damaged: then nothing more is recorded.
     """
     wanted = [(node_id, None) for node_id in nodes]
     records = [r for r in store.get_nodes(base.id, wanted) if r.state.succeeded]
@@ -123,15 +124,15 @@ def take_from_base(
     for record in left:
         execution = executions[record.execution_id]
         found = outputs.get(record.execution_id, {})
-        _take(store, run, base, pipeline, record, execution, found, inputs.get(record.execution_id, {}),
-              alone=alone)  # fmt: skip
+        given = inputs.get(record.execution_id, {})
+        _take(store, run, base, pipeline, record, execution, found, given, attempt)
         crashpoint.reach("base.taken")
 
 
 def _take(
     store: MetadataStore, run: Run, base: Run, pipeline: PipelineIR, record: NodeRecord,
     execution: Execution, outputs: Mapping[str, list[Artifact]], inputs: Mapping[str, Sequence[int]],
-    *, alone: bool,
+    attempt: int | None,
 ) -> None:  # fmt: skip
     claim = store.claim(
         ClaimRequest(
@@ -139,12 +140,12 @@ def _take(
             node_id=record.node_id,
             component=pipeline.node(record.node_id).component,
             owner=owner.myself(),
+            attempt=attempt,
             iteration=record.iteration,
-            attempt=None if alone else 1,
         )
     )
     if not claim.granted:
-        return  # who is alone finds it there already
+        return  # it is there already, or about to be
     skipped = record.state is NodeState.SKIPPED
     kept = {
         name: value
@@ -167,9 +168,7 @@ def _check(record: NodeRecord, base: Run, outputs: Mapping[str, list[Artifact]])
     for name, artifacts in outputs.items():
         for artifact in artifacts:
             wrong = "" if artifact.state is ArtifactState.LIVE else f"is {artifact.state.name}"
-            if not wrong and importing.IMPORTED in artifact.custom_properties:
-                wrong = importing.changed(artifact)
-            elif not wrong and DIGEST in artifact.custom_properties:
+            if not wrong and DIGEST in artifact.custom_properties:
                 wrong = importing.wrong_with(artifact)
             if wrong:
                 raise RunnerError(

@@ -34,6 +34,8 @@ from tidemill.errors import ExecutorError
 from tidemill.metadata.remote.token import VARIABLE
 from tidemill.runtime import processes
 
+PRELOAD = ("tidemill.dsl.pipeline", "tidemill.dsl.component", "tidemill.dsl.resolver")
+"""What the module of a pipeline imports of tidemill anyway, loaded once for all executor processes."""
 _POLL_FIRST, _POLL_LAST = 0.0005, 0.02
 """Seconds between two questions whether a process has ended: from the first to the longest."""
 
@@ -96,6 +98,12 @@ class Spawner:
         """The one whose helper has what an executor (`module:name`) of the family needs; else this one."""
         heavy = self._with_libraries
         return heavy if heavy is not None and executor.startswith(self._family) else self
+
+    def warm(self) -> None:
+        """Let the helper begin, without waiting for it: whoever starts something soon finds it ready."""
+        with self._lock:
+            if self._socket is None:
+                self._socket = self._begin()
 
     def start(self) -> SpawnedProcess:
         """A supervisor for one attempt: an idle one, or a new one."""

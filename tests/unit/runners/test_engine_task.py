@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pytest
 
 from tidemill.dsl.compile import compile_pipeline
 from tidemill.dsl.load import load_pipeline
-from tidemill.errors import RunnerError
-from tidemill.metadata.model import NodeState, RunState
+from tidemill.errors import FencedError, RunnerError
+from tidemill.metadata.model import ClaimRequest, NodeState, Publication, RunState
 from tidemill.metadata.sql import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import names
@@ -142,6 +143,88 @@ def test_a_repeated_task_changes_nothing(place: Any) -> None:
     before = store.get_nodes(run.record_id)
     assert launch(place, node_id).state.succeeded
     assert store.get_nodes(run.record_id) == before
+
+
+def launched(place: Any, node_id: str, *, attempt: int) -> Any:
+    settings, run, store = place
+    return task.launch_node(settings, run, node_id, store=store, attempt=attempt, cancel=CancelToken())
+
+
+def claim_for(place: Any, node_id: str, owner: str) -> Any:
+    """The first try of a node, by some process."""
+    settings, run, store = place
+    task.sure_of_run(store, settings, run)
+    component = settings.ir.node(node_id).component
+    return store.claim(
+        ClaimRequest(run_id=run.record_id, node_id=node_id, component=component, owner=owner, attempt=1)
+    )
+
+
+def test_a_second_try_waits_for_a_first_one_that_goes_on_unseen_by_its_engine(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _, store = place
+    node_id = settings.ir.nodes[0].id
+    first = claim_for(place, node_id, "this/machine/1/2")
+    looks = []
+
+    def alive(owner: str) -> bool:
+        looks.append(owner)
+        if len(looks) == 2:  # between two looks it ends
+            store.publish(first, Publication(state=NodeState.COMPLETE, message="by the first"))
+        return True
+
+    monkeypatch.setattr(task, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(task.owner, "is_alive", alive)
+    found = launched(place, node_id, attempt=2)
+    assert (found.state, found.execution_id, found.message) == (
+        NodeState.COMPLETE, first.execution_id, "by the first",
+    )  # fmt: skip
+    assert looks == ["this/machine/1/2"] * 2
+
+
+def test_a_second_try_takes_over_from_a_first_one_that_nobody_can_see(place: Any) -> None:
+    settings, run, store = place
+    node_id = settings.ir.nodes[0].id
+    first = claim_for(place, node_id, "another/machine/1/2")
+    assert launched(place, node_id, attempt=2).state is NodeState.COMPLETE
+    with pytest.raises(FencedError):  # the zombie's late publication
+        store.publish(first, Publication(state=NodeState.COMPLETE))
+    states = [execution.state.name for execution in store.get_executions(run.record_id, node_id)]
+    assert states == ["FAILED", "COMPLETE"]
+
+
+def test_tries_that_never_came_to_the_launcher_are_no_attempts(place: Any) -> None:
+    _, run, store = place
+    node_id = place[0].ir.nodes[0].id
+    assert launched(place, node_id, attempt=3).attempt == 1
+    assert launched(place, node_id, attempt=3).attempt == 1, "the same one, not another"
+    assert [e.state.name for e in store.get_executions(run.record_id, node_id)] == ["COMPLETE"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_two_tasks_take_from_the_base_run_is_recorded_once(
+    place: Any, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    settings, run, store = place
+    _, taken, after, _ = (node.id for node in settings.ir.nodes)
+    for node in settings.ir.nodes:
+        launched(place, node.id, attempt=1)
+    task.end_run(store, settings, run)
+    again = replace(run, record_id="again", owner="airflow/linear/again", selection={"only": [after]})
+    other = claim_for((settings, again, store), taken, "another/machine/1/2")
+    looks = []
+
+    def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3 and not dies:  # the other task, which was faster, is as slow as this
+            store.publish(other, Publication(state=NodeState.CACHED))
+
+    monkeypatch.setattr(task.time, "sleep", look)
+    assert launched((settings, again, store), taken, attempt=1).state is NodeState.CACHED
+    assert len(looks) == (10 if dies else 3)
+    states = [execution.state.name for execution in store.get_executions("again", taken)]
+    assert states == (["FAILED", "CACHED"] if dies else ["CACHED"])
 
 
 def test_an_ir_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:

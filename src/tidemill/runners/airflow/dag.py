@@ -20,6 +20,9 @@ from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
 
 _JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+LOST_TRIES = 2
+"""Tries of a task beyond its node's own attempts, for those that Airflow loses with a worker: of every other
+failure the launcher says whether there is to be a further one."""
 _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
 
@@ -28,7 +31,13 @@ def build_dag(settings: Settings, **dag_options: Any) -> DAG:
     """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours."""
     ir = settings.ir
     dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
+    # Airflow copies the DAG's params into each task, twice, which was the most of what parsing a DAG of ours
+    # cost, and keeps the copies in the DAG's every version. A task is given those of its DAG anyway.
+    params = dict(dag.params.items())
+    for name in params:
+        del dag.params[name]
     _Builder(settings, dag).build()
+    dag.params.update(params)
     return dag
 
 
@@ -97,7 +106,7 @@ class _Builder:
             "dag": self.dag,
             # SKIPPED is a success here, so NONE_FAILED is "all succeeded"; a loop without items is skipped.
             "trigger_rule": TriggerRule.NONE_FAILED if exact else TriggerRule.ALL_DONE,
-            "retries": retries,
+            "retries": retries + LOST_TRIES,
             "retry_delay": timedelta(0),
             "priority_weight": max(1, options.priority + 1),
             "weight_rule": "absolute",

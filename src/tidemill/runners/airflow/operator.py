@@ -17,11 +17,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import ahead, names
 from tidemill.runners.base import task
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
+from tidemill.runtime.spawner import Spawner
 
 CONNECTION = "airflow://"
 """Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
@@ -74,11 +75,17 @@ class NodeOperator(_TidemillOperator):
 
     def execute(self, context: Any) -> list[int] | None:
         """Launch; the numbers of the iterations, for the node of an outermost loop."""
+        spawner = ahead.taken()
+        try:
+            return self._launch(context, spawner)
+        finally:
+            spawner.close()
 
+    def _launch(self, context: Any, spawner: Spawner) -> list[int] | None:
         def work(store: MetadataStore, settings: Settings, run: EngineRun) -> list[int] | None:
             outcome = task.launch_node(
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
-                attempt=context["ti"].try_number, cancel=self._cancel,
+                attempt=context["ti"].try_number, cancel=self._cancel, spawner=spawner,
             )  # fmt: skip
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.errors import RunnerError
 from tidemill.ir.model import PipelineIR
+from tidemill.runners.airflow import ahead, names
 from tidemill.runners.airflow.files import check
 from tidemill.runners.base.task import Settings, read_ir
 from tidemill.runtime.root import absolute, default_metadata
@@ -55,6 +56,7 @@ class AirflowDagRunner:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
         check(ir)
+        ahead.begin(ir, names.dag_id(ir.name))
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
         metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)
         if not metadata:

@@ -23,20 +23,21 @@ from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
-from tidemill.runtime import loops
+from tidemill.runtime import loops, owner
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.root import folder
 from tidemill.runtime.select import select
+from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.upstream import items_of
 
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 _BASE_LOOKS = 60
-_BASE_PATIENCE = 10
-"""Looks after which the task that was about to record a node is taken to be dead."""
+_PATIENCE = 10
+"""Looks at what another task is about to record, before it is taken for dead."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -138,9 +139,10 @@ def _workdir(settings: Settings) -> str:
 
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
-    attempt: int = 0, cancel: CancelToken,
+    attempt: int = 0, cancel: CancelToken, spawner: Spawner | None = None,
 ) -> Outcome | None:  # fmt: skip
-    """One attempt at a node; None for one that is not part of what the run does. See the errors above."""
+    """One attempt at a node, `attempt` being the engine's count of its tries, if it has one; None for a node
+    that is not part of what the run does. See the errors above."""
     found = sure_of_run(store, settings, run)
     ir = settings.ir
     selection = selection_of(found)
@@ -156,7 +158,10 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
+    known = _wait_for_earlier_try(store, found, node_id, iteration, cancel)
     _wait_for_retry(store, found, node_id, iteration, cancel)
+    # Tries that the engine lost before they came here are no attempts.
+    attempt = min(attempt, known + 1)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
         ready=int(time.time() * 1000), code_root=settings.code_root,
@@ -164,7 +169,7 @@ def launch_node(
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
-        while (outcome := launch(call, store, pipeline=ir, cancel=cancel)).waiting:
+        while (outcome := launch(call, store, pipeline=ir, cancel=cancel, spawner=spawner)).waiting:
             if cancel.canceled:
                 raise Blocked("the run is to end")
             time.sleep(POLL_SECONDS)
@@ -248,8 +253,8 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
             return
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
-        with contextlib.suppress(FencedError):  # it was faster than it seemed
-            take_from_base(store, run, base, ir, nodes, alone=look >= _BASE_PATIENCE)
+        with contextlib.suppress(FencedError):  # another task took us for dead, and records it
+            take_from_base(store, run, base, ir, nodes, attempt=1 + look // _PATIENCE)
     raise Again(f"the results of run {base.id} could not be taken in {_BASE_LOOKS} tries")
 
 
@@ -267,6 +272,23 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
         message=record.message,
         iterations=len(items),
     )
+
+
+def _wait_for_earlier_try(
+    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
+) -> int:
+    """Wait while an earlier try goes on in a process of this machine that its engine lost sight of: what it
+    makes counts, so the body runs once. One that cannot be seen is taken over; what it publishes is refused.
+    The number of the newest attempt, 0 when there was none.
+    """
+    while True:
+        record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
+        if record is None:
+            return 0
+        unseen = record.state is not NodeState.RUNNING or record.owner == owner.myself()
+        if unseen or cancel.canceled or owner.is_alive(record.owner) is not True:
+            return record.attempt
+        time.sleep(POLL_SECONDS)
 
 
 def _wait_for_retry(

@@ -19,13 +19,11 @@ from tidemill.runtime import owner
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import Plan
-from tidemill.runtime.spawner import Spawner
+from tidemill.runtime.spawner import PRELOAD, Spawner
 
 if TYPE_CHECKING:
     from tidemill.runners.local.runner import LocalRunner
 
-PRELOAD = ("tidemill.dsl.pipeline", "tidemill.dsl.component", "tidemill.dsl.resolver")
-"""What the module of a pipeline imports of tidemill anyway, loaded once for all executor processes."""
 STANDARD = "tidemill.components."
 LIBRARIES = ("numpy", "polars", "pyarrow.compute", "pyarrow.parquet")
 """What most executors of the standard components import: half a second of each, where it is not there yet."""
