@@ -42,6 +42,10 @@ _WORKERS = "As Airflow's workers see it."
     "--workdir", default="", metavar="DIR",
     help=f"With --to: where relative file patterns start. {_WORKERS}  [default: the root]",
 )  # fmt: skip
+@click.option(
+    "--options", default="", metavar="FILE.toml",
+    help='With --to: what Airflow alone is told of nodes: a table [nodes."PATTERN"] each.',
+)  # fmt: skip
 @json_option
 def compile_command(
     file: str, output: str, check: bool, target: str | None, as_json: bool, **places: str
@@ -88,12 +92,15 @@ def _to_airflow(
 ) -> list[str]:
     """Write the files; their paths. Only the folder that modules come from is relative, to the DAG file."""
     from tidemill.runners.airflow.files import dag_files
+    from tidemill.runners.airflow.options import read_options
 
+    options = read_options(places["options"]) if places["options"] else {}
+    places = {name: value for name, value in places.items() if name != "options"}
     folder = Path(output)
     if not places["code_root"]:
         found = os.path.relpath(Path(code_root).resolve(), folder.resolve())
         places = {**places, "code_root": Path(found).as_posix()}
-    files = dag_files(ir, **places)
+    files = dag_files(ir, options=options, **places)
     if check:
         return []
     for name, text in files.items():

@@ -6,6 +6,7 @@ exactly when the pipeline has one. Everything happens in `execute`; nothing is r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -20,11 +21,12 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import names
 from tidemill.runners.base import task
 from tidemill.runners.base.task import EngineRun, Settings
+from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
 
-CONNECTION = "airflow://"
-"""Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
+SHORT = 5.0
+"""Seconds up to which a task keeps its worker while it waits: leaving and coming back takes about as long."""
 
 T = TypeVar("T")
 
@@ -56,29 +58,37 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
             raise AirflowException(str(error)) from error
 
 
-class NodeOperator(_TidemillOperator):
-    """Launches one node of the pipeline. What it means is decided by tidemill's launcher."""
+class NodeTask(_TidemillOperator):
+    """What the task of any node does: launch it, and leave the worker to others while it waits."""
 
-    template_fields: Sequence[str] = ("pipeline_version", "iteration")
-    ui_color = "#dbeafe"
+    pipeline_node: str
+    iteration: int
+    wait: str
+    python: str
+    _cancel: CancelToken
 
-    def __init__(
-        self, *, settings: Settings, pipeline_version: str, pipeline_node: str, iteration: int = 0,
-        **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(**options)
-        self.settings, self.pipeline_version = settings, pipeline_version
-        self.pipeline_node = pipeline_node
-        self.iteration = iteration
+    def set_task(
+        self, settings: Settings, version: str, node: str, iteration: int, wait: str, python: str = ""
+    ) -> None:
+        """Keep the arguments: no __init__ here, see _TidemillOperator."""
+        self.settings, self.pipeline_version = settings, version
+        self.pipeline_node, self.iteration = node, iteration
+        self.wait, self.python = wait, python
         self._cancel = CancelToken()
 
-    def execute(self, context: Any) -> list[int] | None:
-        """Launch; the numbers of the iterations, for the node of an outermost loop."""
+    def launch(self, context: Any, event: Mapping[str, Any] | None = None) -> list[int] | None:
+        """Launch the node; the numbers of the iterations, for the node of an outermost loop."""
+        told = event or {}
+
+        def on_wait(_: MetadataStore, wait: Wait) -> None:
+            self._wait(context, wait)
 
         def work(store: MetadataStore, settings: Settings, run: EngineRun) -> list[int] | None:
+            self.before_launch(store, run, told)
             outcome = task.launch_node(
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
-                attempt=context["ti"].try_number, cancel=self._cancel,
+                attempt=context["ti"].try_number, cancel=self._cancel, ready=int(told.get("ready") or 0),
+                python=self.python, on_wait=on_wait,
             )  # fmt: skip
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)
@@ -94,9 +104,56 @@ class NodeOperator(_TidemillOperator):
 
         return self._with_store(context, work)
 
+    def resume(
+        self, context: Any, event: Mapping[str, Any] | None = None, ready: int = 0
+    ) -> list[int] | None:
+        """Go on after a wait: launching is asked again, which may find something else to wait for."""
+        return self.launch(context, {"ready": ready, **(event or {})})
+
+    def before_launch(self, store: MetadataStore, run: EngineRun, event: Mapping[str, Any]) -> None:
+        """For operators that must record what they were told while they waited."""
+
+    def leave(self, context: Any, wait: Wait) -> None:  # noqa: ARG002 - as operators that must ask first
+        """Leave the worker to others; `resume` is called when the wait is over."""
+        self.wait_elsewhere(wait)
+
+    def wait_elsewhere(self, wait: Wait, answer: Mapping[str, Any] | None = None) -> None:
+        """Have the triggerer wait; this never returns. `answer`: see WaitTrigger."""
+        from tidemill.runners.airflow.trigger import WaitTrigger
+
+        trigger = WaitTrigger(metadata=self.settings.metadata, wait=wait.to_json(), answer=answer)
+        self.defer(trigger=trigger, method_name="resume", kwargs={"ready": wait.ready})
+
+    def _wait(self, context: Any, wait: Wait) -> None:
+        left = wait.until / 1000 - time.time() if wait.until else SHORT
+        short = wait.kind == "retry" and left <= SHORT
+        if short or self.wait == "hold" or names.has_password(self.settings.metadata):
+            time.sleep(max(0.0, min(left, task.POLL_SECONDS)))
+            return
+        self.log.info("%s", wait)
+        self.leave(context, wait)
+
     def on_kill(self) -> None:
         """End what the node started."""
         self._cancel.cancel()
+
+
+class NodeOperator(NodeTask):
+    """Launches one node of the pipeline. What it means is decided by tidemill's launcher."""
+
+    template_fields: Sequence[str] = ("pipeline_version", "iteration")
+    ui_color = "#dbeafe"
+
+    def __init__(
+        self, *, settings: Settings, pipeline_version: str, pipeline_node: str, iteration: int = 0,
+        wait: str = "defer", python: str = "", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.set_task(settings, pipeline_version, pipeline_node, iteration, wait, python)
+
+    def execute(self, context: Any) -> list[int] | None:
+        """Launch; the numbers of the iterations, for the node of an outermost loop."""
+        return self.launch(context)
 
 
 class IterationsOperator(_TidemillOperator):
@@ -133,9 +190,9 @@ class RunEndOperator(_TidemillOperator):
 
 def _metadata_url(url: str) -> str:
     """The URL of the store; read only where the task runs, so that no secret is in the DAG."""
-    if not url.startswith(CONNECTION):
+    if not url.startswith(names.CONNECTION):
         return url
-    return names.store_url(str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri()))
+    return names.store_url(str(BaseHook.get_connection(url.removeprefix(names.CONNECTION)).get_uri()))
 
 
 def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:

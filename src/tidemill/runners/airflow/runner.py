@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow.files import check
+from tidemill.runners.airflow.options import Given, options_of
 from tidemill.runners.base.task import Settings, read_ir
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class AirflowDagRunner:
         dag = AirflowDagRunner().run(my_pipeline)
 
     metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
-        database in the root. root: the pipeline root; by default TIDEMILL_ROOT.
+        database in the root. root: the pipeline root; by default TIDEMILL_ROOT. options: what Airflow alone
+        is told of nodes, by patterns of their ids: {"train*": AirflowOptions(pool="gpus")}.
     """
 
     metadata: str = ""
     root: str = ""
     workdir: str = ""
+    options: Given = field(default_factory=dict)
 
     def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
         """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
@@ -53,6 +56,7 @@ class AirflowDagRunner:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
         check(ir)
+        of_nodes = options_of(ir, self.options)
         root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
         metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
         settings = Settings(
@@ -61,13 +65,13 @@ class AirflowDagRunner:
         )  # fmt: skip
         from tidemill.runners.airflow.dag import build_dag
 
-        return build_dag(settings, **dag_options)
+        return build_dag(settings, of_nodes=of_nodes, **dag_options)
 
 
 def load_dag(
     file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
-    **dag_options: Any,
+    options: Given | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
-    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir)
+    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir, options=options or {})
     return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)

@@ -23,6 +23,7 @@ from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
+from tidemill.runners.base.waiting import OnWait, Wait
 from tidemill.runtime import loops
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.call import NodeCall
@@ -33,6 +34,8 @@ from tidemill.runtime.upstream import items_of
 
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
+POOL_SECONDS = 120.0
+"""After so long a node asks for its pool itself: slots that a dead process held are seen by a claim alone."""
 _BASE_LOOKS = 60
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
@@ -128,9 +131,13 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
 
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
-    attempt: int = 0, cancel: CancelToken,
+    attempt: int = 0, cancel: CancelToken, ready: int = 0, python: str = "", on_wait: OnWait | None = None,
 ) -> Outcome | None:  # fmt: skip
-    """One attempt at a node; None for one that is not part of what the run does. See the errors above."""
+    """One attempt at a node; None for one that is not part of what the run does. See the errors above.
+
+    `on_wait` is called while there is something to wait for, by default to sleep a little; it may raise what
+    leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall.
+    """
     found = sure_of_run(store, settings, run)
     ir = settings.ir
     selection = selection_of(found)
@@ -146,18 +153,19 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
-    _wait_for_retry(store, found, node_id, iteration, cancel)
+    wait = on_wait or _hold
+    _wait_for_retry(store, found, node, iteration, cancel, wait)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
-        ready=int(time.time() * 1000), code_root=settings.code_root,
-        workdir=settings.workdir or settings.root,
+        ready=ready or int(time.time() * 1000), code_root=settings.code_root,
+        workdir=settings.workdir or settings.root, python=python,
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
         while (outcome := launch(call, store, pipeline=ir, cancel=cancel)).waiting:
             if cancel.canceled:
                 raise Blocked("the run is to end")
-            time.sleep(POLL_SECONDS)
+            wait(store, _wait_of(node, call))
     if outcome.state.succeeded:
         return outcome
     why = f"{loops.place(ir, node_id, iteration)} is {outcome.state}: {outcome.message}"
@@ -243,16 +251,39 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
 
 
 def _wait_for_retry(
-    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
+    store: MetadataStore, run: Run, node: NodeIR, iteration: int, cancel: CancelToken, wait: OnWait
 ) -> None:
     """Wait until the time that the launcher set for the next attempt: the engine's own wait is fixed."""
-    record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
+    record = next(iter(store.get_nodes(run.id, [(node.id, iteration)])), None)
     if record is None or record.state is not NodeState.FAILED:
         return
     (execution,) = store.get_executions_by_id([record.execution_id])
-    until = int(execution.custom_properties.get(RETRY_AT, 0)) / 1000
-    while not cancel.canceled and (left := until - time.time()) > 0:
-        time.sleep(min(left, POLL_SECONDS))
+    until = int(execution.custom_properties.get(RETRY_AT, 0))
+    while not cancel.canceled and until / 1000 > time.time():
+        asked = Wait(
+            kind="retry", run_id=run.id, node_id=node.id, iteration=iteration, until=until,
+            to_the_end=node.on_exit,
+        )  # fmt: skip
+        wait(store, asked)
+
+
+def _wait_of(node: NodeIR, call: NodeCall) -> Wait:
+    """What the launcher said that it waits for."""
+    approval, options = node.kind == "approval", node.options
+    if approval:
+        until = call.ready + int(options.timeout * 1000) + 1 if options.timeout else 0
+    else:
+        until = int((time.time() + POOL_SECONDS) * 1000)
+    return Wait(
+        kind="approval" if approval else "pool", run_id=call.run_id, node_id=node.id,
+        iteration=call.iteration, ready=call.ready, until=until, pool=options.pool, slots=options.slots,
+        to_the_end=node.on_exit,
+    )  # fmt: skip
+
+
+def _hold(store: MetadataStore, wait: Wait) -> None:  # noqa: ARG001 - as any other way to wait
+    left = wait.until / 1000 - time.time() if wait.until else POLL_SECONDS
+    time.sleep(max(0.0, min(left, POLL_SECONDS)))
 
 
 @contextlib.contextmanager
