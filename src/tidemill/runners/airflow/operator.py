@@ -18,8 +18,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import clearing, names
 from tidemill.runners.base import task
+from tidemill.runners.base.again import begun_again, latest
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
@@ -38,6 +39,8 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
     # for every __init__ on the way, which is the most of what parsing a DAG of ours costs.
     settings: Settings
     pipeline_version: str
+    begins_again = True
+    """Whether a task of a run that ended starts its work anew: somebody cleared it."""
 
     def _with_store(
         self, context: Mapping[str, Any], work: Callable[[MetadataStore, Settings, EngineRun], T]
@@ -49,7 +52,15 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         try:
             settings = replace(self.settings, metadata=_metadata_url(self.settings.metadata))
             with task.opened(settings.metadata) as store:
-                return work(store, settings, _run_of(context, settings))
+                run = _run_of(context, settings)
+                if self.begins_again:
+                    turn = clearing.turn_of(context)
+                    run = begun_again(
+                        store, settings, run, turn, lambda: clearing.cleared(context, settings.ir)
+                    )
+                else:
+                    run, _ = latest(store, run)
+                return work(store, settings, run)
         except task.Again as error:
             raise AirflowException(str(error)) from None
         except (task.Failed, task.Blocked) as error:
@@ -175,6 +186,8 @@ class IterationsOperator(_TidemillOperator):
 
 class RunEndOperator(_TidemillOperator):
     """Records how the run ended. It fails when the run did, so that both are red."""
+
+    begins_again = False
 
     def __init__(self, *, settings: Settings, pipeline_version: str, **options: Any) -> None:
         super().__init__(**options)

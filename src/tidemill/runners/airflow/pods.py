@@ -83,12 +83,11 @@ def _problems(client: Any, value: Any, kind: str, path: str, where: str) -> Iter
     """Fields that the client's model `kind` does not have: reading would leave them out without a word."""
     if inner := _CONTAINER.fullmatch(kind):
         of_list, *of_dict = inner.groups()
-        wanted = list if of_list else Mapping
-        if not isinstance(value, wanted):
+        kind_of_items = of_list or next(filter(None, of_dict))
+        if not isinstance(value, list if of_list else Mapping):
             yield Problem(f"{path} is {value!r}", where, f"write a {'list' if of_list else 'table'}")
             return
-        kind_of_items = of_list or next(filter(None, of_dict))
-        items: Any = enumerate(value) if of_list else value.items()
+        items: Any = enumerate(value) if isinstance(value, list) else value.items()
         for key, item in items:
             yield from _problems(client, item, kind_of_items, f"{path}[{key}]", where)
         return

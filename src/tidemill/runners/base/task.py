@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ POLL_SECONDS = 1.0
 POOL_SECONDS = 120.0
 """After so long a node asks for its pool itself: slots that a dead process held are seen by a claim alone."""
 _BASE_LOOKS = 60
+KEPT = "kept"
+"""Key in the settings of a run that does another one again: nodes in loops of which it does some iterations
+alone. The others are taken from its base run."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -140,11 +143,8 @@ def launch_node(
     """
     found = sure_of_run(store, settings, run)
     ir = settings.ir
-    selection = selection_of(found)
-    if selection is not None and selection.base:
-        _take_base(store, ir, found, selection.base)
-        if node_id in selection.base:
-            return _taken(store, found, node_id, iteration)
+    if node_id in _take_base(store, ir, found):
+        return _taken(store, found, node_id, iteration)
     step = next((s for s in plan_of(ir, found).steps if s.node_id == node_id), None)
     if step is None:
         return None
@@ -177,6 +177,7 @@ def launch_node(
 def iterations(store: MetadataStore, settings: Settings, run: EngineRun, loop_id: str) -> list[int]:
     """The numbers of all iterations of a loop, over those of the loops around it, in order."""
     found = sure_of_run(store, settings, run)
+    _take_base(store, settings.ir, found)
     head = settings.ir.node(loop_id)
     outer = loops.limits(settings.ir, head.loops)
     inner = loops.limits(settings.ir, (*head.loops, loop_id))
@@ -217,8 +218,13 @@ def _state(store: MetadataStore, ir: PipelineIR, run: Run) -> RunState:
     return RunState.CANCELED if run.request == CANCEL else RunState.FAILED
 
 
-def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[str]) -> None:
-    """Make sure that the nodes taken from the base run are recorded, by this task or by one beside it."""
+def _take_base(store: MetadataStore, ir: PipelineIR, run: Run) -> tuple[str, ...]:
+    """Make sure that what is taken from the base run is recorded, by this task or by one beside it; the nodes
+    that the run takes and does not do."""
+    selection = selection_of(run)
+    nodes: list[str] = [*(selection.base if selection else ()), *run.settings.get(KEPT, ())]
+    if selection is None or not nodes or not run.base_run:
+        return ()
     base = store.get_run(run.base_run)
     if base is None:
         raise RunnerError(f"the base run {run.base_run!r} is not there any more")
@@ -227,7 +233,7 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
     for look in range(_BASE_LOOKS):
         here = {(r.node_id, r.iteration) for r in store.get_nodes(run.id, wanted) if r.state.succeeded}
         if there <= here:
-            return
+            return selection.base
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
         take_from_base(store, run, base, ir, nodes)
