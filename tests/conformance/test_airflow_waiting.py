@@ -159,13 +159,8 @@ def test_failed_tasks_that_are_cleared_are_a_run_of_their_own(site: Any, tmp_pat
         "tell": "COMPLETE",
     }  # fmt: skip
     (tmp_path / "mended").touch()
-    wanted = {
-        "dry_run": False,
-        "dag_run_id": ended["dag_run_id"],
-        "only_failed": True,
-        "reset_dag_runs": True,
-    }
-    site.ask("POST", f"/api/v2/dags/{dag}/clearTaskInstances", wanted)
+    common = {"dry_run": False, "dag_run_id": ended["dag_run_id"], "reset_dag_runs": True}
+    site.ask("POST", f"/api/v2/dags/{dag}/clearTaskInstances", {**common, "only_failed": True})
     assert site.ended(place)["state"] == "success"
     (second, old), states, _ = record(site, dag)
     assert old == first, "what ended stays as it ended"
