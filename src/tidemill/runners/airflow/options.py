@@ -151,10 +151,28 @@ def _wrong_table(name: str, value: Any) -> str:
         return "write a table (a dict)"
     if not _is_json(value):
         return "it must be JSON: texts, numbers, true or false, lists and tables of these"
-    strange = [part for part in value if part not in _POD_PARTS] if name == "pod_override" else []
-    if not strange:
+    if name != "pod_override":
         return ""
-    return f"a pod has no {strange[0]!r}; {did_you_mean(str(strange[0]), _POD_PARTS)}"
+    strange = [part for part in value if part not in _POD_PARTS]
+    if strange:
+        return f"a pod has no {strange[0]!r}; {did_you_mean(str(strange[0]), _POD_PARTS)}"
+    return _wrong_spec(value.get("spec", {}))
+
+
+def _wrong_spec(spec: Any) -> str:
+    """What is wrong with the parts of a pod that a node's resources are put into."""
+    if not isinstance(spec, Mapping):
+        return "spec is a table"
+    containers = spec.get("containers", [])
+    if not isinstance(containers, list) or not all(isinstance(c, Mapping) for c in containers):
+        return "spec.containers is a list of tables"
+    resources = [c.get("resources", {}) for c in containers]
+    if not all(
+        isinstance(r, Mapping) and all(isinstance(r.get(k, {}), Mapping) for k in ("requests", "limits"))
+        for r in resources
+    ):
+        return "resources of a container are tables, requests and limits in them too"
+    return ""
 
 
 def _is_json(value: Any) -> bool:
