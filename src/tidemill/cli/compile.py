@@ -91,16 +91,16 @@ def _to_airflow(
     ir: PipelineIR, code_root: str, output: str, check: bool, places: dict[str, str]
 ) -> list[str]:
     """Write the files; their paths. Only the folder that modules come from is relative, to the DAG file."""
-    from tidemill.runners.airflow.files import dag_files
+    from tidemill.runners.airflow.files import MOST_MAPPED, dag_files
     from tidemill.runners.airflow.options import read_options
 
-    options = read_options(places["options"]) if places["options"] else {}
+    options, most = read_options(places["options"]) if places["options"] else ({}, 0)
     places = {name: value for name, value in places.items() if name != "options"}
     folder = Path(output)
     if not places["code_root"]:
         found = os.path.relpath(Path(code_root).resolve(), folder.resolve())
         places = {**places, "code_root": Path(found).as_posix()}
-    files = dag_files(ir, options=options, **places)
+    files = dag_files(ir, options=options, max_map_length=most or MOST_MAPPED, **places)
     if check:
         return []
     for name, text in files.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tidemill.errors import DefinitionError
-from tidemill.ir.model import EnvironmentIR, NodeIR, OptionsIR, PipelineIR, ResourcesIR
+from tidemill.ir.model import EnvironmentIR, LoopIR, NodeIR, OptionsIR, PipelineIR, ResourcesIR
 from tidemill.runners.airflow.files import dag_files
 from tidemill.runners.airflow.options import AirflowOptions, options_of, plain_of, read_options
 from tidemill.runners.airflow.pods import OVERHEAD, pod_of, requests
@@ -84,10 +84,10 @@ def test_a_file_is_read_and_stands_in_the_dag_file(tmp_path: Path) -> None:
         '[nodes."train.fit".pod_override.spec]\nnodeSelector = { gpu = "yes" }\nhostNetwork = true\n',
         encoding="utf-8",
     )
-    options = read_options(file)
+    options, _ = read_options(file)
     assert options["*"] == {"queue": "small"}
     text = dag_files(IR, options=options)["mine_dag.py"]
-    assert text == dag_files(IR, options=read_options(file))["mine_dag.py"], "the same bytes"
+    assert text == dag_files(IR, options=read_options(file)[0])["mine_dag.py"], "the same bytes"
     scope: dict[str, Any] = {}
     call = text[text.index("options=") + len("options=") : text.rindex(",\n)")]
     exec(f"found = {call}", scope)
@@ -103,6 +103,7 @@ def test_a_file_is_read_and_stands_in_the_dag_file(tmp_path: Path) -> None:
         ("nodes = 3", "not a table"),
         ("[nodes]\nx = 3", "not a table"),
         ("[nodes", "no TOML"),
+        ("max_map_length = true", "max_map_length is True"),
         (None, "cannot be read"),
     ],
 )
@@ -114,6 +115,16 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, text: str | None, why: str
         read_options(file)
     assert why in str(error.value)
     assert str(file) in str(error.value)
+
+
+def test_a_loop_may_have_as_many_iterations_as_airflow_maps(tmp_path: Path) -> None:
+    loop = NodeIR(id="items", component="c", executor="", kind="loop", loop=LoopIR(limit=5000))
+    ir = PipelineIR(name="looping", nodes=(loop,))
+    (tmp_path / "airflow.toml").write_text("max_map_length = 5000", encoding="utf-8")
+    _, most = read_options(tmp_path / "airflow.toml")
+    assert "    max_map_length=5000,\n" in dag_files(ir, max_map_length=most)["looping_dag.py"]
+    with pytest.raises(DefinitionError, match="1024"):
+        dag_files(ir)
 
 
 def test_a_pod_asks_for_what_the_node_does_and_keeps_what_was_given() -> None:

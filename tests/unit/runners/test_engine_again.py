@@ -16,7 +16,7 @@ from tidemill.dsl.load import load_pipeline
 from tidemill.metadata.model import Decision, NodeState, RunState
 from tidemill.metadata.sql import open_store
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow.clearing import started_of
+from tidemill.runners.airflow.asking import started_of
 from tidemill.runners.base import task
 from tidemill.runners.base.again import Started, begun_again, latest
 from tidemill.runners.base.task import EngineRun, Failed, Settings
@@ -229,3 +229,28 @@ def test_the_time_of_a_retry_is_waited_for_unless_the_run_is_to_end(
     assert over(store, wait, time.time())
     assert not over(store, replace(wait, to_the_end=True), time.time()), "exit nodes run whatever happens"
     assert over(store, replace(wait, run_id="gone"), time.time())
+
+
+def test_of_two_equal_runs_the_second_waits_unless_nobody_drives_the_first(
+    tmp_path: Path, store: MetadataStore
+) -> None:
+    settings, run = place_of(tmp_path, "gated")
+    driven = True
+    first = replace(run, is_driven=lambda _: driven)
+    second = replace(first, record_id="gated-2", owner="engine/2")
+    left((settings, first, store), "gate")
+    wait = left((settings, second, store), "gate")
+    assert (wait.kind, wait.run_id) == ("run", first.record_id)
+    with pytest.raises(task.Equal, match=first.record_id):
+        task.end_run(store, settings, second)
+    store.request_cancel(first.record_id)
+    assert not over(store, wait, time.time()), "it has not ended yet"
+    assert over(store, wait, wait.until / 1000), "whether it is driven is asked again now and then"
+    driven = False
+    assert left((settings, second, store), "gate").kind == "approval"
+    ended = store.get_run(first.record_id)
+    assert ended is not None
+    assert ended.state is RunState.FAILED
+    assert over(store, wait, time.time())
+    side = replace(run, record_id="gated-3", owner="engine/3")
+    assert left((settings, side, store), "gate").run_id == "gated-3", "an engine that does not mind"

@@ -40,7 +40,7 @@ dag: DAG = load_dag(
 
 def dag_files(
     ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = "",
-    options: Given | None = None,
+    options: Given | None = None, max_map_length: int = MOST_MAPPED,
 ) -> dict[str, str]:  # fmt: skip
     """File name -> text: the DAG file and the IR.
 
@@ -48,7 +48,7 @@ def dag_files(
     is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). `options` are those of nodes.
     DefinitionError: see `check` and `options_of`, and for a URL with a password.
     """
-    check(ir)
+    check(ir, max_map_length)
     options_of(ir, options or {})
     if names.has_password(metadata):
         raise DefinitionError(
@@ -60,6 +60,8 @@ def dag_files(
     arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
     given = {"metadata": metadata, "root": root, "workdir": workdir}
     arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
+    if max_map_length != MOST_MAPPED:
+        arguments.append(f"max_map_length={max_map_length}")
     if options:
         arguments.append(f"options={_literal({p: plain_of(given) for p, given in options.items()})}")
     lines = "\n".join(f"    {argument}," for argument in arguments)
@@ -77,13 +79,13 @@ def _literal(value: Any, depth: int = 1) -> str:
     return "\n".join(["{", *lines, "    " * depth + "}"])
 
 
-def check(ir: PipelineIR) -> None:
+def check(ir: PipelineIR, max_map_length: int = MOST_MAPPED) -> None:
     """DefinitionError that lists everything in the pipeline that Airflow cannot take."""
-    if problems := [*_problems(ir)]:
+    if problems := [*_problems(ir, max_map_length)]:
         raise DefinitionError.of(f"Airflow cannot take pipeline {ir.name!r}", problems)
 
 
-def _problems(ir: PipelineIR) -> Iterator[Problem]:
+def _problems(ir: PipelineIR, most: int) -> Iterator[Problem]:
     for parameter in ir.parameters:
         if parameter.name in (DATE, SELECT):
             yield Problem(
@@ -111,9 +113,10 @@ def _problems(ir: PipelineIR) -> Iterator[Problem]:
                 node.id,
                 "give it another one: .with_id()",
             )
-        if node.loop is not None and node.loop.limit > MOST_MAPPED:
+        if node.loop is not None and node.loop.limit > most:
             yield Problem(
-                f"loop {node.id!r} may have {node.loop.limit} iterations; Airflow maps {MOST_MAPPED} at most",
+                f"loop {node.id!r} may have {node.loop.limit} iterations; Airflow maps {most} at most",
                 node.id,
-                f"say limit={MOST_MAPPED}, or less, in ForEach",
+                f"say limit={most}, or less, in ForEach; where the installation's core.max_map_length is "
+                "larger, name it: max_map_length",
             )

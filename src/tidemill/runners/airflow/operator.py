@@ -12,13 +12,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from airflow.configuration import conf
 from airflow.sdk import BaseHook, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import clearing, names
+from tidemill.runners.airflow import asking, names
+from tidemill.runners.airflow.asking import driven_by
+from tidemill.runners.airflow.files import MOST_MAPPED
 from tidemill.runners.base import task
 from tidemill.runners.base.again import begun_again, latest
 from tidemill.runners.base.task import EngineRun, Settings
@@ -54,16 +57,16 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
             with task.opened(settings.metadata) as store:
                 run = _run_of(context, settings)
                 if self.begins_again:
-                    turn = clearing.turn_of(context)
+                    turn = asking.turn_of(context)
                     run = begun_again(
-                        store, settings, run, turn, lambda: clearing.cleared(context, settings.ir)
+                        store, settings, run, turn, lambda: asking.cleared(context, settings.ir)
                     )
                 else:
                     run, _ = latest(store, run)
                 return work(store, settings, run)
         except task.Again as error:
             raise AirflowException(str(error)) from None
-        except (task.Failed, task.Blocked) as error:
+        except (task.Failed, task.Blocked, task.Equal) as error:
             raise AirflowFailException(str(error)) from None
         except TidemillError as error:
             raise AirflowException(str(error)) from error
@@ -111,7 +114,7 @@ class NodeTask(_TidemillOperator):
                 return None
             # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
             # skipped, or is not part of the run, has no iterations.
-            return list(range(outcome.iterations or 0)) if outcome is not None else []
+            return _mappable([*range(outcome.iterations or 0)]) if outcome is not None else []
 
         return self._with_store(context, work)
 
@@ -180,7 +183,8 @@ class IterationsOperator(_TidemillOperator):
     def execute(self, context: Any) -> list[int]:
         """The numbers."""
         return self._with_store(
-            context, lambda store, settings, run: task.iterations(store, settings, run, self.loop_node)
+            context,
+            lambda store, settings, run: _mappable(task.iterations(store, settings, run, self.loop_node)),
         )
 
 
@@ -199,6 +203,17 @@ class RunEndOperator(_TidemillOperator):
         if state is not RunState.COMPLETE:
             raise AirflowFailException(f"the run is {state}")
         return state.value
+
+
+def _mappable(numbers: list[int]) -> list[int]:
+    """The numbers, if Airflow maps tasks over so many: it would fail the task with words of its own."""
+    most = conf.getint("core", "max_map_length", fallback=MOST_MAPPED)
+    if len(numbers) > most:
+        raise task.Failed(
+            f"there are {len(numbers)} iterations, and core.max_map_length of this Airflow is {most}: "
+            "raise it, or let the loop find fewer items"
+        )
+    return numbers
 
 
 def _metadata_url(url: str) -> str:
@@ -222,4 +237,5 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
         date=run_date(settings.ir, date),
         parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
         selection=selection,
+        is_driven=driven_by(context) if dag_run.run_type == "manual" else None,
     )

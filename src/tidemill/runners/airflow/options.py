@@ -20,7 +20,7 @@ from tidemill.ir.model import PipelineIR
 
 Wait = Literal["defer", "hold"]
 _POD_PARTS = ("apiVersion", "kind", "metadata", "spec")
-_SECTIONS = ("nodes",)
+_SECTIONS = ("nodes", "max_map_length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +57,12 @@ Given = Mapping[str, "AirflowOptions | Mapping[str, Any]"]
 """Pattern of node ids -> options. Later patterns add to earlier ones, option by option."""
 
 
-def read_options(file: str | Path) -> dict[str, dict[str, Any]]:
-    """The options of a TOML file: a table `[nodes."PATTERN"]` for each pattern, in order.
+def read_options(file: str | Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The options of a TOML file: a table `[nodes."PATTERN"]` for each pattern, in order. With them the
+    installation's `max_map_length`, 0 when the file does not say it.
 
-    DefinitionError when it cannot be read, is no TOML, or has another table; what the tables hold is
-    checked by `options_of`, against the pipeline.
+    DefinitionError when it cannot be read, is no TOML, or has anything else; what the tables hold is checked
+    by `options_of`, against the pipeline.
     """
     where = str(file)
     try:
@@ -80,7 +81,12 @@ def read_options(file: str | Path) -> dict[str, dict[str, Any]]:
             raise DefinitionError(
                 f"{pattern!r} is {table!r}, not a table", where=where, hint='write [nodes."PATTERN"]'
             )
-    return dict(nodes)
+    most = found.get("max_map_length", 0)
+    if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+        raise DefinitionError(
+            f"max_map_length is {most!r}", where=where, hint="write what the installation has, a number"
+        )
+    return dict(nodes), most
 
 
 def options_of(ir: PipelineIR, given: Given) -> dict[str, AirflowOptions]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
-from tidemill.runners.airflow.files import check
+from tidemill.runners.airflow.files import MOST_MAPPED, check
 from tidemill.runners.airflow.options import Given, options_of
 from tidemill.runners.base.task import Settings, read_ir
 
@@ -34,13 +34,15 @@ class AirflowDagRunner:
 
     metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
         database in the root. root: the pipeline root; by default TIDEMILL_ROOT. options: what Airflow alone
-        is told of nodes, by patterns of their ids: {"train*": AirflowOptions(pool="gpus")}.
+        is told of nodes, by patterns of their ids: {"train*": AirflowOptions(pool="gpus")}. max_map_length:
+        the installation's core.max_map_length, which says how many iterations a loop may have.
     """
 
     metadata: str = ""
     root: str = ""
     workdir: str = ""
     options: Given = field(default_factory=dict)
+    max_map_length: int = MOST_MAPPED
 
     def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
         """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
@@ -55,7 +57,7 @@ class AirflowDagRunner:
         else:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
-        check(ir)
+        check(ir, self.max_map_length)
         of_nodes = options_of(ir, self.options)
         root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
         metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
@@ -70,8 +72,10 @@ class AirflowDagRunner:
 
 def load_dag(
     file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
-    options: Given | None = None, **dag_options: Any,
+    options: Given | None = None, max_map_length: int = MOST_MAPPED, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
-    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir, options=options or {})
+    runner = AirflowDagRunner(
+        metadata=metadata, root=root, workdir=workdir, options=options or {}, max_map_length=max_map_length
+    )
     return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)

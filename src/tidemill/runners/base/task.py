@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
 from tidemill.runners.base.waiting import OnWait, Wait
 from tidemill.runtime import loops
-from tidemill.runtime.base import take_from_base
+from tidemill.runtime.base import succeeded, take_from_base
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
@@ -35,7 +35,8 @@ from tidemill.runtime.upstream import items_of
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
 POOL_SECONDS = 120.0
-"""After so long a node asks for its pool itself: slots that a dead process held are seen by a claim alone."""
+"""After so long a node asks again itself: slots that a dead process held are seen by a claim alone, and a run
+that its engine has forgotten by who asks the engine."""
 _BASE_LOOKS = 60
 KEPT = "kept"
 """Key in the settings of a run that does another one again: nodes in loops of which it does some iterations
@@ -85,6 +86,9 @@ class EngineRun:
     """ISO date of the start of its data interval; empty for a run without one."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    is_driven: Callable[[Run], bool] | None = None
+    """Asked about an unfinished run that does the same work: whether the engine still drives it, and this one
+    is to wait for it. None: such runs go side by side."""
 
     @property
     def engine(self) -> str:
@@ -102,8 +106,16 @@ def opened(url: str) -> Iterator[MetadataStore]:
         store.close()
 
 
+class Equal(Exception):
+    """An unfinished run does the same work; `run` is that one."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"run {run.id} does the same work right now")
+        self.run = run
+
+
 def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run:
-    """The run in the record, made by whichever task comes first."""
+    """The run in the record, made by whichever task comes first. Equal: see EngineRun.is_driven."""
     known = store.get_run(run.record_id)
     if known is not None:
         return known
@@ -119,17 +131,22 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
         settings=settings_of(ir, code_root=settings.code_root, workdir=workdir), selection=selection,
     )  # fmt: skip
     request = f"{run.engine}:{run.record_id}"
-    try:
-        found = store.create_run(
-            replace(made, owner=run.owner), artifact_types(ir), request_id=request,
-            most_active=ir.max_active_runs,
-        )  # fmt: skip
-    except StoreError:  # another task of the same run was faster, with another base run perhaps
-        again = store.get_run(run.record_id)
-        if again is None:
-            raise
-        found = again
-    return found
+    while True:
+        try:
+            found = store.create_run(
+                replace(made, owner=run.owner), artifact_types(ir), request_id=request,
+                most_active=ir.max_active_runs, unless_equal=run.is_driven is not None,
+            )  # fmt: skip
+        except StoreError:  # another task of the same run was faster, with another base run perhaps
+            again = store.get_run(run.record_id)
+            if again is None:
+                raise
+            return again
+        if found.id == made.id:
+            return found
+        if run.is_driven is None or run.is_driven(found):
+            raise Equal(found)
+        store.end_run(found.id, RunState.FAILED, owner=found.owner, close_nodes=True)  # nobody else will
 
 
 def launch_node(
@@ -141,7 +158,8 @@ def launch_node(
     `on_wait` is called while there is something to wait for, by default to sleep a little; it may raise what
     leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall.
     """
-    found = sure_of_run(store, settings, run)
+    wait = on_wait or _hold
+    found = _sure_in_time(store, settings, run, node_id, cancel, wait)
     ir = settings.ir
     if node_id in _take_base(store, ir, found):
         return _taken(store, found, node_id, iteration)
@@ -153,7 +171,6 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
-    wait = on_wait or _hold
     _wait_for_retry(store, found, node, iteration, cancel, wait)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
@@ -208,10 +225,8 @@ def _state(store: MetadataStore, ir: PipelineIR, run: Run) -> RunState:
     records = store.get_nodes(run.id)
     if any(r.state is NodeState.FAILED for r in records):
         return RunState.FAILED
-    started = {r.node_id for r in records if r.state.succeeded}
-    missing = [
-        s for s in plan_of(ir, run).steps if not s.on_exit and not s.loops and s.node_id not in started
-    ]
+    done = succeeded(store, ir, records)
+    missing = [s for s in plan_of(ir, run).steps if not s.on_exit and s.node_id not in done]
     lost = missing or any(r.state is NodeState.CANCELED for r in records)
     if not lost:
         return RunState.COMPLETE
@@ -254,6 +269,20 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
         message=record.message,
         iterations=len(items),
     )
+
+
+def _sure_in_time(
+    store: MetadataStore, settings: Settings, run: EngineRun, node_id: str, cancel: CancelToken, wait: OnWait
+) -> Run:
+    """The run, once no other one does the same work: what that one made is then reused."""
+    while True:
+        try:
+            return sure_of_run(store, settings, run)
+        except Equal as equal:
+            if cancel.canceled:
+                raise Blocked("the run is to end") from None
+            until = int((time.time() + POOL_SECONDS) * 1000)
+            wait(store, Wait(kind="run", run_id=equal.run.id, node_id=node_id, until=until))
 
 
 def _wait_for_retry(

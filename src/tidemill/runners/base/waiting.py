@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from tidemill.metadata.model import CANCEL
 from tidemill.metadata.store import MetadataStore
 
-Kind = Literal["retry", "pool", "approval"]
+Kind = Literal["retry", "pool", "approval", "run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class Wait:
                 return f"{self.node_id} waits {left:.0f} s for its next attempt"
             case "pool":
                 return f"{self.node_id} waits for {self.slots} slots of pool {self.pool}"
+            case "run":
+                return f"{self.node_id} waits for run {self.run_id}, which does the same work"
         return f"{self.node_id} waits for approval: tidemill approve {self.run_id} {self.node_id}"
 
 
@@ -63,6 +65,8 @@ def over(store: MetadataStore, wait: Wait, now: float) -> bool:
     if wait.until and now * 1000 >= wait.until:
         return True
     run = store.get_run(wait.run_id)
+    if wait.kind == "run":  # of an equal one, which may be asked to end and not have ended
+        return run is None or run.state.ended
     if run is None or run.state.ended or (run.request == CANCEL and not wait.to_the_end):
         return True
     if wait.kind == "approval":

@@ -1,21 +1,36 @@
-"""Tasks that were cleared in a run that ended: which nodes Airflow is about to do again.
+"""What a task asks Airflow about runs: whether it drives one, and what was cleared in one that ended.
 
-Airflow says it by the states of the run's tasks: what was cleared has none yet, what was not still has its
-last one. Whoever reads them needs no Airflow; asking for them goes through the task's own context.
+The states of a run's tasks say which nodes Airflow is about to do again: what was cleared has none yet, what
+was not still has its last one. Questions go through the task's own context, so this needs no Airflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tidemill.ir.model import PipelineIR
+from tidemill.metadata.model import Run
 from tidemill.runners.airflow import names
 from tidemill.runners.base.again import Started
 from tidemill.runners.base.task import Failed
 
 _DONE = ("success", "skipped", "removed")
 _ENDED = (*_DONE, "failed", "upstream_failed")
+
+
+def driven_by(context: Mapping[str, Any]) -> Callable[[Run], bool]:
+    """Whether Airflow still drives a run of the record; of one that it does not know, that is not known."""
+
+    def ask(run: Run) -> bool:
+        engine, _, rest = run.owner.partition("/")
+        dag, _, run_id = rest.partition("/")
+        if engine != "airflow":
+            return True
+        count = context["ti"].get_dr_count(dag_id=dag, run_ids=[run_id], states=["queued", "running"])
+        return bool(count)
+
+    return ask
 
 
 def turn_of(context: Mapping[str, Any]) -> int:
