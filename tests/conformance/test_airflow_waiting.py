@@ -49,6 +49,7 @@ def site() -> Iterator[Any]:
     """One Airflow for all of them, whose connection `records` is the store."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, pytest.MonkeyPatch.context() as env:
         env.setenv("AIRFLOW_CONN_RECORDS", f"sqlite:///{home}/records.db")
+        env.setenv("AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT", "60")  # a busy machine is no failure
         with airflow_site().Site(PYTHON, Path(home) / "airflow") as running:
             running.metadata = f"sqlite:///{home}/records.db"
             yield running
@@ -81,6 +82,17 @@ def state_of(site: Any, place: str, task: str) -> str:
         return ""
 
 
+def waits(site: Any, place: str, task: str) -> None:
+    """Return once a task is deferred; AssertionError when its run ends before."""
+
+    def deferred() -> bool:
+        state = state_of(site, place, task)
+        assert state not in ("success", "failed", "upstream_failed"), state
+        return state == "deferred"
+
+    site.wait(deferred, 240, f"{task} to wait")
+
+
 GATED = """
 from tidemill import approval, component, pipeline
 
@@ -99,7 +111,7 @@ def PIPELINE() -> None:
 def test_an_approval_is_given_on_the_page_or_by_the_command(site: Any, tmp_path: Path, way: str) -> None:
     dag = install(site, tmp_path, f"gated_{way}", GATED.replace("PIPELINE", f"gated_{way}"))
     place = site.start(dag, {})
-    site.wait(lambda: state_of(site, place, "gate") == "deferred", 240, "the gate to wait")
+    waits(site, place, "gate")
     asked = site.ask("GET", f"{place}/taskInstances/gate/-1/hitlDetails")
     assert asked["body"] == "Is it a *good* one?"
     assert asked["options"] == ["Approve", "Reject"]
@@ -199,7 +211,7 @@ def waiting(place: str = "") -> None:
 def test_the_time_of_a_retry_is_waited_for_by_the_triggerer_until_a_cancel(site: Any, tmp_path: Path) -> None:
     dag = install(site, tmp_path, "waiting", WAITING)
     place = site.start(dag, {"place": str(tmp_path)})
-    site.wait(lambda: state_of(site, place, "fails_once") == "deferred", 240, "the retry to wait")
+    waits(site, place, "fails_once")
     (run,), states, _ = record(site, dag)
     assert states == {"fails_once": "FAILED"}
     with closing(open_store(site.metadata)) as store:

@@ -10,22 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param, exceptions
+from airflow.sdk import Param
 
 from tidemill.ir.model import Literal, NodeIR
 from tidemill.metadata.model import Decision
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow.operator import NodeTask
+from tidemill.runners.airflow.versions import PARKED
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runners.base.waiting import Wait
 
 APPROVE, REJECT = "Approve", "Reject"
 COMMENT = "comment"
 """The field of the page that says why."""
-_PARKED = tuple(
-    getattr(exceptions, name) for name in ("TaskDeferred", "TaskAwaitingInput") if hasattr(exceptions, name)
-)
-"""What Airflow's own operator raises once its page shows the request: the second one since 3.3."""
 
 
 class ApprovalOperator(NodeTask, HITLOperator):  # type: ignore[misc]  # Airflow is not there where types are checked
@@ -58,7 +55,7 @@ class ApprovalOperator(NodeTask, HITLOperator):  # type: ignore[misc]  # Airflow
             super().leave(context, wait)
         try:
             HITLOperator.execute(self, context)
-        except _PARKED as parked:
+        except PARKED as parked:
             trigger = getattr(parked, "trigger", None)
             self.wait_elsewhere(wait, trigger.serialize()[1] if trigger is not None else None)
 

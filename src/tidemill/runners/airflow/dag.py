@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
 from tidemill.runners.airflow import names, pods
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
 from tidemill.runners.airflow.options import AirflowOptions
+from tidemill.runners.airflow.versions import CronDataIntervalTimetable
 from tidemill.runners.base import task
 from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of

@@ -51,7 +51,8 @@ class Wait:
             case "pool":
                 return f"{self.node_id} waits for {self.slots} slots of pool {self.pool}"
             case "run":
-                return f"{self.node_id} waits for run {self.run_id}, which does the same work"
+                mend = f"if it never ends: tidemill cancel {self.run_id} --force"
+                return f"{self.node_id} waits for run {self.run_id}, which does the same work; {mend}"
         return f"{self.node_id} waits for approval: tidemill approve {self.run_id} {self.node_id}"
 
 
