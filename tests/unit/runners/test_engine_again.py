@@ -229,6 +229,9 @@ def test_the_time_of_a_retry_is_waited_for_unless_the_run_is_to_end(
     assert over(store, wait, time.time())
     assert not over(store, replace(wait, to_the_end=True), time.time()), "exit nodes run whatever happens"
     assert over(store, replace(wait, run_id="gone"), time.time())
+    with pytest.raises(task.Blocked):
+        launch(place, "each", attempt=2)
+    assert task.end_run(store, settings, run) is RunState.CANCELED, "as the local runner ends it"
 
 
 def test_of_two_equal_runs_the_second_waits_unless_nobody_drives_the_first(

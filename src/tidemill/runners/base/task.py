@@ -29,6 +29,7 @@ from tidemill.runtime.base import succeeded, take_from_base
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
+from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.root import folder
 from tidemill.runtime.select import select
 from tidemill.runtime.upstream import items_of
@@ -229,7 +230,8 @@ _WITH_ITEMS = (NodeState.COMPLETE, NodeState.CACHED)
 def _state(store: MetadataStore, ir: PipelineIR, run: Run) -> RunState:
     """How the run ends when nothing more starts but exit nodes."""
     records = store.get_nodes(run.id)
-    if any(r.state is NodeState.FAILED for r in records):
+    # A failed attempt that another one was to follow, had nobody asked for the end, is no failure.
+    if any(not again or run.request != CANCEL for _, again in failed_nodes(store, records)):
         return RunState.FAILED
     done = succeeded(store, ir, records)
     missing = [s for s in plan_of(ir, run).steps if not s.on_exit and s.node_id not in done]
