@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
+import venv
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -40,6 +42,7 @@ def airflow() -> Iterator[subprocess.Popen[str]]:
             "AIRFLOW_HOME": home, "AIRFLOW__CORE__DAGS_FOLDER": f"{home}/dags",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # uv makes environments
         }  # fmt: skip
         with subprocess.Popen(
             [PYTHON, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -119,3 +122,113 @@ def ask(airflow: subprocess.Popen[str], order: dict[str, Any]) -> dict[str, Any]
     answer: dict[str, Any] = json.loads(airflow.stdout.readline())
     assert "error" not in answer, answer["error"]
     return answer
+
+
+MODES = """
+from tidemill import Resources, VirtualEnv, component, pipeline
+
+@component
+def look() -> str:
+    "What only the other interpreter has."
+    import sys
+    import only_there
+    return f"{only_there.NAME} {sys.prefix}"
+
+@component
+def own() -> str:
+    "Where an environment of the node's own is."
+    import sys
+    return sys.prefix
+
+@component
+def big() -> str:
+    "Airflow's own interpreter."
+    import airflow
+    return "airflow"
+
+@pipeline
+def modes() -> None:
+    "Three ways to execute."
+    look()
+    own().with_options(environment=VirtualEnv())
+    big().with_options(resources=Resources(cpu=2, memory="1Gi", gpu=1))
+"""
+MODES_FILE = """
+from airflow.sdk import DAG
+from tidemill.errors import DefinitionError
+from tidemill.runners.airflow import AirflowOptions, load_dag
+
+def made(**options):
+    return load_dag({ir!r}, code_root={code_root!r}, root={root!r}, metadata={metadata!r}, options={{
+        "look": AirflowOptions(python={python!r}), "*": dict(queue="cpu", priority_weight=7), **options}})
+
+try:
+    import kubernetes
+except ImportError:
+    try:
+        made(big=AirflowOptions(pod_override={{}}))
+    except DefinitionError as error:
+        assert "cncf-kubernetes" in error.hint
+        dag: DAG = made()
+else:
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for wrong in ({{"spec": {{"nodeSelectr": {{}}}}}}, {{"spec": {{"tolerations": {{}}}}}}):
+        try:
+            made(big=AirflowOptions(pod_override=wrong))
+        except DefinitionError as error:
+            assert "pod_override" in str(error)
+        else:
+            raise AssertionError(wrong)
+    dag = made(big=AirflowOptions(pod_override={{"spec": {{
+        "nodeSelector": {{"gpu": "yes"}}, "containers": [{{"name": "base", "image": "mine:1"}}]}}}}))
+    again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    over = PodGenerator.from_obj(again.get_task("big").executor_config)
+    from kubernetes import client
+    spec = client.V1PodSpec(containers=[client.V1Container(name="base", image="airflow:3")],
+                            service_account_name="sa")
+    pod = PodGenerator.serialize_pod(PodGenerator.construct_pod(
+        dag_id="modes", task_id="big", pod_id="p", try_number=1, kube_image="airflow:3", date=None,
+        args=["run"], pod_override_object=over, namespace="n", scheduler_job_id="1", run_id="r",
+        base_worker_pod=client.V1Pod(metadata=client.V1ObjectMeta(), spec=spec)))
+    (base,) = pod["spec"]["containers"]
+    assert base["image"] == "mine:1", base
+    assert base["args"] == ["run"]
+    amount = str(2**30 + 512 * 2**20)
+    assert base["resources"] == {{"requests": {{"cpu": "2000m", "memory": amount}},
+                                 "limits": {{"cpu": "2000m", "memory": amount, "nvidia.com/gpu": "1"}}}}
+    assert pod["spec"]["nodeSelector"] == {{"gpu": "yes"}}
+    assert pod["spec"]["serviceAccountName"] == "sa"
+look = dag.get_task("look")
+assert (look.queue, look.priority_weight, look.pool) == ("cpu", 7, "default_pool")
+"""
+
+
+def test_nodes_run_in_other_interpreters_and_pods_are_what_kubernetes_gets(
+    airflow: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "there", symlinks=True)
+    (packages,) = (tmp_path / "there" / "lib").glob("*/site-packages")
+    (packages / "only_there.py").write_text("NAME = 'found'", encoding="utf-8")
+    (tmp_path / "modes.py").write_text(MODES, encoding="utf-8")
+    file = tmp_path / "modes.json"
+    file.write_text(codec.dumps(compile_pipeline(load_pipeline(str(tmp_path / "modes.py"))[0])), "utf-8")
+    python, metadata = tmp_path / "there" / "bin" / "python", f"sqlite:///{tmp_path}/metadata.db"
+    text = MODES_FILE.format(
+        ir=str(file), code_root=str(tmp_path), root=str(tmp_path / "root"), metadata=metadata,
+        python=str(python),
+    )  # fmt: skip
+    assert ask(airflow, {"name": "modes", "file": text, "conf": {}}) == {"state": "success"}
+    with closing(open_store(metadata)) as store:
+        (run,) = store.get_runs()
+        of = {n.node_id: n.execution_id for n in store.get_nodes(run.id)}
+        outputs = store.get_outputs([*of.values()])
+        (look,) = store.get_executions_by_id([of["look"]])
+    values = {
+        node: json.loads(Path(outputs[execution]["result"][0].uri, "value.json").read_text())
+        for node, execution in of.items()
+    }
+    assert values["look"] == f"found {tmp_path / 'there'}"
+    assert values["own"].startswith(str(tmp_path / "root" / "environments"))
+    assert look.custom_properties["tidemill.interpreter"] == str(python)

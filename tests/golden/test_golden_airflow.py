@@ -70,6 +70,8 @@ def test_the_command_writes_files_that_know_only_relative_paths(tmp_path: Path) 
         (("--to", "airflow"), "--output DIR"),
         (("--to", "airflow", "-o", "code/linear.py"), "needs a folder"),
         (("--code-root", "x"), "--code-root is for --to airflow"),
+        (("--options", "x.toml"), "--options is for --to airflow"),
+        (("--to", "airflow", "-o", "y", "--options", "x.toml"), "the options cannot be read"),
         (("--to", "airflow", "-o", "code/linear.py/x"), "cannot be written"),
         (("-o", "code/linear.py/x"), "cannot be written"),
     ):

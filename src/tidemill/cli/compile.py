@@ -61,6 +61,10 @@ _TASKS = "As the tasks see it."
     "--name", default="", metavar="NAME", help="With --to kubeflow: what the pipeline is called there."
 )
 @click.option("--namespace", default="", metavar="NAME", help="With --to kubeflow: of the custom resources.")
+@click.option(
+    "--options", default="", metavar="FILE.toml",
+    help='With --to airflow: what Airflow alone is told of nodes: a table [nodes."PATTERN"] each.',
+)  # fmt: skip
 @json_option
 def compile_command(
     file: str, output: str, check: bool, target: str | None, as_json: bool, **options: Any

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidemill.ir.model import PipelineIR
 
-OPTIONS = frozenset({"metadata", "root", "code_root", "workdir"})
+OPTIONS = frozenset({"metadata", "root", "code_root", "workdir", "options"})
 """Options of the command that Airflow has a use for."""
 
 
-def files(ir: PipelineIR, code_root: str, output: str, options: dict[str, str]) -> dict[str, str]:
+def files(ir: PipelineIR, code_root: str, output: str, options: dict[str, Any]) -> dict[str, str]:
     """Name -> text. Only the folder that modules come from is relative, to the DAG file."""
-    from tidemill.runners.airflow.files import dag_files
+    from tidemill.runners.airflow.files import MOST_MAPPED, dag_files
+    from tidemill.runners.airflow.options import read_options
 
-    if not options.get("code_root"):
+    places = {name: value for name, value in options.items() if name != "options"}
+    of_nodes, most = read_options(options["options"]) if options.get("options") else ({}, 0)
+    if not places.get("code_root"):
         found = os.path.relpath(Path(code_root).resolve(), Path(output).resolve())
-        options = {**options, "code_root": Path(found).as_posix()}
-    return dag_files(ir, **options)
+        places["code_root"] = Path(found).as_posix()
+    return dag_files(ir, options=of_nodes, max_map_length=most or MOST_MAPPED, **places)

@@ -17,7 +17,8 @@ from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.model import FailureRecord, RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.local.again import plan_again, submit_retry
+from tidemill.runners.base.again import plan_again
+from tidemill.runners.local.again import submit_retry
 
 _MOST = 10_000
 """Failures, and runs of a pipeline, that are looked at."""

@@ -12,7 +12,8 @@ from tidemill.cli.workspace import Workspace, find_run, load_ir, workspace_optio
 from tidemill.errors import DefinitionError
 from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run
-from tidemill.runners.local.again import plan_again, retry
+from tidemill.runners.base.again import plan_again
+from tidemill.runners.local.again import retry
 
 
 @click.command("retry")

@@ -39,6 +39,9 @@ class NodeCall:
     brand-new interpreter. `none`: in this process. A node's own option comes before it."""
     reuse: Reuse = "allowed"
     """`never`: run the node even if an equal execution could be reused."""
+    python: str = ""
+    """Interpreter that executes in place of the one that runs tidemill, unless the node has an environment
+    of its own."""
     run_state: str = ""
     """How the run ends, for an exit node: COMPLETE, FAILED or CANCELED."""
 

@@ -277,12 +277,22 @@ class _Attempt:
         """The node's own environment, known exactly but not made yet."""
         wanted = self.node.options.environment
         if wanted is None:
-            return None
+            return self._interpreter()
         from tidemill.runtime import environment  # most nodes have none, and every launcher pays for imports
 
+        return environment.identify(wanted, self._place())
+
+    def _interpreter(self) -> Identified | None:
+        """The interpreter that the caller named for users' code; None for the one that runs this."""
+        if not self.call.python:
+            return None
+        from tidemill.runtime import interpreter
+
+        return interpreter.identify(self.call.python, self._place())
+
+    def _place(self) -> Place:
         log = mirror.place(self._log_uri())
-        root = mirror.place(self.run_record.root)
-        return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
+        return Place(mirror.place(self.run_record.root), log, self.cancel, self.call.workdir)
 
     def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
         order = ordering.order_of(
@@ -314,7 +324,7 @@ class _Attempt:
         """Ask a user's function to choose among artifacts; it runs where executors run."""
         folder = join(self.folder, "chosen")
         order = ordering.choosing_order(self.pipeline, function, candidates, folder, self.call)
-        answer = self._perform(order)
+        answer = self._perform(order, self._interpreter())
         if isinstance(answer, Failure):
             raise ResolutionError(f"{function} could not choose: {answer.headline}", where=self.node.id)
         chosen = read_value("JsonValue", mirror.place(folder))

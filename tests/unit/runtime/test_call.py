@@ -76,7 +76,7 @@ def test_a_call_says_only_what_differs_from_the_defaults() -> None:
 def test_every_field_has_its_word() -> None:
     full = NodeCall(
         metadata="m", run_id="r", node_id="n", iteration=1, attempt=2, code_root="c", workdir="w",
-        ready=3, isolation="none", reuse="never", run_state="FAILED",
+        ready=3, isolation="none", reuse="never", python="/p", run_state="FAILED",
     )  # fmt: skip
     assert len(full.argv()) == 3 + len(dataclasses.fields(NodeCall))
 

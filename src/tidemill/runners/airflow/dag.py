@@ -5,16 +5,19 @@ Nothing is read and nobody is asked, so that a DAG file is parsed in millisecond
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import names, pods
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
+from tidemill.runners.airflow.options import AirflowOptions
+from tidemill.runners.airflow.versions import CronDataIntervalTimetable
 from tidemill.runners.base import task
 from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
@@ -27,8 +30,11 @@ _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
 
 
-def build_dag(settings: Settings, **dag_options: Any) -> DAG:
-    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours."""
+def build_dag(
+    settings: Settings, *, of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any
+) -> DAG:
+    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
+    `of_nodes` are the options of nodes, by id."""
     ir = settings.ir
     dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
     # Airflow copies the DAG's params into each task, twice, which was the most of what parsing a DAG of ours
@@ -36,13 +42,14 @@ def build_dag(settings: Settings, **dag_options: Any) -> DAG:
     params = dict(dag.params.items())
     for name in params:
         del dag.params[name]
-    _Builder(settings, dag).build()
+    _Builder(settings, dag, of_nodes or {}).build()
     dag.params.update(params)
     return dag
 
 
 class _Builder:
-    def __init__(self, settings: Settings, dag: DAG) -> None:
+    def __init__(self, settings: Settings, dag: DAG, of_nodes: Mapping[str, AirflowOptions]) -> None:
+        self.of_nodes = of_nodes
         self.settings = settings
         self.ir = settings.ir
         self.dag = dag
@@ -75,11 +82,14 @@ class _Builder:
 
     def _task(self, node: NodeIR) -> Any:
         options = self._options(node)
+        if mine := self.of_nodes.get(node.id):
+            options |= _of_airflow(node, mine)
+        operator = _operator(node)
         if not node.loops:
-            made: Any = NodeOperator(pipeline_node=node.id, **options, **self.alike)
+            made: Any = operator(pipeline_node=node.id, **options, **self.alike)
         else:
             around = self.lists[node.loops[-1]]
-            partial = NodeOperator.partial(pipeline_node=node.id, **options, **self.alike)
+            partial = operator.partial(pipeline_node=node.id, **options, **self.alike)
             made = partial.expand(iteration=around.output)
         if node.loop is not None:
             self.lists[node.id] = made if not node.loops else self._list(node, made)
@@ -134,6 +144,33 @@ class _Builder:
                 names.group_id(path, self.ir), prefix_group_id=False, parent_group=outer, dag=self.dag
             )
         return self.groups[path]
+
+
+def _operator(node: NodeIR) -> Any:
+    if node.kind != "approval":
+        return NodeOperator
+    from tidemill.runners.airflow.approvals import ApprovalOperator  # few pipelines have one
+
+    return ApprovalOperator
+
+
+def _of_airflow(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
+    """What Airflow is told of a task by the options of its node; what they leave out, Airflow decides."""
+    found: dict[str, Any] = {}
+    for name in ("pool", "queue", "executor", "priority_weight"):
+        if value := getattr(options, name):
+            found[name] = value
+    if options.pool_slots != 1:
+        found["pool_slots"] = options.pool_slots
+    if options.wait != "defer":
+        found["wait"] = options.wait
+    if options.python and node.kind != "approval":
+        found["python"] = options.python
+    if options.executor_config:
+        found["executor_config"] = dict(options.executor_config)
+    if options.pod_override is not None:
+        found["executor_config"] = {"pod_override": pods.v1_pod(pods.pod_of(node, options), node.id)}
+    return found
 
 
 def _dag_options(ir: PipelineIR) -> dict[str, Any]:

@@ -7,13 +7,14 @@ Airflow. What Airflow cannot take is said here, before a scheduler has to.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
+from tidemill.runners.airflow.options import Given, options_of, plain_of
 from tidemill.runners.base.task import DATE, SELECT
 
 MOST_MAPPED = 1024
@@ -38,16 +39,18 @@ dag: DAG = load_dag(
 
 
 def dag_files(
-    ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = ""
-) -> dict[str, str]:
+    ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = "",
+    options: Given | None = None, max_map_length: int = MOST_MAPPED,
+) -> dict[str, str]:  # fmt: skip
     """File name -> text: the DAG file and the IR.
 
     `code_root` may be relative to the folder of the DAG file, the others are as the workers see them; what
-    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). DefinitionError: see `check`, and for
-    a URL with a password.
+    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). `options` are those of nodes.
+    DefinitionError: see `check` and `options_of`, and for a URL with a password.
     """
-    check(ir)
-    if urlsplit(metadata).password is not None:
+    check(ir, max_map_length)
+    options_of(ir, options or {})
+    if names.has_password(metadata):
         raise DefinitionError(
             "the metadata URL holds a password, which everybody who sees the DAG file would read",
             where=ir.name,
@@ -57,19 +60,32 @@ def dag_files(
     arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
     given = {"metadata": metadata, "root": root, "workdir": workdir}
     arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
+    if max_map_length != MOST_MAPPED:
+        arguments.append(f"max_map_length={max_map_length}")
+    if options:
+        arguments.append(f"options={_literal({p: plain_of(given) for p, given in options.items()})}")
     lines = "\n".join(f"    {argument}," for argument in arguments)
     file = f"{stem}.json"
     text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)
     return {f"{stem}_dag.py": text, file: codec.dumps(ir)}
 
 
-def check(ir: PipelineIR) -> None:
+def _literal(value: Any, depth: int = 1) -> str:
+    """JSON as Python spells it: tables over several lines, keys in the order that they were given in."""
+    if not isinstance(value, Mapping) or not value:
+        return json.dumps(value) if isinstance(value, str) else repr(value)
+    inner = "    " * (depth + 1)
+    lines = [f"{inner}{json.dumps(key)}: {_literal(item, depth + 1)}," for key, item in value.items()]
+    return "\n".join(["{", *lines, "    " * depth + "}"])
+
+
+def check(ir: PipelineIR, max_map_length: int = MOST_MAPPED) -> None:
     """DefinitionError that lists everything in the pipeline that Airflow cannot take."""
-    if problems := [*_problems(ir)]:
+    if problems := [*_problems(ir, max_map_length)]:
         raise DefinitionError.of(f"Airflow cannot take pipeline {ir.name!r}", problems)
 
 
-def _problems(ir: PipelineIR) -> Iterator[Problem]:
+def _problems(ir: PipelineIR, most: int) -> Iterator[Problem]:
     for parameter in ir.parameters:
         if parameter.name in (DATE, SELECT):
             yield Problem(
@@ -97,9 +113,10 @@ def _problems(ir: PipelineIR) -> Iterator[Problem]:
                 node.id,
                 "give it another one: .with_id()",
             )
-        if node.loop is not None and node.loop.limit > MOST_MAPPED:
+        if node.loop is not None and node.loop.limit > most:
             yield Problem(
-                f"loop {node.id!r} may have {node.loop.limit} iterations; Airflow maps {MOST_MAPPED} at most",
+                f"loop {node.id!r} may have {node.loop.limit} iterations; Airflow maps {most} at most",
                 node.id,
-                f"say limit={MOST_MAPPED}, or less, in ForEach",
+                f"say limit={most}, or less, in ForEach; where the installation's core.max_map_length is "
+                "larger, name it: max_map_length",
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from tidemill.ir.model import PipelineIR
 
+CONNECTION = "airflow://"
+"""Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
 RUN_END = "run--end"
 """The last task: it records how the run ended, and is red exactly when the run is."""
 ITEMS_SUFFIX = "--iterations"
@@ -55,6 +57,11 @@ def store_url(uri: str) -> str:
     if scheme == "sqlite":
         return f"sqlite:{unquote(rest)}"
     return f"{'postgresql' if scheme == 'postgres' else scheme}{colon}{rest}"
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL holds a password: then it may be kept nowhere."""
+    return urlsplit(url).password is not None
 
 
 def _plain(name: str) -> str:

@@ -6,26 +6,32 @@ exactly when the pipeline has one. Everything happens in `execute`; nothing is r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from airflow.configuration import conf
 from airflow.sdk import BaseHook, BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import ahead, names
+from tidemill.runners.airflow import ahead, asking, names
+from tidemill.runners.airflow.asking import driven_by
+from tidemill.runners.airflow.files import MOST_MAPPED
+from tidemill.runners.airflow.versions import AirflowException, AirflowFailException
 from tidemill.runners.base import task
+from tidemill.runners.base.again import begun_again, latest
 from tidemill.runners.base.task import EngineRun, Settings
+from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
 from tidemill.runtime.spawner import Spawner
 
-CONNECTION = "airflow://"
-"""Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
+SHORT = 5.0
+"""Seconds up to which a task keeps its worker while it waits: leaving and coming back takes about as long."""
 
 T = TypeVar("T")
 
@@ -37,6 +43,8 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
     # for every __init__ on the way, which is the most of what parsing a DAG of ours costs.
     settings: Settings
     pipeline_version: str
+    begins_again = True
+    """Whether a task of a run that ended starts its work anew: somebody cleared it."""
 
     def _with_store(
         self, context: Mapping[str, Any], work: Callable[[MetadataStore, Settings, EngineRun], T]
@@ -48,44 +56,59 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         try:
             settings = replace(self.settings, metadata=_metadata_url(self.settings.metadata))
             with task.opened(settings.metadata) as store:
-                return work(store, settings, _run_of(context, settings))
+                run = _run_of(context, settings)
+                if self.begins_again:
+                    turn = asking.turn_of(context)
+                    run = begun_again(
+                        store, settings, run, turn, lambda: asking.cleared(context, settings.ir)
+                    )
+                else:
+                    run, _ = latest(store, run)
+                return work(store, settings, run)
         except task.Again as error:
             raise AirflowException(str(error)) from None
-        except (task.Failed, task.Blocked) as error:
+        except (task.Failed, task.Blocked, task.Equal) as error:
             raise AirflowFailException(str(error)) from None
         except TidemillError as error:
             raise AirflowException(str(error)) from error
 
 
-class NodeOperator(_TidemillOperator):
-    """Launches one node of the pipeline. What it means is decided by tidemill's launcher."""
+class NodeTask(_TidemillOperator):
+    """What the task of any node does: launch it, and leave the worker to others while it waits."""
 
-    template_fields: Sequence[str] = ("pipeline_version", "iteration")
-    ui_color = "#dbeafe"
+    pipeline_node: str
+    iteration: int
+    wait: str
+    python: str
+    _cancel: CancelToken
 
-    def __init__(
-        self, *, settings: Settings, pipeline_version: str, pipeline_node: str, iteration: int = 0,
-        **options: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(**options)
-        self.settings, self.pipeline_version = settings, pipeline_version
-        self.pipeline_node = pipeline_node
-        self.iteration = iteration
+    def set_task(
+        self, settings: Settings, version: str, node: str, iteration: int, wait: str, python: str = ""
+    ) -> None:
+        """Keep the arguments: no __init__ here, see _TidemillOperator."""
+        self.settings, self.pipeline_version = settings, version
+        self.pipeline_node, self.iteration = node, iteration
+        self.wait, self.python = wait, python
         self._cancel = CancelToken()
 
-    def execute(self, context: Any) -> list[int] | None:
-        """Launch; the numbers of the iterations, for the node of an outermost loop."""
+    def launch(self, context: Any, event: Mapping[str, Any] | None = None) -> list[int] | None:
+        """Launch the node; the numbers of the iterations, for the node of an outermost loop."""
         spawner = ahead.taken()
         try:
-            return self._launch(context, spawner)
+            return self._launch(context, event or {}, spawner)
         finally:
             spawner.close()
 
-    def _launch(self, context: Any, spawner: Spawner) -> list[int] | None:
+    def _launch(self, context: Any, told: Mapping[str, Any], spawner: Spawner) -> list[int] | None:
+        def on_wait(_: MetadataStore, wait: Wait) -> None:
+            self._wait(context, wait)
+
         def work(store: MetadataStore, settings: Settings, run: EngineRun) -> list[int] | None:
+            self.before_launch(store, run, told)
             outcome = task.launch_node(
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
-                attempt=context["ti"].try_number, cancel=self._cancel, spawner=spawner,
+                attempt=context["ti"].try_number, cancel=self._cancel, ready=int(told.get("ready") or 0),
+                python=self.python, on_wait=on_wait, spawner=spawner,
             )  # fmt: skip
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)
@@ -97,13 +120,60 @@ class NodeOperator(_TidemillOperator):
                 return None
             # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
             # skipped, or is not part of the run, has no iterations.
-            return list(range(outcome.iterations or 0)) if outcome is not None else []
+            return _mappable([*range(outcome.iterations or 0)]) if outcome is not None else []
 
         return self._with_store(context, work)
+
+    def resume(
+        self, context: Any, event: Mapping[str, Any] | None = None, ready: int = 0
+    ) -> list[int] | None:
+        """Go on after a wait: launching is asked again, which may find something else to wait for."""
+        return self.launch(context, {"ready": ready, **(event or {})})
+
+    def before_launch(self, store: MetadataStore, run: EngineRun, event: Mapping[str, Any]) -> None:
+        """For operators that must record what they were told while they waited."""
+
+    def leave(self, context: Any, wait: Wait) -> None:  # noqa: ARG002 - as operators that must ask first
+        """Leave the worker to others; `resume` is called when the wait is over."""
+        self.wait_elsewhere(wait)
+
+    def wait_elsewhere(self, wait: Wait, answer: Mapping[str, Any] | None = None) -> None:
+        """Have the triggerer wait; this never returns. `answer`: see WaitTrigger."""
+        from tidemill.runners.airflow.trigger import WaitTrigger
+
+        trigger = WaitTrigger(metadata=self.settings.metadata, wait=wait.to_json(), answer=answer)
+        self.defer(trigger=trigger, method_name="resume", kwargs={"ready": wait.ready})
+
+    def _wait(self, context: Any, wait: Wait) -> None:
+        left = wait.until / 1000 - time.time() if wait.until else SHORT
+        short = wait.kind == "retry" and left <= SHORT
+        if short or self.wait == "hold" or names.has_password(self.settings.metadata):
+            time.sleep(max(0.0, min(left, task.POLL_SECONDS)))
+            return
+        self.log.info("%s", wait)
+        self.leave(context, wait)
 
     def on_kill(self) -> None:
         """End what the node started."""
         self._cancel.cancel()
+
+
+class NodeOperator(NodeTask):
+    """Launches one node of the pipeline. What it means is decided by tidemill's launcher."""
+
+    template_fields: Sequence[str] = ("pipeline_version", "iteration")
+    ui_color = "#dbeafe"
+
+    def __init__(
+        self, *, settings: Settings, pipeline_version: str, pipeline_node: str, iteration: int = 0,
+        wait: str = "defer", python: str = "", **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.set_task(settings, pipeline_version, pipeline_node, iteration, wait, python)
+
+    def execute(self, context: Any) -> list[int] | None:
+        """Launch; the numbers of the iterations, for the node of an outermost loop."""
+        return self.launch(context)
 
 
 class IterationsOperator(_TidemillOperator):
@@ -119,12 +189,15 @@ class IterationsOperator(_TidemillOperator):
     def execute(self, context: Any) -> list[int]:
         """The numbers."""
         return self._with_store(
-            context, lambda store, settings, run: task.iterations(store, settings, run, self.loop_node)
+            context,
+            lambda store, settings, run: _mappable(task.iterations(store, settings, run, self.loop_node)),
         )
 
 
 class RunEndOperator(_TidemillOperator):
     """Records how the run ended. It fails when the run did, so that both are red."""
+
+    begins_again = False
 
     def __init__(self, *, settings: Settings, pipeline_version: str, **options: Any) -> None:
         super().__init__(**options)
@@ -138,11 +211,22 @@ class RunEndOperator(_TidemillOperator):
         return state.value
 
 
+def _mappable(numbers: list[int]) -> list[int]:
+    """The numbers, if Airflow maps tasks over so many: it would fail the task with words of its own."""
+    most = conf.getint("core", "max_map_length", fallback=MOST_MAPPED)
+    if len(numbers) > most:
+        raise task.Failed(
+            f"there are {len(numbers)} iterations, and core.max_map_length of this Airflow is {most}: "
+            "raise it, or let the loop find fewer items"
+        )
+    return numbers
+
+
 def _metadata_url(url: str) -> str:
     """The URL of the store; read only where the task runs, so that no secret is in the DAG."""
-    if not url.startswith(CONNECTION):
+    if not url.startswith(names.CONNECTION):
         return url
-    return names.store_url(str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri()))
+    return names.store_url(str(BaseHook.get_connection(url.removeprefix(names.CONNECTION)).get_uri()))
 
 
 def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
@@ -150,6 +234,9 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     date = str(params.pop(task.DATE, "") or "")
     selection = params.pop(task.SELECT, None) or {}
     start = context.get("data_interval_start") or context.get("logical_date")
+    # What dag.test() left behind when somebody interrupted it is for ever under way in Airflow.
+    tested = getattr(dag_run, "triggering_user_name", None) == "dag_test"
+    by_hand = dag_run.run_type == "manual" and not tested
     schedule = settings.ir.schedule
     if not date and start is not None and schedule is not None:
         date = start.astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
@@ -159,4 +246,5 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
         date=run_date(settings.ir, date),
         parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
         selection=selection,
+        is_driven=driven_by(context) if by_hand else None,
     )

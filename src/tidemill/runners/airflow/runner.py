@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.errors import RunnerError
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import ahead, names
-from tidemill.runners.airflow.files import check
+from tidemill.runners.airflow.files import MOST_MAPPED, check
+from tidemill.runners.airflow.options import Given, options_of
 from tidemill.runners.base.task import Settings, read_ir
 from tidemill.runtime.root import absolute, default_metadata
 
@@ -35,12 +36,16 @@ class AirflowDagRunner:
         dag = AirflowDagRunner().run(my_pipeline)
 
     metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
-        database in the root. root: the pipeline root; by default TIDEMILL_ROOT.
+        database in the root. root: the pipeline root; by default TIDEMILL_ROOT. options: what Airflow alone
+        is told of nodes, by patterns of their ids: {"train*": AirflowOptions(pool="gpus")}. max_map_length:
+        the installation's core.max_map_length, which says how many iterations a loop may have.
     """
 
     metadata: str = ""
     root: str = ""
     workdir: str = ""
+    options: Given = field(default_factory=dict)
+    max_map_length: int = MOST_MAPPED
 
     def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
         """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
@@ -55,7 +60,8 @@ class AirflowDagRunner:
         else:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
-        check(ir)
+        check(ir, self.max_map_length)
+        of_nodes = options_of(ir, self.options)
         ahead.begin(ir, names.dag_id(ir.name))
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
         metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)
@@ -69,13 +75,15 @@ class AirflowDagRunner:
         )  # fmt: skip
         from tidemill.runners.airflow.dag import build_dag
 
-        return build_dag(settings, **dag_options)
+        return build_dag(settings, of_nodes=of_nodes, **dag_options)
 
 
 def load_dag(
     file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
-    **dag_options: Any,
+    options: Given | None = None, max_map_length: int = MOST_MAPPED, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
-    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir)
+    runner = AirflowDagRunner(
+        metadata=metadata, root=root, workdir=workdir, options=options or {}, max_map_length=max_map_length
+    )
     return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)

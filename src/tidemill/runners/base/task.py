@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
+from tidemill.runners.base.waiting import OnWait, Wait
 from tidemill.runtime import loops, owner
-from tidemill.runtime.base import take_from_base
+from tidemill.runtime.base import succeeded, take_from_base
 from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
+from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.root import folder
 from tidemill.runtime.select import select
 from tidemill.runtime.spawner import Spawner
@@ -35,9 +37,15 @@ from tidemill.runtime.upstream import items_of
 
 POLL_SECONDS = 1.0
 """Time between two looks: at a request to end the run, at a decision, at a pool."""
+POOL_SECONDS = 120.0
+"""After so long a node asks again itself: slots that a dead process held are seen by a claim alone, and a run
+that its engine has forgotten by who asks the engine."""
 _BASE_LOOKS = 60
 _PATIENCE = 10
 """Looks at what another task is about to record, before it is taken for dead."""
+KEPT = "kept"
+"""Key in the settings of a run that does another one again: nodes in loops of which it does some iterations
+alone. The others are taken from its base run."""
 SELECT = "tidemill_select"
 """The engine's parameter with the part of a pipeline to run: {"only": [...], "from": [...], "to": [...]}."""
 DATE = "tidemill_date"
@@ -85,6 +93,9 @@ class EngineRun:
     """ISO date of the start of its data interval; empty for a run without one."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    is_driven: Callable[[Run], bool] | None = None
+    """Asked about an unfinished run that does the same work: whether the engine still drives it, and this one
+    is to wait for it. None: such runs go side by side."""
 
     @property
     def engine(self) -> str:
@@ -102,8 +113,16 @@ def opened(url: str) -> Iterator[MetadataStore]:
         store.close()
 
 
+class Equal(Exception):
+    """An unfinished run does the same work; `run` is that one."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"run {run.id} does the same work right now")
+        self.run = run
+
+
 def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run:
-    """The run in the record, made by whichever task comes first."""
+    """The run in the record, made by whichever task comes first. Equal: see EngineRun.is_driven."""
     known = store.get_run(run.record_id)
     if known is not None:
         return known
@@ -119,17 +138,22 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
         settings=settings_of(ir, code_root=settings.code_root, workdir=workdir), selection=selection,
     )  # fmt: skip
     request = f"{run.engine}:{run.record_id}"
-    try:
-        found = store.create_run(
-            replace(made, owner=run.owner), artifact_types(ir), request_id=request,
-            most_active=ir.max_active_runs,
-        )  # fmt: skip
-    except StoreError:  # another task of the same run was faster, with another base run perhaps
-        again = store.get_run(run.record_id)
-        if again is None:
-            raise
-        found = again
-    return found
+    while True:
+        try:
+            found = store.create_run(
+                replace(made, owner=run.owner), artifact_types(ir), request_id=request,
+                most_active=ir.max_active_runs, unless_equal=run.is_driven is not None,
+            )  # fmt: skip
+        except StoreError:  # another task of the same run was faster, with another base run perhaps
+            again = store.get_run(run.record_id)
+            if again is None:
+                raise
+            return again
+        if found.id == made.id:
+            return found
+        if run.is_driven is None or run.is_driven(found):
+            raise Equal(found)
+        store.end_run(found.id, RunState.FAILED, owner=found.owner, close_nodes=True)  # nobody else will
 
 
 def _workdir(settings: Settings) -> str:
@@ -139,17 +163,20 @@ def _workdir(settings: Settings) -> str:
 
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
-    attempt: int = 0, cancel: CancelToken, spawner: Spawner | None = None,
+    attempt: int = 0, cancel: CancelToken, ready: int = 0, python: str = "", spawner: Spawner | None = None,
+    on_wait: OnWait | None = None,
 ) -> Outcome | None:  # fmt: skip
     """One attempt at a node, `attempt` being the engine's count of its tries, if it has one; None for a node
-    that is not part of what the run does. See the errors above."""
-    found = sure_of_run(store, settings, run)
+    that is not part of what the run does. See the errors above.
+
+    `on_wait` is called while there is something to wait for, by default to sleep a little; it may raise what
+    leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall.
+    """
+    wait = on_wait or _hold
+    found = _sure_in_time(store, settings, run, node_id, cancel, wait)
     ir = settings.ir
-    selection = selection_of(found)
-    if selection is not None and selection.base:
-        _take_base(store, ir, found, selection.base)
-        if node_id in selection.base:
-            return _taken(store, found, node_id, iteration)
+    if node_id in _take_base(store, ir, found):
+        return _taken(store, found, node_id, iteration)
     step = next((s for s in plan_of(ir, found).steps if s.node_id == node_id), None)
     if step is None:
         return None
@@ -159,20 +186,20 @@ def launch_node(
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
     known = _wait_for_earlier_try(store, found, node_id, iteration, cancel)
-    _wait_for_retry(store, found, node_id, iteration, cancel)
+    _wait_for_retry(store, found, node, iteration, cancel, wait)
     # Tries that the engine lost before they came here are no attempts.
     attempt = min(attempt, known + 1)
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
-        ready=int(time.time() * 1000), code_root=settings.code_root,
-        workdir=_workdir(settings), isolation=settings.isolation,
+        ready=ready or int(time.time() * 1000), code_root=settings.code_root,
+        workdir=_workdir(settings), isolation=settings.isolation, python=python,
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
         while (outcome := launch(call, store, pipeline=ir, cancel=cancel, spawner=spawner)).waiting:
             if cancel.canceled:
                 raise Blocked("the run is to end")
-            time.sleep(POLL_SECONDS)
+            wait(store, _wait_of(node, call))
     if outcome.state.succeeded:
         return outcome
     why = f"{loops.place(ir, node_id, iteration)} is {outcome.state}: {outcome.message}"
@@ -184,6 +211,7 @@ def launch_node(
 def iterations(store: MetadataStore, settings: Settings, run: EngineRun, loop_id: str) -> list[int]:
     """The numbers of all iterations of a loop, over those of the loops around it, in order."""
     found = sure_of_run(store, settings, run)
+    _take_base(store, settings.ir, found)
     head = settings.ir.node(loop_id)
     outer = loops.limits(settings.ir, head.loops)
     inner = loops.limits(settings.ir, (*head.loops, loop_id))
@@ -228,20 +256,24 @@ _WITH_ITEMS = (NodeState.COMPLETE, NodeState.CACHED)
 def _state(store: MetadataStore, ir: PipelineIR, run: Run) -> RunState:
     """How the run ends when nothing more starts but exit nodes."""
     records = store.get_nodes(run.id)
-    if any(r.state is NodeState.FAILED for r in records):
+    # A failed attempt that another one was to follow, had nobody asked for the end, is no failure.
+    if any(not again or run.request != CANCEL for _, again in failed_nodes(store, records)):
         return RunState.FAILED
-    started = {r.node_id for r in records if r.state.succeeded}
-    missing = [
-        s for s in plan_of(ir, run).steps if not s.on_exit and not s.loops and s.node_id not in started
-    ]
+    done = succeeded(store, ir, records)
+    missing = [s for s in plan_of(ir, run).steps if not s.on_exit and s.node_id not in done]
     lost = missing or any(r.state is NodeState.CANCELED for r in records)
     if not lost:
         return RunState.COMPLETE
     return RunState.CANCELED if run.request == CANCEL else RunState.FAILED
 
 
-def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[str]) -> None:
-    """Make sure that the nodes taken from the base run are recorded, by this task or by one beside it."""
+def _take_base(store: MetadataStore, ir: PipelineIR, run: Run) -> tuple[str, ...]:
+    """Make sure that what is taken from the base run is recorded, by this task or by one beside it; the nodes
+    that the run takes and does not do."""
+    selection = selection_of(run)
+    nodes: list[str] = [*(selection.base if selection else ()), *run.settings.get(KEPT, ())]
+    if selection is None or not nodes or not run.base_run:
+        return ()
     base = store.get_run(run.base_run)
     if base is None:
         raise RunnerError(f"the base run {run.base_run!r} is not there any more")
@@ -250,7 +282,7 @@ def _take_base(store: MetadataStore, ir: PipelineIR, run: Run, nodes: Sequence[s
     for look in range(_BASE_LOOKS):
         here = {(r.node_id, r.iteration) for r in store.get_nodes(run.id, wanted) if r.state.succeeded}
         if there <= here:
-            return
+            return selection.base
         if look:
             time.sleep(POLL_SECONDS)  # another task is about to record it
         with contextlib.suppress(FencedError):  # another task took us for dead, and records it
@@ -291,16 +323,53 @@ def _wait_for_earlier_try(
         time.sleep(POLL_SECONDS)
 
 
+def _sure_in_time(
+    store: MetadataStore, settings: Settings, run: EngineRun, node_id: str, cancel: CancelToken, wait: OnWait
+) -> Run:
+    """The run, once no other one does the same work: what that one made is then reused."""
+    while True:
+        try:
+            return sure_of_run(store, settings, run)
+        except Equal as equal:
+            if cancel.canceled:
+                raise Blocked("the run is to end") from None
+            until = int((time.time() + POOL_SECONDS) * 1000)
+            wait(store, Wait(kind="run", run_id=equal.run.id, node_id=node_id, until=until))
+
+
 def _wait_for_retry(
-    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
+    store: MetadataStore, run: Run, node: NodeIR, iteration: int, cancel: CancelToken, wait: OnWait
 ) -> None:
     """Wait until the time that the launcher set for the next attempt: the engine's own wait is fixed."""
-    record = next(iter(store.get_nodes(run.id, [(node_id, iteration)])), None)
+    record = next(iter(store.get_nodes(run.id, [(node.id, iteration)])), None)
     if record is None or record.state is not NodeState.FAILED:
         return
-    until = _retry_at(store, record) / 1000
-    while not cancel.canceled and (left := until - time.time()) > 0:
-        time.sleep(min(left, POLL_SECONDS))
+    until = _retry_at(store, record)
+    while not cancel.canceled and until / 1000 > time.time():
+        asked = Wait(
+            kind="retry", run_id=run.id, node_id=node.id, iteration=iteration, until=until,
+            to_the_end=node.on_exit,
+        )  # fmt: skip
+        wait(store, asked)
+
+
+def _wait_of(node: NodeIR, call: NodeCall) -> Wait:
+    """What the launcher said that it waits for."""
+    approval, options = node.kind == "approval", node.options
+    if approval:
+        until = call.ready + int(options.timeout * 1000) + 1 if options.timeout else 0
+    else:
+        until = int((time.time() + POOL_SECONDS) * 1000)
+    return Wait(
+        kind="approval" if approval else "pool", run_id=call.run_id, node_id=node.id,
+        iteration=call.iteration, ready=call.ready, until=until, pool=options.pool, slots=options.slots,
+        to_the_end=node.on_exit,
+    )  # fmt: skip
+
+
+def _hold(store: MetadataStore, wait: Wait) -> None:  # noqa: ARG001 - as any other way to wait
+    left = wait.until / 1000 - time.time() if wait.until else POLL_SECONDS
+    time.sleep(max(0.0, min(left, POLL_SECONDS)))
 
 
 def _retry_at(store: MetadataStore, record: NodeRecord) -> int:
