@@ -17,8 +17,8 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 def dates_of(schedule: ScheduleIR | None, first: date, last: date) -> list[str]:
     """Every date from `first` to `last` on which an interval starts, ISO 8601, oldest first.
 
-    Without a schedule, or one that only waits for data, that is every day. As cron has it, day and weekday are joined with or when neither is
-    `*`. Nothing lies before the schedule's own start.
+    Without a schedule, or one that only waits for data, that is every day. As cron has it, day and weekday
+    are joined with or when neither is `*`. Nothing lies before the schedule's own start.
     """
     fields = _fields(schedule)
     if schedule is not None and schedule.start:

@@ -5,16 +5,18 @@ Nothing is read and nobody is asked, so that a DAG file is parsed in millisecond
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import assets as asset_events
+from tidemill.runners.airflow import names, outputs
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
+from tidemill.runners.airflow.timing import schedule_options
 from tidemill.runners.base import task
 from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
@@ -24,16 +26,20 @@ _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """Start of a schedule that says none: fixed, for a DAG must be the same whenever it is parsed."""
 
 
-def build_dag(settings: Settings, **dag_options: Any) -> DAG:
-    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours."""
+def build_dag(
+    settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, **dag_options: Any
+) -> DAG:
+    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
+    `assets`: which outputs are assets; see `outputs.chosen`."""
     ir = settings.ir
-    dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
-    _Builder(settings, dag).build()
+    dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | schedule_options(settings) | dag_options))
+    _Builder(settings, dag, asset_events.outlets(ir, assets)).build()
     return dag
 
 
 class _Builder:
-    def __init__(self, settings: Settings, dag: DAG) -> None:
+    def __init__(self, settings: Settings, dag: DAG, outlets: dict[str, list[Any]]) -> None:
+        self.outlets = outlets
         self.settings = settings
         self.ir = settings.ir
         self.dag = dag
@@ -105,6 +111,8 @@ class _Builder:
             "task_group": self._group(node.id),
             "task_display_name": node.id,
         }
+        if node.id in self.outlets:
+            found["outlets"] = self.outlets[node.id]
         parallelism = self._parallelism(node)
         if parallelism:
             found["max_active_tis_per_dagrun"] = parallelism
@@ -128,15 +136,12 @@ class _Builder:
 
 
 def _dag_options(ir: PipelineIR) -> dict[str, Any]:
-    schedule = ir.schedule
     params: dict[str, Any] = {p.name: _param(p) for p in ir.parameters}
     params[task.DATE] = Param(
         "", type="string", title="date", description="YYYY-MM-DD; by default the interval's"
     )
     params[task.SELECT] = Param(None, type=["object", "null"], title="part of the pipeline to run")
     found: dict[str, Any] = {
-        "schedule": None,
-        "catchup": False,
         "start_date": _FIRST_DAY,
         "params": params,
         "description": ir.description.strip().partition("\n")[0] or None,
@@ -145,12 +150,6 @@ def _dag_options(ir: PipelineIR) -> dict[str, Any]:
     }
     if ir.max_active_runs:
         found["max_active_runs"] = ir.max_active_runs
-    if schedule is not None:
-        zone = ZoneInfo(schedule.timezone)
-        if schedule.start:
-            found["start_date"] = datetime.fromisoformat(schedule.start).replace(tzinfo=zone)
-        found["schedule"] = CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
-        found["catchup"] = schedule.catch_up
     return found
 
 

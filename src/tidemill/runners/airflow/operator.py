@@ -11,20 +11,19 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import names
+from tidemill.runners.airflow import assets, names
+from tidemill.runners.airflow.connection import metadata_url
 from tidemill.runners.base import task
+from tidemill.runners.base.arrivals import date_of, parameters_of
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.plan import run_date
-
-CONNECTION = "airflow://"
-"""Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         The settings that `work` gets have the store's real URL, which no attribute of the task ever holds.
         """
         try:
-            settings = replace(self.settings, metadata=_metadata_url(self.settings.metadata))
+            settings = replace(self.settings, metadata=metadata_url(self.settings.metadata))
             with task.opened(settings.metadata) as store:
                 return work(store, settings, _run_of(context, settings))
         except task.Again as error:
@@ -80,6 +79,7 @@ class NodeOperator(_TidemillOperator):
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
                 attempt=context["ti"].try_number, cancel=self._cancel,
             )  # fmt: skip
+            assets.tell(self, context, store, settings.ir.name, run, outcome)
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)
             else:
@@ -131,19 +131,15 @@ class RunEndOperator(_TidemillOperator):
         return state.value
 
 
-def _metadata_url(url: str) -> str:
-    """The URL of the store; read only where the task runs, so that no secret is in the DAG."""
-    if not url.startswith(CONNECTION):
-        return url
-    return names.store_url(str(BaseHook.get_connection(url.removeprefix(CONNECTION)).get_uri()))
-
-
 def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     dag_run, params = context["dag_run"], dict(context["params"])
     date = str(params.pop(task.DATE, "") or "")
     selection = params.pop(task.SELECT, None) or {}
     start = context.get("data_interval_start") or context.get("logical_date")
     schedule = settings.ir.schedule
+    arrived = assets.arrived(context) if schedule is not None and schedule.on is not None else ()
+    date = date or date_of(arrived)
+    params |= parameters_of(settings.ir, arrived)
     if not date and start is not None and schedule is not None:
         date = start.astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
     return EngineRun(
@@ -152,4 +148,5 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
         date=run_date(settings.ir, date),
         parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
         selection=selection,
+        arrived=arrived,
     )

@@ -21,9 +21,11 @@ from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeState, Run, RunState
 from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.arrivals import Arrived
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
 from tidemill.runtime import loops
+from tidemill.runtime.arriving import ARRIVALS
 from tidemill.runtime.base import take_from_base
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
@@ -79,6 +81,8 @@ class EngineRun:
     """ISO date of the start of its data interval; empty for a run without one."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    arrived: Sequence[Arrived] = ()
+    """The data that started it, if data did."""
 
     @property
     def engine(self) -> str:
@@ -108,9 +112,12 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
         if wanted
         else None
     )
+    how = settings_of(ir, code_root=settings.code_root, workdir=workdir)
+    if run.arrived:
+        how[ARRIVALS] = [arrived.to_json() for arrived in run.arrived]
     made = wish(
-        store, ir, run.parameters, root=settings.root, date=run.date, run_id=run.record_id,
-        settings=settings_of(ir, code_root=settings.code_root, workdir=workdir), selection=selection,
+        store, ir, run.parameters, root=settings.root, date=run.date, run_id=run.record_id, settings=how,
+        selection=selection,
     )  # fmt: skip
     request = f"{run.engine}:{run.record_id}"
     try:
