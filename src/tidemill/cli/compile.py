@@ -42,10 +42,19 @@ _WORKERS = "As Airflow's workers see it."
     "--workdir", default="", metavar="DIR",
     help=f"With --to: where relative file patterns start. {_WORKERS}  [default: the root]",
 )  # fmt: skip
+@click.option(
+    "--assets", multiple=True, metavar="NODE[.OUTPUT]",
+    help="With --to: outputs that are Airflow's assets, or: results, all, none.  [default: results]",
+)  # fmt: skip
+@click.option(
+    "--alerts", default="", metavar="FILE",
+    help="With --to: TOML file that says who is told when a run fails, succeeds or is late.",
+)  # fmt: skip
 @json_option
 def compile_command(
-    file: str, output: str, check: bool, target: str | None, as_json: bool, **places: str
-) -> None:
+    file: str, output: str, check: bool, target: str | None, as_json: bool, assets: tuple[str, ...],
+    alerts: str, **places: str,
+) -> None:  # fmt: skip
     """Compile the pipeline that FILE defines to its IR, a JSON document.
 
     Every mistake is reported at once, each with its place and how to mend it; then the exit code is 2.
@@ -54,12 +63,13 @@ def compile_command(
     With --to airflow, DIR gets a DAG file and the IR beside it: the same bytes for the same pipeline.
     Airflow need not be installed here.
     """
-    _refuse(output, target, check, places)
+    _refuse(output, target, check, {**places, "assets": " ".join(assets), "alerts": alerts})
     ir, code_root = load_ir(file)
     facts: dict[str, Any] = {"pipeline": ir.name, "version": codec.version(ir), "nodes": len(ir.nodes)}
     line = f"pipeline {ir.name}: {len(ir.nodes)} nodes, version {facts['version'][:12]}"
     if target:
-        facts["files"] = _to_airflow(ir, code_root, output, check, places)
+        telling = {"assets": assets, "alerts": _alerts(alerts)}
+        facts["files"] = _to_airflow(ir, code_root, output, check, places, telling)
         line += "".join(f"\n{name}" for name in facts["files"])
     else:
         if output:
@@ -84,7 +94,7 @@ def _refuse(output: str, target: str | None, check: bool, places: dict[str, str]
 
 
 def _to_airflow(
-    ir: PipelineIR, code_root: str, output: str, check: bool, places: dict[str, str]
+    ir: PipelineIR, code_root: str, output: str, check: bool, places: dict[str, str], telling: dict[str, Any]
 ) -> list[str]:
     """Write the files; their paths. Only the folder that modules come from is relative, to the DAG file."""
     from tidemill.runners.airflow.files import dag_files
@@ -93,12 +103,24 @@ def _to_airflow(
     if not places["code_root"]:
         found = os.path.relpath(Path(code_root).resolve(), folder.resolve())
         places = {**places, "code_root": Path(found).as_posix()}
-    files = dag_files(ir, **places)
+    files = dag_files(ir, **places, **telling)
     if check:
         return []
     for name, text in files.items():
         _write(folder / name, text, make_folder=True)
     return [str(folder / name) for name in files]
+
+
+def _alerts(file: str) -> Any:
+    """The alerts that a file describes; None without one."""
+    from tidemill.runners.airflow.alerting import read_alerts
+
+    if not file:
+        return None
+    try:
+        return read_alerts(Path(file).read_text(encoding="utf-8"), file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--alerts {file} cannot be read: {error}") from None
 
 
 def _write(path: Path, text: str, *, make_folder: bool = False) -> None:

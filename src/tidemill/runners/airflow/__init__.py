@@ -6,6 +6,7 @@ launcher, as everywhere. Importing this room needs no Airflow, which is loaded w
 
 from __future__ import annotations
 
+from tidemill.runners.airflow.alerting import Alert, Alerts
 from tidemill.runners.airflow.runner import AirflowDagRunner, load_dag
 
-__all__ = ["AirflowDagRunner", "load_dag"]
+__all__ = ["AirflowDagRunner", "Alert", "Alerts", "load_dag"]

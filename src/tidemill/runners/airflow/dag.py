@@ -15,6 +15,7 @@ from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
 from tidemill.runners.airflow import assets as asset_events
 from tidemill.runners.airflow import names, outputs
+from tidemill.runners.airflow.alerting import Alerts
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
 from tidemill.runners.airflow.timing import schedule_options
 from tidemill.runners.base import task
@@ -27,12 +28,18 @@ _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def build_dag(
-    settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, **dag_options: Any
-) -> DAG:
+    settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, alerts: Alerts | None = None,
+    **dag_options: Any,
+) -> DAG:  # fmt: skip
     """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
-    `assets`: which outputs are assets; see `outputs.chosen`."""
+    `assets`: which outputs are assets; see `outputs.chosen`. `alerts`: who is told how a run ended."""
     ir = settings.ir
-    dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | schedule_options(settings) | dag_options))
+    ours = _dag_options(ir) | schedule_options(settings)
+    if alerts or (ir.schedule and ir.schedule.deadline):
+        from tidemill.runners.airflow.telling import alert_options  # only DAGs that tell somebody load it
+
+        ours |= alert_options(settings, alerts or Alerts())
+    dag = DAG(names.dag_id(ir.name), **(ours | dag_options))
     _Builder(settings, dag, asset_events.outlets(ir, assets)).build()
     return dag
 

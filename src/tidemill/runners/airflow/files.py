@@ -7,13 +7,16 @@ Airflow. What Airflow cannot take is said here, before a scheduler has to.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pprint import pformat
 from urllib.parse import urlsplit
 
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
+from tidemill.runners.airflow.alerting import Alerts
+from tidemill.runners.airflow.outputs import RESULTS, chosen
 from tidemill.runners.base.task import DATE, SELECT
 
 MOST_MAPPED = 1024
@@ -38,15 +41,18 @@ dag: DAG = load_dag(
 
 
 def dag_files(
-    ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = ""
-) -> dict[str, str]:
+    ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = "",
+    assets: Sequence[str] = (), alerts: Alerts | None = None,
+) -> dict[str, str]:  # fmt: skip
     """File name -> text: the DAG file and the IR.
 
     `code_root` may be relative to the folder of the DAG file, the others are as the workers see them; what
-    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). DefinitionError: see `check`, and for
-    a URL with a password.
+    is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). `assets`: see `outputs.chosen`, by
+    default the results. DefinitionError: see `check`, and for a URL with a password.
     """
     check(ir)
+    chosen(ir, tuple(assets) or RESULTS)
+    check_alerts(ir, alerts)
     if urlsplit(metadata).password is not None:
         raise DefinitionError(
             "the metadata URL holds a password, which everybody who sees the DAG file would read",
@@ -57,10 +63,24 @@ def dag_files(
     arguments = [f"code_root=HERE / {json.dumps(code_root)}"]
     given = {"metadata": metadata, "root": root, "workdir": workdir}
     arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
+    if assets:
+        arguments.append(f"assets={[*assets]!r}".replace("'", '"'))
+    if alerts:
+        arguments.append(f"alerts={pformat(alerts.to_json(), width=96, sort_dicts=False)}")
     lines = "\n".join(f"    {argument}," for argument in arguments)
     file = f"{stem}.json"
     text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)
     return {f"{stem}_dag.py": text, file: codec.dumps(ir)}
+
+
+def check_alerts(ir: PipelineIR, alerts: Alerts | None) -> None:
+    """DefinitionError for alerts on a deadline that the pipeline does not have."""
+    if alerts and alerts.deadline and not (ir.schedule and ir.schedule.deadline):
+        raise DefinitionError(
+            "there is nobody to be told of a deadline, for the schedule has none",
+            where=ir.name,
+            hint='write Schedule(..., deadline=SECONDS), or leave "deadline" out of the alerts',
+        )
 
 
 def check(ir: PipelineIR) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.ir.model import PipelineIR
-from tidemill.runners.airflow.files import check
+from tidemill.runners.airflow.alerting import Alerts, alerts_of
+from tidemill.runners.airflow.files import check, check_alerts
+from tidemill.runners.airflow.outputs import RESULTS
 from tidemill.runners.base.task import Settings, read_ir
 
 if TYPE_CHECKING:
@@ -33,11 +36,15 @@ class AirflowDagRunner:
 
     metadata: URL of the metadata store, or `airflow://CONNECTION_ID`; by default TIDEMILL_METADATA, else a
         database in the root. root: the pipeline root; by default TIDEMILL_ROOT.
+    assets: which outputs are Airflow's assets: results, which no other node takes; all; none; or names,
+        NODE.OUTPUT or NODE. alerts: who is told when a run fails, succeeds or is late.
     """
 
     metadata: str = ""
     root: str = ""
     workdir: str = ""
+    assets: str | Sequence[str] = RESULTS
+    alerts: Alerts | None = None
 
     def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
         """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
@@ -53,6 +60,7 @@ class AirflowDagRunner:
             above = importlib.import_module("tidemill.interactive")  # this room must not know the definitions
             ir, found = above.compile_now(pipeline)
         check(ir)
+        check_alerts(ir, self.alerts)
         root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
         metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
         settings = Settings(
@@ -61,13 +69,14 @@ class AirflowDagRunner:
         )  # fmt: skip
         from tidemill.runners.airflow.dag import build_dag
 
-        return build_dag(settings, **dag_options)
+        return build_dag(settings, assets=self.assets, alerts=self.alerts, **dag_options)
 
 
 def load_dag(
     file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
-    **dag_options: Any,
+    assets: str | Sequence[str] = RESULTS, alerts: Mapping[str, Any] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
-    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir)
+    told = alerts_of(alerts, "alerts") if alerts else None
+    runner = AirflowDagRunner(metadata=metadata, root=root, workdir=workdir, assets=assets, alerts=told)
     return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)
