@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tidemill.cli.output import json_option, print_json
 from tidemill.cli.workspace import load_ir
 from tidemill.ir import codec
-
-if TYPE_CHECKING:
-    from tidemill.ir.model import PipelineIR
 
 _WORKERS = "As Airflow's workers see it."
 
@@ -68,8 +67,10 @@ def compile_command(
     facts: dict[str, Any] = {"pipeline": ir.name, "version": codec.version(ir), "nodes": len(ir.nodes)}
     line = f"pipeline {ir.name}: {len(ir.nodes)} nodes, version {facts['version'][:12]}"
     if target:
-        telling = {"assets": assets, "alerts": _alerts(alerts)}
-        facts["files"] = _to_airflow(ir, code_root, output, check, places, telling)
+        from tidemill.runners.airflow.files import dag_files
+
+        files = partial(dag_files, ir, assets=assets, alerts=_alerts(alerts))
+        facts["files"] = _to_airflow(files, code_root, output, check, places)
         line += "".join(f"\n{name}" for name in facts["files"])
     else:
         if output:
@@ -94,16 +95,14 @@ def _refuse(output: str, target: str | None, check: bool, places: dict[str, str]
 
 
 def _to_airflow(
-    ir: PipelineIR, code_root: str, output: str, check: bool, places: dict[str, str], telling: dict[str, Any]
+    make: Callable[..., dict[str, str]], code_root: str, output: str, check: bool, places: dict[str, str]
 ) -> list[str]:
     """Write the files; their paths. Only the folder that modules come from is relative, to the DAG file."""
-    from tidemill.runners.airflow.files import dag_files
-
     folder = Path(output)
     if not places["code_root"]:
         found = os.path.relpath(Path(code_root).resolve(), folder.resolve())
         places = {**places, "code_root": Path(found).as_posix()}
-    files = dag_files(ir, **places, **telling)
+    files = make(**places)
     if check:
         return []
     for name, text in files.items():

@@ -59,8 +59,8 @@ class Alerts:
 
 
 def read_alerts(text: str, where: str) -> Alerts:
-    """The alerts of a TOML file: tables `[[failure]]`, `[[success]]`, `[[deadline]]`, each with `notifier` and
-    its arguments. DefinitionError that lists what is wrong."""
+    """The alerts of a TOML file: tables `[[failure]]`, `[[success]]`, `[[deadline]]`, each with `notifier`
+    and its arguments. DefinitionError that lists what is wrong."""
     try:
         return alerts_of(tomllib.loads(text), where)
     except tomllib.TOMLDecodeError as error:

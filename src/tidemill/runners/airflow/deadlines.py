@@ -1,4 +1,4 @@
-"""What a deadline counts from: the end of a run's interval. Airflow's own count from its start, or its queue."""
+"""What a deadline counts from: the end of a run's interval. Airflow's own count from its start or queue."""
 
 from __future__ import annotations
 

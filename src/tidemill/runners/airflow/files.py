@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pprint import pformat
+from textwrap import indent
 from urllib.parse import urlsplit
 
 from tidemill.errors import DefinitionError, Problem
@@ -64,9 +65,10 @@ def dag_files(
     given = {"metadata": metadata, "root": root, "workdir": workdir}
     arguments += [f"{name}={json.dumps(value)}" for name, value in given.items() if value]
     if assets:
-        arguments.append(f"assets={[*assets]!r}".replace("'", '"'))
+        arguments.append(f"assets={json.dumps(assets[0] if len(assets) == 1 else [*assets])}")
     if alerts:
-        arguments.append(f"alerts={pformat(alerts.to_json(), width=96, sort_dicts=False)}")
+        literal = pformat(alerts.to_json(), width=96, sort_dicts=False)
+        arguments.append("alerts=" + indent(literal, " " * 11).lstrip())
     lines = "\n".join(f"    {argument}," for argument in arguments)
     file = f"{stem}.json"
     text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)

@@ -63,7 +63,7 @@ class Tell:
 
 
 async def late(*, context: dict[str, Any], metadata: str, alerts: list[dict[str, Any]]) -> None:
-    """The callback of a deadline that passed, for Airflow's triggerer. Not for a run that is complete by now."""
+    """The callback of a deadline that passed, for Airflow's triggerer. A run that is complete is not told."""
     from asgiref.sync import sync_to_async  # the triggerer answers for connections in its own loop
 
     run = context["dag_run"]
