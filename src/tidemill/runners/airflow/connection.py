@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, conf
 
 from tidemill.errors import StoreError
 from tidemill.runners.airflow import names
@@ -32,11 +32,12 @@ def metadata_url(url: str) -> str:
 
 
 def known_url(url: str) -> str:
-    """As `metadata_url`; where the DAG kept none, because it holds a secret, that of TIDEMILL_METADATA."""
-    url = url or os.environ.get(METADATA, "")
+    """As `metadata_url`; where the DAG kept none, because it holds a secret, that of TIDEMILL_METADATA or of
+    Airflow's own configuration."""
+    url = url or os.environ.get(METADATA, "") or conf.get(TYPE, "metadata", fallback="")
     if not url:
         raise StoreError(
             "this process of Airflow does not know the metadata store",
-            hint=f"set {METADATA} for it, or name a connection when you compile: --metadata airflow://ID",
+            hint=f"set {METADATA}, or [{TYPE}] metadata in its configuration, to a URL or airflow://ID",
         )
     return metadata_url(url)

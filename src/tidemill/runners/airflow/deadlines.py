@@ -15,12 +15,10 @@ class IntervalEnd(BaseDeadlineReference):  # type: ignore[misc]  # Airflow is no
     required_kwargs = {"dag_id", "run_id"}
 
     def _evaluate_with(self, *, session: Any, dag_id: str, run_id: str) -> datetime | None:
-        from airflow.models import DagRun
-        from sqlalchemy import select
+        from airflow.models import DagRun  # in the scheduler alone, which may read it
 
         wanted = DagRun.run_type, DagRun.data_interval_end, DagRun.queued_at, DagRun.run_after
-        asked = select(*wanted).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-        row = session.execute(asked).one_or_none()
+        row = session.query(*wanted).filter_by(dag_id=dag_id, run_id=run_id).one_or_none()
         if row is None:
             return None
         kind, end, queued, after = row

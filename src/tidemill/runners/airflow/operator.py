@@ -19,6 +19,7 @@ from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import assets, names
 from tidemill.runners.airflow.connection import metadata_url
+from tidemill.runners.airflow.links import RunLink
 from tidemill.runners.base import task
 from tidemill.runners.base.arrivals import date_of, parameters_of
 from tidemill.runners.base.task import EngineRun, Settings
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not there where types are checked
     template_fields: Sequence[str] = ("pipeline_version",)
+
+    operator_extra_links = (RunLink(),)
 
     # Each operator has an __init__ of its own and this class has none: Airflow copies the DAG's params anew
     # for every __init__ on the way, which is the most of what parsing a DAG of ours costs.
