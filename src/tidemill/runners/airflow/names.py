@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tidemill.ir.model import PipelineIR
+if TYPE_CHECKING:  # the plugin names runs, and each process of Airflow loads it
+    from tidemill.ir.model import PipelineIR
 
 RUN_END = "run--end"
 """The last task: it records how the run ended, and is red exactly when the run is."""
