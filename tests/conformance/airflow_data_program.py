@@ -198,9 +198,58 @@ def watched(dags: Path, dag: dict[str, Any], later: str) -> dict[str, Any]:
     return {"kept": [path, arguments], "told": asyncio.run(asyncio.wait_for(first(), 30))}
 
 
+def importable(dags: Path, name: str, text: str) -> None:
+    """Write a module where this process finds it."""
+    folder = dags.parent / "lib"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(text)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def deadline(dags: Path, dag: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """When runs of three kinds are late, for an interval that ended at the first of April 2024, 0:00 local
+    time less 1 hour, and runs that were queued on 2026-01-02, 3:00; and what the alert is kept as."""
+    from airflow.models import DagRun
+    from airflow.serialization.decoders import decode_deadline_alert
+    from airflow.serialization.encoders import encode_deadline_alert
+    from airflow.serialization.enums import Encoding
+
+    made = loaded(dags, dag, more)
+    (alert,) = made.deadline
+    seen = decode_deadline_alert(
+        {Encoding.VAR: encode_deadline_alert(alert), Encoding.TYPE: "deadline_alert"}
+    )
+    zone = ZoneInfo("Europe/Berlin")
+    found: dict[str, Any] = {}
+    with create_session() as session:
+        for kind in ("scheduled", "backfill", "manual"):
+            end = None if kind == "manual" else datetime(2024, 3, 31, 23, tzinfo=zone)
+            first = None if kind == "manual" else datetime(2024, 3, 30, int(kind == "backfill"), tzinfo=zone)
+            session.add(
+                DagRun(
+                    dag_id=made.dag_id,
+                    run_id=kind,
+                    run_type=kind,
+                    data_interval=(first, end) if end else None,
+                    logical_date=first,
+                    queued_at=datetime(2026, 1, 2, 3, tzinfo=zone),
+                    state="queued",
+                    run_after=datetime(2026, 1, 2, 3, tzinfo=zone),
+                )
+            )
+            session.flush()
+            moment = seen.reference.evaluate_with(
+                session=session, interval=seen.interval, dag_id=made.dag_id, run_id=kind
+            )
+            found[kind] = moment.astimezone(zone).isoformat()
+        session.rollback()
+    return found | {"kept": dict(seen.callback.kwargs)}
+
+
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
-    "arrived": arrived, "watched": watched,
+    "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ class Airflow:
         assert "error" not in answer, answer["error"]
         return answer["answer"]
 
+    def put_module(self, name: str, text: str) -> None:
+        """A module that Airflow can import."""
+        self.ask("importable", name=name, text=text)
+
     def dag(self, name: str, text: str) -> dict[str, str]:
         """The IR of the pipeline `name` that `text` defines, and where its tasks find everything."""
         file = self.folder / f"{name}_{next(_numbers)}.py"
@@ -303,3 +307,67 @@ def watches() -> None:
     path, arguments = answer["kept"]
     assert path == "tidemill.runners.airflow.watcher.SpanTrigger"
     assert arguments["metadata"] == airflow.metadata
+
+
+FAILS = """
+@component
+def fail(number: int) -> None:
+    "Fail."
+    raise ValueError("out of numbers")
+
+@pipeline
+def fails(good: bool = False) -> None:
+    with When(tell(number=4).outputs["result"] > 3):
+        fail(number=1) if not {good} else tell(number=2).with_id("other")
+"""
+NOTIFIER = '''
+import json, pathlib
+from airflow.sdk import BaseNotifier
+
+class Writes(BaseNotifier):
+    """Writes a line of what it was told."""
+    template_fields = ("text",)
+
+    def __init__(self, place, text="{{ tidemill.message }}"):
+        super().__init__()
+        self.place, self.text = place, text
+
+    def notify(self, context):
+        with pathlib.Path(self.place).open("a") as file:
+            file.write(json.dumps([self.text, context["tidemill"]]) + "\\n")
+'''
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_notifiers_are_told_once_how_a_run_ended(airflow: Airflow, good: bool) -> None:
+    airflow.put_module("told_notifiers", NOTIFIER)
+    name = f"fails_{good}"
+    dag = airflow.dag(name, FAILS.replace("def fails", f"def {name}").replace("{good}", str(good)))
+    alerts = {
+        occasion: [{"notifier": "told_notifiers.Writes", "place": str(airflow.folder / occasion)}]
+        for occasion in ("failure", "success")
+    }
+    state = airflow.ask("run", dag=dag, logical_date=None, conf={}, more={"alerts": alerts})
+    occasion = "success" if good else "failure"
+    assert state == ("success" if good else "failed")
+    ((text, facts),) = map(json.loads, (airflow.folder / occasion).read_text().splitlines())
+    assert not (airflow.folder / ("failure" if good else "success")).exists()
+    with closing(open_store(airflow.metadata)) as store:
+        (run,) = store.get_runs(limit=1)
+    assert (facts["run"], facts["state"]) == (run.id, "COMPLETE" if good else "FAILED")
+    assert text == facts["message"]
+    assert [(f["node"], f["class"]) for f in facts["failures"]] == ([] if good else [("fail", "EXCEPTION")])
+    assert facts["link"].endswith(f"/tidemill/dags/{name}/runs/{run.id}")
+
+
+def test_a_deadline_counts_from_the_end_of_the_interval(airflow: Airflow) -> None:
+    text = DAILY.replace("catch_up=True", "catch_up=True, deadline=5400").replace("def daily", "def late")
+    alerts = {"deadline": [{"notifier": "told_notifiers.Writes", "place": "x"}]}
+    given = airflow.dag("late", text) | {"metadata": "postgresql://me:secret@host/db"}
+    answer = airflow.ask("deadline", dag=given, more={"alerts": alerts})
+    assert answer == {
+        "scheduled": "2024-04-01T00:30:00+02:00",
+        "backfill": "2026-01-02T04:30:00+01:00",
+        "manual": "2026-01-02T04:30:00+01:00",
+        "kept": {"alerts": alerts["deadline"], "metadata": ""},
+    }

@@ -58,8 +58,11 @@ class Tell:
 
     def __call__(self, context: dict[str, Any]) -> None:
         """Tell it."""
-        facts = _facts(self.metadata, context["dag"].dag_id, context["run_id"])
-        _notifier(self.alert)({**context, FACTS: facts})
+        dag = context["dag"]
+        facts = _facts(self.metadata, dag.dag_id, context["run_id"])
+        # `dag.test()` hands over a DAG from the database, which notifiers cannot render their templates with.
+        given = {**context, "dag": dag if hasattr(dag, "get_template_env") else None, FACTS: facts}
+        _notifier(self.alert)(given)
 
 
 async def late(*, context: dict[str, Any], metadata: str, alerts: list[dict[str, Any]]) -> None:
