@@ -247,9 +247,36 @@ def deadline(dags: Path, dag: dict[str, Any], more: dict[str, Any]) -> dict[str,
     return found | {"kept": dict(seen.callback.kwargs)}
 
 
+def pages(dags: Path, metadata: str, paths: list[str]) -> dict[str, list[list[Any]]]:
+    """What Airflow's API server answers for each path, to users of several kinds: status and text."""
+    from airflow.api_fastapi.app import create_app, get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from fastapi.testclient import TestClient
+
+    os.environ["TIDEMILL_METADATA"] = metadata
+    found: dict[str, list[list[Any]]] = {}
+    with TestClient(create_app(apps="core"), raise_server_exceptions=False) as client:
+        tokens = {
+            name: get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
+            for name, role in (("viewer", "viewer"), ("nobody", None))
+        }
+        asked = {
+            "without": {},
+            "wrong": {"Authorization": "Bearer wrong"},
+            "nobody": {"Authorization": f"Bearer {tokens['nobody']}"},
+            "viewer": {"Authorization": f"Bearer {tokens['viewer']}"},
+            "browser": {"Cookie": f"_token={tokens['viewer']}"},
+        }
+        for who, headers in asked.items():
+            answers = [client.get(path, headers=headers, follow_redirects=False) for path in paths]
+            found[who] = [[answer.status_code, answer.text] for answer in answers]
+    return found
+
+
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
+    "pages": pages,
 }  # fmt: skip
 
 if __name__ == "__main__":

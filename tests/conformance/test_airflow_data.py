@@ -371,3 +371,28 @@ def test_a_deadline_counts_from_the_end_of_the_interval(airflow: Airflow) -> Non
         "manual": "2026-01-02T04:30:00+01:00",
         "kept": {"alerts": alerts["deadline"], "metadata": ""},
     }
+
+
+def test_the_pages_are_for_those_who_may_see_the_dag(airflow: Airflow) -> None:
+    dag = airflow.dag("seen", FAILS.replace("def fails", "def seen").replace("{good}", "True"))
+    assert airflow.ask("run", dag=dag, logical_date=None, conf={}, more={}) == "success"
+    with closing(open_store(airflow.metadata)) as store:
+        (run,) = store.get_runs(limit=1)
+    page = f"/tidemill/dags/seen/runs/{run.id}"
+    paths = [page, f"{page}/lineage.json", f"{page}/lineage.mmd", f"{page}?node=other"]
+    beside = [
+        f"/tidemill/dags/others/runs/{run.id}",
+        "/tidemill/dags/seen/runs/none",
+        "/tidemill/openapi.json",
+    ]
+    found = airflow.ask("pages", metadata=airflow.metadata, paths=[*paths, *beside])
+    assert [code for code, _ in found["without"]] == [401] * 6 + [404]
+    assert [code for code, _ in found["wrong"]] == [403] * 6 + [404]
+    assert [code for code, _ in found["nobody"]] == [403] * 6 + [404]
+    for who in ("viewer", "browser"):
+        assert [code for code, _ in found[who]] == [200] * 4 + [404] * 3
+    (_, text), (_, lineage), (_, mermaid), (_, node) = found["viewer"][:4]
+    assert "<h2>Nodes</h2>" in text
+    assert {e["type"] for e in json.loads(lineage)["executions"]} == {"tell"}
+    assert mermaid.startswith("flowchart LR")
+    assert "<h2>other</h2>" in node
