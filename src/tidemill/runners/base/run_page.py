@@ -52,9 +52,10 @@ def run_page(store: MetadataStore, run: Run, node: str = "", iteration: int = 0)
     if not_started:
         parts.append(f"<p>Not started: {', '.join(escaped(name) for name in not_started)}</p>")
     parts.append(_arrived(run.settings.get(ARRIVALS) or ()))
+    drawn = "\n".join(escaped(line, 1000) for line in graph.to_mermaid().splitlines())
     parts.append(
-        "<h2>Lineage</h2><p>Mermaid, as <code>tidemill lineage --format mermaid</code> prints it.</p>"
-        f'<div class="scroll"><pre>{escaped(graph.to_mermaid(), 200_000)}</pre></div>'
+        "<h2>Lineage</h2><p>What the run took and made, in Mermaid's language.</p>"
+        f'<div class="scroll"><pre>{drawn}</pre></div>'
     )
     return document(f"{run.pipeline}: {run.id}", "".join(parts), facts=_facts(run))
 
@@ -138,10 +139,12 @@ def _badge(state: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; cells are HTML."""
+    """A table; cells are HTML. Nothing where there are no rows."""
+    if not rows:
+        return ""
     head = "".join(f"<th>{escaped(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll"><table class="words"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _moment(milliseconds: int) -> str:
