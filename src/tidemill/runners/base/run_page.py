@@ -92,13 +92,13 @@ def _attempts(
 ) -> str:
     rows = [
         [
-            str(execution.id), _badge(execution.state.name), escaped(execution.name),
+            str(execution.id), _badge(execution.state.name), _moment(execution.create_time),
             escaped(str(execution.custom_properties.get(FAILURE, ""))),
             escaped(str(execution.custom_properties.get(LOG, "")), _LONG),
         ]
         for execution in attempts
     ]  # fmt: skip
-    text = _table(["execution", "state", "name", "failure", "log"], rows)
+    text = _table(["execution", "state", "began", "failure", "log"], rows, words=False)
     used = [event for execution in attempts for event in events.get(execution.id, ())]
     rows = [
         [
@@ -109,7 +109,7 @@ def _attempts(
         for event in used
         if (artifact := artifacts.get(event.artifact_id)) is not None
     ]  # fmt: skip
-    return text + _table(["", "name", "artifact", "type", "URI", "digest"], rows)
+    return text + _table(["", "name", "artifact", "type", "URI", "digest"], rows, words=False)
 
 
 def _arrived(arrivals: Iterable[Mapping[str, Any]]) -> str:
@@ -138,13 +138,14 @@ def _badge(state: str) -> str:
     return f'<span class="badge {_BADGES.get(state, "")}">{escaped(state)}</span>'
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; cells are HTML. Nothing where there are no rows."""
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = True) -> str:
+    """A table; cells are HTML, whose lines are broken if they hold words. Nothing where there are no rows."""
     if not rows:
         return ""
     head = "".join(f"<th>{escaped(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table class="words"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f'<table class="{"words" if words else ""}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
 
 
 def _moment(milliseconds: int) -> str:
