@@ -144,7 +144,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool =
         return ""
     head = "".join(f"<th>{escaped(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    table = f'<table class="{"words" if words else ""}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    start = '<table class="words">' if words else "<table>"
+    table = f"{start}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{table}</div>'
 
 
