@@ -201,12 +201,21 @@ def fill_runs(store: SqlStore, runs: int) -> None:
         tx.execute("DROP TABLE number")
 
 
+RUN = """tidemill_run (
+    id, pipeline, version, state, root, parameters, date, owner, context_id, create_time, end_time,
+    start_time)"""
+NODE = """tidemill_node (
+    run_id, node_id, iteration, state, attempt, fence, execution_id, first_execution_id, owner, cache_key,
+    message, start_time, end_time)"""
+
+
 def _fill_nodes(
     tx: Transaction, types: dict[str, int], model: int, pipeline: int, node: int, runs: int
 ) -> None:
     if not runs:
         return
     columns, times = "create_time_since_epoch, last_update_time_since_epoch", f"{START} + i, {START} + i"
+    begun = f"{times}, {START} + i"
     first_run, each_run = node + NODES, f"FROM number WHERE i < {runs}"
     run, number, each = f"i / {NODES}", f"i % {NODES}", "FROM number"
     event = "Event (artifact_id, execution_id, type, milliseconds_since_epoch)"
@@ -219,8 +228,8 @@ def _fill_nodes(
         (f"Context (id, type_id, name, {columns})",
          f"{first_run} + i, {types['pipeline_run']}, 'run-' || i, {times} {each_run}"),
         ("ParentContext", f"{first_run} + i, {pipeline} {each_run}"),
-        ("tidemill_run",
-         f"'run-' || i, 'taxi', 'v', {state}, '', '{{}}', '', 'bench', {first_run} + i, {times} {each_run}"),
+        (RUN,
+         f"'run-' || i, 'taxi', 'v', {state}, '', '{{}}', '', 'bench', {first_run} + i, {begun} {each_run}"),
         (f"Execution (id, type_id, last_known_state, name, {columns})",
          f"2 + i, {types['Trainer']}, 3, 'run-' || ({run}) || '/node-' || ({number}), {times} {each}"),
         (f"Artifact (id, type_id, uri, state, name, {columns})",
@@ -229,8 +238,7 @@ def _fill_nodes(
          f"2 + i, 'span', 0, i {each}"),
         ("ArtifactProperty (artifact_id, name, is_custom_property, string_value)",
          f"2 + i, 'digest', 1, hex(i * 7919) {each}"),
-        ("tidemill_node",
-         f"{key}, 0, 'COMPLETE', 1, 1, 2 + i, 2 + i, 'bench', 'key-' || i, '', {times} {each}"),
+        (NODE, f"{key}, 0, 'COMPLETE', 1, 1, 2 + i, 2 + i, 'bench', 'key-' || i, '', {times} {each}"),
         (event, f"2 + i, 2 + i, 4, {START} + i {each}"),
         (event, f"CASE WHEN {number} THEN 1 + i ELSE 1 END, 2 + i, 3, {START} + i {each}"),
         ("EventPath", "id, 0, NULL, 'model' FROM Event WHERE execution_id > 1"),

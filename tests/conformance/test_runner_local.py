@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,13 +60,13 @@ class OnThisMachine(RunnerSuite):
         return answer
 
 
-def run_with(order: RunOrder, isolation: Isolation) -> str:
-    """Through the Python API."""
+def run_with(order: RunOrder, isolation: Isolation, root: str = "") -> str:
+    """Through the Python API; `root` in place of the order's."""
     found, code_root = load_pipeline(str(order.file))
     store = open_store(order.metadata)
     try:
         runner = LocalRunner(
-            store=store, metadata=order.metadata, root=str(order.root), jobs=3, isolation=isolation
+            store=store, metadata=order.metadata, root=root or str(order.root), jobs=3, isolation=isolation
         )
         ir = compile_pipeline(found)
         part = order.only or order.first or order.last
@@ -93,6 +94,17 @@ class TestInProcess(OnThisMachine):
 
     def run(self, order: RunOrder) -> str:
         return run_with(order, "none")
+
+
+class TestRemoteRoot(OnThisMachine):
+    """The root behind a URI, and nothing of what an earlier start had on this machine."""
+
+    def run(self, order: RunOrder) -> str:
+        mirror = order.root.with_name("mirror")
+        shutil.rmtree(mirror, ignore_errors=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TIDEMILL_MIRROR", str(mirror))
+            return run_with(order, "none", f"local://{order.root}")
 
 
 class TestCommandLine(OnThisMachine):

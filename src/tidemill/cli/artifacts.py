@@ -14,8 +14,7 @@ from tidemill.metadata.filter import compile_filter, quoted
 from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState, TypeKind
 from tidemill.metadata.sql.names import PIPELINE, RUN
 from tidemill.runtime.importing import wrong_with
-from tidemill.storage import manifest
-from tidemill.storage.uri import is_local, local_path
+from tidemill.storage import mirror
 
 
 @click.group()
@@ -118,10 +117,7 @@ def _with_options(condition: str, type_name: str, run_id: str, pipeline: str) ->
 
 
 def _print_files(artifact: Artifact) -> None:
-    if not is_local(artifact.uri):
-        return
-    folder = local_path(artifact.uri)
-    listed = manifest.read(folder)
+    listed = mirror.listed(artifact.uri)
     for entry in listed.files if listed else ():
         click.echo(f"file      {entry.path}  {entry.size} bytes")
     if wrong := wrong_with(artifact):

@@ -59,7 +59,7 @@ def backfill(
         if dry_run:
             _print(plan, as_json=as_json)
             return
-        runner = LocalRunner(store=store, metadata=workspace.metadata, root=str(workspace.root), jobs=jobs)
+        runner = LocalRunner(store=store, metadata=workspace.metadata, root=workspace.root, jobs=jobs)
         settings = settings_of(ir, code_root=code_root, workdir=str(Path.cwd()), file=file)
         driven = Backfill(
             runner, ir, given, settings=settings, parallel=parallel, keep_going=keep_going,

@@ -36,8 +36,9 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.starting import new_run_id
 from tidemill.runtime import owner
 from tidemill.runtime.resolve import DIGEST
+from tidemill.storage import mirror
 from tidemill.storage.manifest import seal, storage_error
-from tidemill.storage.uri import join, local_path
+from tidemill.storage.uri import join
 from tidemill.types.standard import STANDARD, Model, ModelBlessing
 
 _NODE, _COMPONENT = "word", "ManualBlessing"
@@ -178,7 +179,8 @@ def _record(
 
 
 def _blessing(run: Run, claim: Claim, model: Artifact, reason: str, by: str, *, blessed: bool) -> Artifact:
-    folder = local_path(join(run.root, run.pipeline, run.id, _NODE, str(claim.execution_id), "blessing"))
+    uri = join(run.root, run.pipeline, run.id, _NODE, str(claim.execution_id), "blessing")
+    folder = mirror.place(uri)
     record: dict[str, Any] = {"verdict": "BLESSED" if blessed else "NOT_BLESSED", "reasons": [reason]}
     record |= {
         "model_id": model.id,
@@ -192,9 +194,10 @@ def _blessing(run: Run, claim: Claim, model: Artifact, reason: str, by: str, *, 
     except OSError as error:
         raise storage_error(error, folder) from error
     manifest = seal(folder)
+    mirror.keep(uri)
     return Artifact(
         type=ModelBlessing.TYPE_NAME,
-        uri=str(folder),
+        uri=uri,
         custom_properties={
             "blessed": int(blessed), "reason": reason, "current_model_id": model.id, "baseline_model_id": 0,
             "manual": 1, "by": by, DIGEST: manifest.digest, "bytes": manifest.size,

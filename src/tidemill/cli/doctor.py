@@ -17,7 +17,7 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.starting import selection_of
 from tidemill.runtime import importing, owner
 from tidemill.runtime.resolve import DIGEST
-from tidemill.storage import manifest
+from tidemill.storage import manifest, mirror
 from tidemill.storage.uri import is_local, local_path
 
 _PAGE, _MOST = 1000, 2**62
@@ -67,12 +67,14 @@ def doctor(workspace: Workspace, deep: bool, as_json: bool) -> None:
 def _damaged(store: MetadataStore, deep: bool) -> Iterator[Finding]:
     """LIVE artifacts whose files are not as they were published."""
     for artifact in _live(store):
-        folder = local_path(artifact.uri)
         if importing.IMPORTED in artifact.custom_properties:
             # Nothing was written beside the files of others, so only their bytes can tell.
             if deep and (wrong := importing.changed(artifact)):
                 yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
-        elif wrong := manifest.damage(folder, deep=deep):
+        elif not is_local(artifact.uri):
+            if wrong := mirror.damage(artifact.uri, artifact.custom_properties[DIGEST], deep=deep):
+                yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
+        elif wrong := manifest.damage(folder := local_path(artifact.uri), deep=deep):
             yield Finding(invariant="files-are-whole", what=f"artifact {artifact.id}: {wrong}")
         elif (found := manifest.read(folder)) and found.digest != artifact.custom_properties[DIGEST]:
             what = f"artifact {artifact.id}: the manifest in {folder} is not of the digest that was recorded"
@@ -114,11 +116,10 @@ def _incomplete(store: MetadataStore) -> Iterator[Finding]:
 
 
 def _live(store: MetadataStore) -> Iterator[Artifact]:
-    """Every LIVE artifact that tidemill sealed on a local disk, page by page."""
+    """Every LIVE artifact that tidemill sealed, page by page."""
     newest = store.get_artifacts(limit=1)
     last = newest[0].id if newest else 0
     for start in range(1, last + 1, _PAGE):
         for artifact in store.get_artifacts_by_id(range(start, min(start + _PAGE, last + 1))):
-            sealed = DIGEST in artifact.custom_properties and is_local(artifact.uri)
-            if sealed and artifact.state is ArtifactState.LIVE:
+            if DIGEST in artifact.custom_properties and artifact.state is ArtifactState.LIVE:
                 yield artifact

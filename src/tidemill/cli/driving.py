@@ -52,7 +52,7 @@ def drive(
     runner = LocalRunner(
         store=store,
         metadata=workspace.metadata,
-        root=str(workspace.root),
+        root=workspace.root,
         jobs=jobs,
         isolation=cast("Isolation", isolation),
         reuse="never" if no_cache else "allowed",

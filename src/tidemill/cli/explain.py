@@ -42,7 +42,7 @@ def explain(
         raise RunnerError(f"pipeline {ir.name!r} has no node {node!r}", hint=hint)
     run = Run(
         id="", pipeline=plan.pipeline, version=plan.version, state=RunState.RUNNING,
-        root=str(workspace.root), parameters=plan.parameters, date=plan.date,
+        root=workspace.root, parameters=plan.parameters, date=plan.date,
     )  # fmt: skip
     store = workspace.open()
     try:

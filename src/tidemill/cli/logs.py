@@ -12,13 +12,13 @@ import click
 
 from tidemill.cli.output import harmless
 from tidemill.cli.workspace import Workspace, find_run, workspace_options
-from tidemill.errors import RunnerError, did_you_mean
+from tidemill.errors import RunnerError, StorageError, did_you_mean
 from tidemill.ir import codec
 from tidemill.metadata.model import NodeRecord, NodeState, Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.launch import LOG, log_uri
 from tidemill.runtime.loops import by_place
-from tidemill.storage.uri import local_path
+from tidemill.storage import mirror
 
 _REFRESH = 0.2
 """Seconds between two looks at a growing log."""
@@ -48,7 +48,7 @@ def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool, 
             hint = did_you_mean(node, known)
             raise RunnerError(f"run {record.id} has no node {node!r} that was started", hint=hint)
         found = known[node]
-        path = local_path(log_uri(record, found.node_id, found.iteration, attempt or found.attempt))
+        path = _fetched(log_uri(record, found.node_id, found.iteration, attempt or found.attempt))
         if found.state is NodeState.CACHED and not path.exists():
             _explain_cached(store, record, found, _Printer(raw))
             return
@@ -57,6 +57,14 @@ def logs(run: str, node: str, workspace: Workspace, attempt: int, follow: bool, 
         _print(path, store, record, found, _Printer(raw), follow=follow)
     finally:
         store.close()
+
+
+def _fetched(uri: str) -> Path:
+    """Where the log is, as far as it is there; one of a remote root is there when its node ended."""
+    try:
+        return mirror.fetched_file(uri)
+    except StorageError:
+        return mirror.place(uri)
 
 
 class _Printer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidemill.cli.workspace import Workspace, workspace_options
-from tidemill.errors import DataError, RunnerError
+from tidemill.errors import DataError, RunnerError, StorageError
 from tidemill.metadata.model import Artifact, EventType
-from tidemill.storage.uri import is_local, local_path
+from tidemill.runtime.resolve import DIGEST
+from tidemill.storage import mirror
 
 if TYPE_CHECKING:
     from tidemill.metadata.store import MetadataStore
@@ -194,11 +196,8 @@ def _find(store: MetadataStore | None, word: str) -> _Found:
 def _of_record(record: Artifact) -> _Found:
     if record.type not in FILES:
         raise RunnerError(f"there is no page of {record.type} (artifact {record.id})", hint=_HINT)
-    if not is_local(record.uri):
-        raise RunnerError(f"artifact {record.id} is not on this machine", where=record.uri)
-    return _Found(
-        kind=record.type, name=f"artifact {record.id}", folder=local_path(record.uri), record=record
-    )
+    folder = mirror.fetched(record.uri, str(record.custom_properties.get(DIGEST, "")))
+    return _Found(kind=record.type, name=f"artifact {record.id}", folder=folder, record=record)
 
 
 def _around(store: MetadataStore | None, found: _Found) -> Sources:
@@ -249,13 +248,15 @@ def _related(store: MetadataStore | None, found: _Found, *, made: bool) -> dict[
     related: dict[str, _Found] = {}
     for event in events:
         record = records.get(event.artifact_id)
-        if record is None or record.type not in FILES or not is_local(record.uri):
+        if record is None or record.type not in FILES:
             continue
         key = record.type
         if event.type is not EventType.OUTPUT:
             key = str(event.path[0]) if event.path else ""
-        if (local_path(record.uri) / FILES[record.type]).is_file():
-            related[key] = _of_record(record)
+        with suppress(StorageError):
+            found = _of_record(record)
+            if (found.folder / FILES[record.type]).is_file():
+                related[key] = found
     return related
 
 

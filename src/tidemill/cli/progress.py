@@ -15,6 +15,7 @@ from tidemill.cli.output import colored, duration, first_line, harmless
 from tidemill.metadata.model import NodeState, RunState
 from tidemill.runners.local.events import Event, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runtime.launch import Outcome
+from tidemill.runtime.root import folder
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -70,7 +71,7 @@ class Progress:
         self.order = [step.node_id for step in event.plan.steps]
         self.width = max(map(len, self.order))
         if self.verbose:
-            self._tail = LogTail(Path(run.root) / "logs" / run.id)
+            self._tail = LogTail(folder(run.root) / "logs" / run.id)
         elif sys.stdout.isatty():
             from rich.live import Live
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.errors import StorageError
 from tidemill.metadata.model import Artifact, Run, RunState
 from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
 from tidemill.metadata.sql import SqlStore
+from tidemill.storage import mirror
 from tidemill.storage.removal import remove, size_of
-from tidemill.storage.uri import local_path
+from tidemill.storage.uri import is_local, join, local_path
 
 _AGE = re.compile(r"(\d+)([dhm])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60}
@@ -55,7 +56,7 @@ def prune(
     refers to anything it made; its lineage is lost then. End other programs that have the record open first.
     """
     policy = RetentionPolicy(
-        root=str(workspace.root),
+        root=workspace.root,
         keep_last=keep_last,
         pipeline=pipeline,
         state=RunState(state) if state else None,
@@ -66,11 +67,11 @@ def prune(
     try:
         chosen = store.mark_for_deletion(policy) if yes else store.plan_retention(policy)
         doomed = store.get_marked() if yes else list(chosen.artifacts)
-        freed = sum(size_of(local_path(a.uri)) for a in doomed)
+        freed = sum(_size(a.uri) for a in doomed)
         if yes:
             # Files first, then the record: after a crash in between, the next prune finds them marked.
             for artifact in doomed:
-                remove(local_path(artifact.uri), workspace.root)
+                _remove(artifact.uri, workspace.root)
             store.mark_deleted([a.id for a in doomed])
             freed += sum(_sweep(run, chosen, workspace.root) for run in chosen.runs)
         removed = _rows(database, policy, yes=yes) if database is not None else None
@@ -94,17 +95,48 @@ def _age(text: str) -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
-def _sweep(run: Run, chosen: Retention, root: Path) -> int:
+def _sweep(run: Run, chosen: Retention, root: str) -> int:
     """Remove what attempts of a run left behind unpublished, and its logs; bytes freed."""
-    if run.root != str(root):
+    if run.root != root:
         return 0
+    if not is_local(root):
+        return _sweep_remote(run, {a.uri for a in chosen.kept})
     kept = {local_path(a.uri).resolve() for a in chosen.kept}
-    freed = 0
-    for attempt in [*(root / run.pipeline / run.id).glob("*/*"), root / "logs" / run.id]:
+    freed, top = 0, local_path(root)
+    for attempt in [*(top / run.pipeline / run.id).glob("*/*"), top / "logs" / run.id]:
         if attempt.is_dir() and not any(k.is_relative_to(attempt.resolve()) for k in kept):
             freed += size_of(attempt)
-            remove(attempt, root)
+            remove(attempt, top)
     return freed
+
+
+def _sweep_remote(run: Run, kept: set[str]) -> int:
+    made = join(run.root, run.pipeline, run.id)
+    attempts = [
+        join(made, node, attempt)
+        for node in mirror.folders(made)
+        for attempt in mirror.folders(join(made, node))
+    ]
+    freed = 0
+    for place in [*attempts, join(run.root, "logs", run.id)]:
+        if not any(uri.startswith(f"{place}/") for uri in kept):
+            freed += mirror.size_of(place)
+            mirror.remove(place)
+    return freed
+
+
+def _size(uri: str) -> int:
+    return size_of(local_path(uri)) if is_local(uri) else mirror.size_of(uri)
+
+
+def _remove(uri: str, root: str) -> None:
+    """Remove an artifact's files; never any outside of the root."""
+    if is_local(uri):
+        remove(local_path(uri), mirror.place(root))
+    elif uri.startswith(f"{root}/"):
+        mirror.remove(uri)
+    else:
+        raise StorageError(f"{uri} does not lie below {root}; it is not removed")
 
 
 def _tell(

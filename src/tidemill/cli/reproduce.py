@@ -77,9 +77,7 @@ def reproduce(
             raise RunnerError(f"run {original.id} has not ended yet", hint="wait for it, or resume it")
         ir = codec.loads(store.get_pipeline_version(original.version))
         settings = settings_of(ir, code_root=root, workdir=str(Path.cwd()), reuse="never")
-        wanted = wish_again(
-            ir, original, root=str(workspace.root), settings=settings, with_effects=with_effects
-        )
+        wanted = wish_again(ir, original, root=workspace.root, settings=settings, with_effects=with_effects)
         changed = changed_code(ir, root, original)
         if changed and not allow_changed_code:
             raise RunnerError(
@@ -87,7 +85,7 @@ def reproduce(
                 hint="check out the code of then, name its FILE, or pass --allow-changed-code",
             )
         runner = LocalRunner(
-            store=store, metadata=workspace.metadata, root=str(workspace.root), jobs=jobs, reuse="never",
+            store=store, metadata=workspace.metadata, root=workspace.root, jobs=jobs, reuse="never",
             listener=progress, cancel=cancel,
         )  # fmt: skip
         with progress, canceled_by_signals(cancel.cancel):

@@ -11,6 +11,8 @@ import click
 
 from tidemill.cli.workspace import Workspace, workspace_options
 from tidemill.errors import RunnerError, StorageError
+from tidemill.runtime.resolve import DIGEST
+from tidemill.storage import mirror
 from tidemill.storage.uri import local_path
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -98,7 +100,7 @@ def _place_of(model: str, workspace: Workspace) -> tuple[Path, str]:
         raise RunnerError(f"there is no artifact {model}", hint="see: tidemill artifacts list --type Model")
     if found.type not in ("Model", "PushedModel"):
         raise RunnerError(f"artifact {model} is {found.type}, which cannot be served", hint="name a Model")
-    return local_path(found.uri), model
+    return mirror.fetched(found.uri, str(found.custom_properties.get(DIGEST, ""))), model
 
 
 def _load(name: str) -> ModuleType:

@@ -41,7 +41,7 @@ def submit_command(
             reuse="never" if no_cache else "allowed",
         )  # fmt: skip
         wanted = wish(
-            store, ir, read_params(params), root=str(workspace.root), date=run_date(ir, date),
+            store, ir, read_params(params), root=workspace.root, date=run_date(ir, date),
             settings=settings, selection=part.selection(ir), base=part.base or "latest", priority=priority,
         )  # fmt: skip
         try:

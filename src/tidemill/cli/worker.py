@@ -36,7 +36,7 @@ def worker(workspace: Workspace, jobs: int, most: int, once: bool) -> None:
     second one ends the worker at once, and its runs wait for another.
     """
     store = workspace.open()
-    runner = LocalRunner(store=store, metadata=workspace.metadata, root=str(workspace.root), jobs=jobs)
+    runner = LocalRunner(store=store, metadata=workspace.metadata, root=workspace.root, jobs=jobs)
     driving = Worker(runner, most_runs=most, tell=_tell)
 
     def handle(_number: int, _frame: FrameType | None) -> None:

@@ -22,6 +22,7 @@ from tidemill.metadata.open import SERVERS, open_store
 from tidemill.metadata.sql import SqlStore
 from tidemill.metadata.sql import open_store as open_database_store
 from tidemill.metadata.store import MetadataStore
+from tidemill.runtime.root import absolute, default_metadata
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +31,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Workspace:
     """The place that --root and --metadata name."""
 
-    root: Path
+    root: str
+    """An absolute path, or the URI of a remote root."""
     metadata: str
 
     def open(self) -> MetadataStore:
@@ -68,8 +70,8 @@ def workspace_options(function: F) -> F:
         envvar="TIDEMILL_ROOT",
         default=".tidemill",
         show_default=True,
-        metavar="DIR",
-        help="Pipeline root: where artifacts and logs are kept.",
+        metavar="DIR|URI",
+        help="Pipeline root: where artifacts and logs are kept. A folder, or for example s3://bucket/folder.",
     )
     @click.option(
         "--metadata",
@@ -80,9 +82,12 @@ def workspace_options(function: F) -> F:
     )
     @wraps(function)
     def wrapper(*args: Any, root: str, metadata: str, **kwargs: Any) -> Any:
-        folder = Path(root).expanduser().absolute()
-        place = Workspace(folder, metadata or f"sqlite:///{folder / 'metadata.db'}")
-        return function(*args, workspace=place, **kwargs)
+        record = metadata or default_metadata(root)
+        if not record:
+            raise click.UsageError(
+                f"--root {root} cannot hold the record: name a database with --metadata URL"
+            )
+        return function(*args, workspace=Workspace(absolute(root), record), **kwargs)
 
     return wrapper  # type: ignore[return-value]  # same function with other options, as click wants it
 

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tidemill.cli.output import duration, first_line
@@ -18,6 +17,7 @@ from tidemill.cli.progress import LogTail, Progress
 from tidemill.interactive.display import state, table
 from tidemill.runners.local.events import Event, Listener, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runtime.launch import Outcome
+from tidemill.runtime.root import folder
 
 
 def is_notebook() -> bool:
@@ -38,7 +38,7 @@ def progress_of(*, verbose: bool) -> Iterator[Listener]:
     def tell(event: Event) -> None:
         shown(event)
         if verbose and isinstance(event, RunStarted):
-            tails.append(LogTail(Path(event.run.root) / "logs" / event.run.id))
+            tails.append(LogTail(folder(event.run.root) / "logs" / event.run.id))
 
     try:
         yield tell

@@ -20,7 +20,7 @@ from tidemill.runtime.launch import log_uri
 from tidemill.runtime.loops import by_place
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.values import read_value
-from tidemill.storage.uri import is_local, local_path
+from tidemill.storage import mirror
 from tidemill.types.artifact import Artifact, ValueArtifact
 from tidemill.types.standard import STANDARD
 
@@ -74,7 +74,7 @@ class NodeResult:
         took = node.end_time - node.start_time if node and node.end_time else 0
         self.seconds = took / 1000
         uri = log_uri(run.record, node.node_id, node.iteration, node.attempt) if node else ""
-        path = local_path(uri) if uri else None
+        path = mirror.place(uri) if uri else None
         self.log: Path | None = path if path is not None and path.exists() else None
 
     @property
@@ -150,7 +150,7 @@ def _artifacts(found: list[record.Artifact], classes: Mapping[str, str]) -> Any:
 def _artifact(found: record.Artifact, python: str) -> Artifact:
     artifact = _shown(_class(found.type, python))(
         found.uri,
-        path=local_path(found.uri) if is_local(found.uri) else None,
+        path=mirror.place(found.uri),
         id=found.id,
         name=found.name,
         digest=str(found.custom_properties.get(DIGEST, "")),

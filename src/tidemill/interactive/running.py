@@ -26,6 +26,7 @@ from tidemill.metadata.sql import open_store
 from tidemill.runners.local.runner import LocalRunner
 from tidemill.runtime import here
 from tidemill.runtime.plan import run_date
+from tidemill.runtime.root import absolute, default_metadata
 
 _TAIL = 15
 """Lines of a failed node's log that its error shows."""
@@ -63,9 +64,10 @@ def run_pipeline(
     chosen = settings if isinstance(settings, Settings) else Settings.of(settings)
     ir = _compiled(pipeline, live=True)
     _check_parameters(ir, parameters)
-    root = Path(chosen.root or os.environ.get("TIDEMILL_ROOT") or ".tidemill").expanduser().absolute()
-    default = os.environ.get("TIDEMILL_METADATA") or f"sqlite:///{root / 'metadata.db'}"
-    metadata = chosen.metadata or default
+    root = absolute(os.fspath(chosen.root) or os.environ.get("TIDEMILL_ROOT") or ".tidemill")
+    metadata = chosen.metadata or os.environ.get("TIDEMILL_METADATA") or default_metadata(root)
+    if not metadata:
+        raise RunnerError(f"the root {root} cannot hold the record", hint="name a database: metadata=URL")
     verbose = is_notebook() if chosen.verbose is None else chosen.verbose
     store = open_store(metadata)
     try:
@@ -73,7 +75,7 @@ def run_pipeline(
             runner = LocalRunner(
                 store=store,
                 metadata=metadata,
-                root=str(root),
+                root=root,
                 jobs=chosen.jobs,
                 reuse="allowed" if chosen.cache else "never",
                 listener=progress,

@@ -29,8 +29,6 @@ from tidemill.runtime.launch import REASON
 from tidemill.runtime.resolve import DIGEST
 from tidemill.runtime.select import Selection, required
 from tidemill.runtime.upstream import ITEMS, items_of
-from tidemill.storage.manifest import damage
-from tidemill.storage.uri import is_local, local_path
 
 BASE = "tidemill.base_execution"
 """Custom property of an execution that stands for one of the base run: the id of that one."""
@@ -166,8 +164,8 @@ def _check(record: NodeRecord, base: Run, outputs: Mapping[str, list[Artifact]])
             wrong = "" if artifact.state is ArtifactState.LIVE else f"is {artifact.state.name}"
             if not wrong and importing.IMPORTED in artifact.custom_properties:
                 wrong = importing.changed(artifact)
-            elif not wrong and DIGEST in artifact.custom_properties and is_local(artifact.uri):
-                wrong = damage(local_path(artifact.uri))
+            elif not wrong and DIGEST in artifact.custom_properties:
+                wrong = importing.wrong_with(artifact)
             if wrong:
                 raise RunnerError(
                     f"output {name!r} of {record.node_id} in run {base.id} cannot be used: {wrong}",

@@ -72,7 +72,7 @@ def _arguments(order: Order) -> tuple[dict[str, Any], dict[str, Artifact]]:
         arguments[name] = artifacts if given.many else (artifacts[0] if artifacts else None)
     outputs = {}
     for name, output in order.outputs.items():
-        local_path(output.artifact.uri).mkdir(parents=True)
+        _path(output.artifact).mkdir(parents=True)
         outputs[name] = _artifact(output.artifact, read=False)
         if not output.returned:
             arguments[name] = outputs[name]
@@ -83,7 +83,7 @@ def _artifact(ordered: OrderedArtifact, *, read: bool) -> Artifact:
     cls = cast("type[Artifact]", _load(ordered.python))
     artifact = cls(
         ordered.uri,
-        path=local_path(ordered.uri),
+        path=_path(ordered),
         id=ordered.id,
         name=ordered.name,
         digest=ordered.digest,
@@ -93,6 +93,10 @@ def _artifact(ordered: OrderedArtifact, *, read: bool) -> Artifact:
     if read and isinstance(artifact, ValueArtifact):
         artifact.value = read_value(ordered.type, artifact.path)
     return artifact
+
+
+def _path(ordered: OrderedArtifact) -> Path:
+    return Path(ordered.path) if ordered.path else local_path(ordered.uri)
 
 
 def _parameter(value: Any) -> Any:
@@ -155,7 +159,7 @@ def _sealed(order: Order, name: str, artifact: Artifact) -> OrderedArtifact:
     if isinstance(artifact, ValueArtifact) and not order.outputs[name].returned:
         write_value(type(artifact), artifact.value, artifact.path, name=name)
     try:
-        manifest = seal(local_path(artifact.uri))
+        manifest = seal(_path(ordered) if artifact.uri == ordered.uri else local_path(artifact.uri))
     except StorageError as error:
         if isinstance(error.__cause__, OSError):
             raise

@@ -28,6 +28,7 @@ from tidemill.runtime import entry
 from tidemill.runtime.making import MakingFailed, Place, run_tool
 from tidemill.runtime.order import Order
 from tidemill.runtime.support import Support, support
+from tidemill.storage import mirror
 from tidemill.storage.uri import is_local, local_path
 from tidemill.types.json import digest
 from tidemill.types.source import FileSet
@@ -150,7 +151,7 @@ class ContainerOfNode:
 
     def command(self, order: Order, resources: ResourcesIR, folder: str) -> list[str]:
         """What starts an executor in it. The folder for its answer lies in that of the attempt."""
-        self.exchange = local_path(folder) / ".exchange"
+        self.exchange = mirror.place(folder) / ".exchange"
         self.exchange.mkdir(parents=True, exist_ok=True)
         files = support(self.place)
         mounts = _mounts(order, self.place.root, files, self.wanted.mounts)
@@ -222,7 +223,7 @@ def _read_folders(order: Order) -> Iterator[str]:
     """Folders of input artifacts, and of the files among the parameters."""
     for given in order.inputs.values():
         for artifact in given.artifacts:
-            yield str(local_path(artifact.uri))
+            yield artifact.path or str(local_path(artifact.uri))
     for files in _file_sets(order.parameters):
         for file in files.files:
             if is_local(file.uri):

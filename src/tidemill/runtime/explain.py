@@ -23,7 +23,7 @@ from tidemill.runtime.items import loop_items
 from tidemill.runtime.making import MakingFailed, Place
 from tidemill.runtime.resolve import Resolver
 from tidemill.runtime.select import Selection
-from tidemill.storage.uri import local_path
+from tidemill.storage import mirror
 
 
 class Verdict(StrEnum):
@@ -125,7 +125,7 @@ def _environment(node: NodeIR, run: Run, workdir: Path) -> str:
         return ""
     from tidemill.runtime import environment
 
-    place = Place(local_path(run.root), Path(os.devnull), CancelToken(), str(workdir))
+    place = Place(mirror.place(run.root), Path(os.devnull), CancelToken(), str(workdir))
     return environment.identify(wanted, place).digest
 
 

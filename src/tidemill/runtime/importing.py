@@ -10,8 +10,9 @@ from tidemill.errors import ResolutionError
 from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import Artifact, ArtifactState, PropertyValue
 from tidemill.runtime.resolve import DIGEST, Resolved
+from tidemill.storage import mirror
 from tidemill.storage.manifest import Manifest, damage, survey
-from tidemill.storage.uri import local_path
+from tidemill.storage.uri import is_local, local_path
 
 IMPORTED = "tidemill.imported"
 """Custom property of an artifact that was imported: 1."""
@@ -58,5 +59,9 @@ def changed(artifact: Artifact) -> str:
 
 
 def wrong_with(artifact: Artifact) -> str:
-    """What is wrong with the files of a local artifact, imported or our own; empty when nothing is."""
-    return changed(artifact) if IMPORTED in artifact.custom_properties else damage(local_path(artifact.uri))
+    """What is wrong with the files of an artifact, imported or our own; empty when nothing is."""
+    if IMPORTED in artifact.custom_properties:
+        return changed(artifact)
+    if is_local(artifact.uri):
+        return damage(local_path(artifact.uri))
+    return mirror.damage(artifact.uri, str(artifact.custom_properties.get(DIGEST, "")))

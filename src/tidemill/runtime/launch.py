@@ -9,6 +9,7 @@ no two attempts can touch each other's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -45,8 +46,9 @@ from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.terms import Terms
 from tidemill.runtime.upstream import ITEMS, Upstream, items_of
 from tidemill.runtime.values import read_value
+from tidemill.storage import mirror
 from tidemill.storage.manifest import storage_error
-from tidemill.storage.uri import join, local_path
+from tidemill.storage.uri import join
 
 if TYPE_CHECKING:
     from tidemill.runtime.environment import Identified
@@ -122,6 +124,7 @@ def launch(
         return _already(claim, _count(store, claim.execution_id) if node.loop else None)
     attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner, perform)
     publication, failure = attempt.run()
+    attempt.keep_log()
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
     crashpoint.reach("publish.after")
@@ -277,15 +280,20 @@ class _Attempt:
             return None
         from tidemill.runtime import environment  # most nodes have none, and every launcher pays for imports
 
-        log = local_path(self._log_uri())
-        root = local_path(self.run_record.root)
+        log = mirror.place(self._log_uri())
+        root = mirror.place(self.run_record.root)
         return environment.identify(wanted, Place(root, log, self.cancel, self.call.workdir))
 
     def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
         order = ordering.order_of(
             self.node, self.pipeline, resolved, self.folder, self.call, **self.terms.rules()
         )
-        return self._perform(order, identified)
+        answer = self._perform(order, identified)
+        if isinstance(answer, Answer):
+            for name, made in answer.outputs.items():
+                if made.uri == order.outputs[name].artifact.uri:
+                    mirror.keep(made.uri)
+        return answer
 
     def _perform(self, order: Order, identified: Identified | None = None) -> Answer | Failure:
         log = self._log()
@@ -309,8 +317,8 @@ class _Attempt:
         answer = self._perform(order)
         if isinstance(answer, Failure):
             raise ResolutionError(f"{function} could not choose: {answer.headline}", where=self.node.id)
-        chosen = read_value("JsonValue", local_path(folder))
-        shutil.rmtree(local_path(folder), ignore_errors=True)
+        chosen = read_value("JsonValue", mirror.place(folder))
+        shutil.rmtree(mirror.place(folder), ignore_errors=True)
         return list(chosen)
 
     def _log_uri(self) -> str:
@@ -319,12 +327,18 @@ class _Attempt:
     def _log(self) -> Path:
         uri = self._log_uri()
         self.properties[LOG] = uri
-        path = local_path(uri)
+        path = mirror.place(uri)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise storage_error(error, path.parent) from error
         return path
+
+    def keep_log(self) -> None:
+        """Store the log where other machines find it; it is not worth losing a node for."""
+        if LOG in self.properties:
+            with contextlib.suppress(StorageError):
+                mirror.keep(self._log_uri())
 
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str
@@ -343,7 +357,7 @@ class _Attempt:
         canceled = failure.kind is FailureKind.CANCELED
         if failure.kind is FailureKind.STORAGE:
             # A full disk: nobody will ever look at these files, and recording the failure needs room.
-            shutil.rmtree(local_path(self.folder), ignore_errors=True)
+            shutil.rmtree(mirror.place(self.folder), ignore_errors=True)
         self.properties |= self.terms.judged(failure)
         state = NodeState.CANCELED if canceled else NodeState.FAILED
         message = failure.headline if failure.exception else failure.message

@@ -20,6 +20,8 @@ class OrderedArtifact:
     python: str
     """The artifact class, `module:qualname`."""
     uri: str
+    path: str = ""
+    """Folder on this machine with its files; empty when the URI is one."""
     id: int = 0
     name: str = ""
     digest: str = ""

@@ -10,6 +10,7 @@ from tidemill.runtime import cache
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.order import Order, OrderedArtifact, OrderedInput, OrderedOutput
 from tidemill.runtime.resolve import DIGEST, Resolved, spelled
+from tidemill.storage import mirror
 from tidemill.storage.uri import join
 
 
@@ -28,7 +29,10 @@ def order_of(
         outputs={
             o.name: OrderedOutput(
                 artifact=OrderedArtifact(
-                    type=o.type, python=_python(o.type, pipeline), uri=join(folder, o.name)
+                    type=o.type,
+                    python=_python(o.type, pipeline),
+                    uri=join(folder, o.name),
+                    path=str(mirror.place(join(folder, o.name))),
                 ),
                 returned=o.returned,
             )
@@ -45,7 +49,12 @@ def choosing_order(
     pipeline: ir.PipelineIR, function: str, candidates: list[Artifact], folder: str, call: NodeCall
 ) -> Order:
     """The order to ask a user's function which of the artifacts to take; its answer lies in `folder`."""
-    planned = OrderedArtifact(type="JsonValue", python="tidemill.types.standard:JsonValue", uri=folder)
+    planned = OrderedArtifact(
+        type="JsonValue",
+        python="tidemill.types.standard:JsonValue",
+        uri=folder,
+        path=str(mirror.place(folder)),
+    )
     given = tuple(_ordered(a, pipeline) for a in candidates)
     return Order(
         executor="tidemill.runtime.choosing:choose",
@@ -69,13 +78,16 @@ def published(ordered: OrderedArtifact) -> Artifact:
 
 
 def _ordered(artifact: Artifact, pipeline: ir.PipelineIR) -> OrderedArtifact:
+    """An input, its files fetched to this machine if they are elsewhere."""
+    digest = cache.content(artifact)
     return OrderedArtifact(
         type=artifact.type,
         python=_python(artifact.type, pipeline),
         uri=artifact.uri,
+        path=str(mirror.fetched(artifact.uri, str(artifact.custom_properties.get(DIGEST, "")))),
         id=artifact.id,
         name=artifact.name,
-        digest=cache.content(artifact),
+        digest=digest,
         properties=artifact.properties,
         custom_properties=artifact.custom_properties,
     )

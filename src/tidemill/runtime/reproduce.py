@@ -196,7 +196,7 @@ def _gone(artifact: Artifact) -> str:
     """Why an artifact's files cannot be used; empty when they can."""
     if artifact.state is not ArtifactState.LIVE:
         return f"is {artifact.state.name}"
-    return importing.wrong_with(artifact) if is_local(artifact.uri) else "is not on a local disk"
+    return importing.wrong_with(artifact)
 
 
 def _short(value: object) -> str:

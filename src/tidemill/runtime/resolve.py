@@ -17,8 +17,8 @@ from tidemill.runtime import conditions, watermark
 from tidemill.runtime.decide import Skip
 from tidemill.runtime.upstream import Before
 from tidemill.runtime.values import read_value
+from tidemill.storage import mirror
 from tidemill.storage.pattern import resolve_files
-from tidemill.storage.uri import local_path
 from tidemill.types.source import FileSet, SourceFile
 
 DIGEST = "digest"
@@ -247,7 +247,9 @@ def _environment(value: ir.Environment) -> str:
 
 
 def _plain(artifact: Artifact) -> Any:
-    return read_value(artifact.type, local_path(artifact.uri))
+    return read_value(
+        artifact.type, mirror.fetched(artifact.uri, str(artifact.custom_properties.get(DIGEST, "")))
+    )
 
 
 def _part(item: Any, value: ir.LoopItem) -> Any:

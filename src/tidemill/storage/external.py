@@ -1,6 +1,6 @@
 """External files, on a local disk or behind a URI: listing, fingerprints, opening.
 
-The only user of fsspec. It knows nothing of patterns, formats or artifacts.
+Nobody else imports fsspec. It knows nothing of patterns, formats or artifacts.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class RemoteFiles:
             )
         self.root = f"{scheme}://"
         self._bucket = bucket
-        self._fs = _file_system(scheme)
+        self._fs = file_system(scheme)
         self._fs.invalidate_cache()  # it lives as long as the process, and files come and go
 
     def child(self, folder: str, name: str) -> str:
@@ -198,7 +198,8 @@ def open_remote(uri: str, *, decompress: bool = False) -> Any:
         raise StorageError(f"cannot open the file: {error}", where=uri) from error
 
 
-def _file_system(scheme: str) -> Any:
+def file_system(scheme: str) -> Any:
+    """fsspec's file system for a scheme. StorageError when there is none."""
     import fsspec
 
     try:

@@ -10,8 +10,10 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tidemill.errors import StorageError
 from tidemill.types.json import digest
@@ -92,10 +94,14 @@ def survey(place: Path) -> Manifest:
 def read(folder: Path) -> Manifest | None:
     """The manifest of an artifact's folder; None when there is none or it cannot be read."""
     try:
-        data = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        return Manifest(files=tuple(FileEntry(**entry) for entry in data["files"]))
+        return parse(json.loads((folder / NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def parse(data: Mapping[str, Any]) -> Manifest:
+    """The manifest that a file holds as JSON. KeyError or TypeError for anything else."""
+    return Manifest(files=tuple(FileEntry(**entry) for entry in data["files"]))
 
 
 def damage(folder: Path, *, deep: bool = False) -> str:

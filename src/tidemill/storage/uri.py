@@ -24,7 +24,7 @@ def local_path(uri: str) -> Path:
     if not is_local(uri):
         raise StorageError(
             f"{uri} is not on a local disk",
-            hint="artifacts live on a local or mounted file system; only external input files may be remote",
+            hint="name a folder on this machine, or one that is mounted",
         )
     plain = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
     return Path(plain).expanduser().absolute()

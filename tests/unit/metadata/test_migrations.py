@@ -57,10 +57,12 @@ DIE = """
 import os, signal, sys
 from tidemill.metadata.sql import open_store, sqlite
 path, kill_at = sys.argv[1], int(sys.argv[2])
-seen = 0
+seen = committed = 0
 def die(statement):
-    global seen
+    global seen, committed
     seen += 1
+    if statement == "COMMIT":
+        committed = seen
     if seen == kill_at:
         os.kill(os.getpid(), signal.SIGKILL)
 connect = sqlite.SqliteDialect.connect
@@ -70,7 +72,7 @@ def traced(self):
     return connection
 sqlite.SqliteDialect.connect = traced
 open_store(path).close()
-print(seen)
+print(committed)
 """
 
 

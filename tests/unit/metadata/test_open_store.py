@@ -255,6 +255,17 @@ def test_journal_and_durability(store: SqlStore, path: Path) -> None:
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (0,)
 
 
+def test_a_new_database_has_small_pages_and_an_old_one_keeps_its_own(
+    store: SqlStore, path: Path, tmp_path: Path
+) -> None:
+    assert store.database.connection().execute("PRAGMA page_size").fetchone() == (sqlite.PAGE_BYTES,)
+    old = tmp_path / "old.db"
+    execute(old, "PRAGMA page_size = 8192", "VACUUM")
+    again = open_store(str(old))
+    assert again.database.connection().execute("PRAGMA page_size").fetchone() == (8192,)
+    again.close()
+
+
 @pytest.mark.skipif(
     sqlite.wal_is_safe(sqlite.driver().sqlite_version_info), reason="this SQLite does WAL safely"
 )

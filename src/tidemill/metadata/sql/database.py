@@ -132,12 +132,14 @@ class Database:
         return self._insist(settled)
 
     def create(self, change: Callable[[Transaction], None]) -> None:
-        """Write while nobody else creates tables."""
+        """Write while nobody else creates tables. What `change` refuses stays as it is."""
+        self._settle(improve=False)
         try:
             with self.dialect.creating(self.connection()):
                 self.write(change)
         except self.dialect.errors as error:
             raise self.dialect.explain(error) from error
+        self.settle()
 
     def _insist(self, attempt: Callable[[_Attempt], T]) -> T:
         """Ask until there is an answer, or patience ends."""
@@ -213,8 +215,11 @@ class Database:
 
     def settle(self) -> None:
         """Put a database that is known to be ours into the mode we write in; outside any transaction."""
+        self._settle(improve=True)
+
+    def _settle(self, *, improve: bool) -> None:
         try:
-            self.dialect.settle(self.connection())
+            self.dialect.settle(self.connection(), improve=improve)
         except self.dialect.errors as error:
             raise self.dialect.explain(error) from error
 

@@ -125,8 +125,11 @@ class Dialect(ABC):
         that its values do get long.
         """
 
-    def settle(self, connection: Any) -> None:  # noqa: B027 - most databases need nothing
-        """Bring a database that is known to be ours into the state we write in."""
+    def settle(self, connection: Any, *, improve: bool) -> None:  # noqa: B027 - most databases need nothing
+        """Bring a database that is known to be ours into the state we write in.
+
+        Without `improve` only out of one in which this process must not write.
+        """
 
     def execute(self, cursor: Any, sql: str, values: Sequence[object], before: Waiting) -> None:
         """Run a statement on the cursor, after those that wait for it."""

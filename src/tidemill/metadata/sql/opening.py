@@ -60,8 +60,8 @@ def prepare(database: Database, *, upgrade_from: int = OLDEST_IN_PLACE) -> State
     state = database.read(look)
     least = min(upgrade_from, OLDEST_IN_PLACE) if database.dialect.read_only else upgrade_from
     check(state, database.dialect.where, upgrade_from=least)
-    database.settle()
     if state.is_whole:
+        database.settle()
         return state
     if database.dialect.read_only:
         if state.mlmd is None or state.begun:

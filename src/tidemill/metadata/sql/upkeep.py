@@ -115,7 +115,6 @@ def upgrade(url: str, *, backup: bool = True) -> str:
     try:
         state = _existing(database)
         place = _backup(database, state) if backup else ""
-        database.settle()
         database.create(partial(opening.complete, upgrade_from=0))
         return place
     finally:

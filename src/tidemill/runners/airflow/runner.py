@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tidemill.errors import RunnerError
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow.alerting import Alerts, alerts_of
 from tidemill.runners.airflow.files import check, check_alerts
 from tidemill.runners.airflow.outputs import RESULTS
 from tidemill.runners.base.task import Settings, read_ir
+from tidemill.runtime.root import absolute, default_metadata
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -61,8 +63,12 @@ class AirflowDagRunner:
             ir, found = above.compile_now(pipeline)
         check(ir)
         check_alerts(ir, self.alerts)
-        root = str(Path(self.root or os.environ.get(ROOT, ".tidemill")).expanduser().absolute())
-        metadata = self.metadata or os.environ.get(METADATA, "") or f"sqlite:///{root}/metadata.db"
+        root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
+        metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)
+        if not metadata:
+            raise RunnerError(
+                f"the root {root} cannot hold the record", hint=f"set {METADATA}, or metadata=URL"
+            )
         settings = Settings(
             ir=ir, metadata=metadata, root=root, workdir=self.workdir,
             code_root=str(Path(code_root or found).resolve()),

@@ -65,7 +65,7 @@ def _watched(settings: Settings, files: FilesArrival) -> Asset:
     trigger = SpanTrigger(
         pipeline=settings.ir.name, pattern=files.pattern, every=files.every, catch_up=schedule.catch_up,
         start=schedule.start, metadata=names.without_secret(settings.metadata),
-        workdir=settings.workdir or settings.root,
+        workdir=settings.workdir, root=settings.root,
     )  # fmt: skip
     uri = names.files_uri(settings.ir.name, files.pattern)
     watcher = AssetWatcher(name=f"{settings.ir.name}: {files.pattern}", trigger=trigger)

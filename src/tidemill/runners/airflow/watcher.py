@@ -16,6 +16,7 @@ from tidemill.errors import TidemillError
 from tidemill.runners.base import task
 from tidemill.runners.base.arrivals import files_arrived
 from tidemill.runtime.arriving import SpanWatch
+from tidemill.runtime.root import folder
 
 
 class SpanTrigger(BaseEventTrigger):  # type: ignore[misc]  # Airflow is not there where types are checked
@@ -23,18 +24,19 @@ class SpanTrigger(BaseEventTrigger):  # type: ignore[misc]  # Airflow is not the
 
     def __init__(
         self, *, pipeline: str, pattern: str, every: float, catch_up: bool, start: str, metadata: str,
-        workdir: str,
+        workdir: str, root: str,
     ) -> None:  # fmt: skip
         super().__init__()
         self.arguments = {
             "pipeline": pipeline, "pattern": pattern, "every": every, "catch_up": catch_up, "start": start,
-            "metadata": metadata, "workdir": workdir,
+            "metadata": metadata, "workdir": workdir, "root": root,
         }  # fmt: skip
         self._every = every
         self._metadata = metadata
         self._watch = SpanWatch(
-            pipeline=pipeline, pattern=pattern, base=Path(workdir), catch_up=catch_up, start=start
-        )
+            pipeline=pipeline, pattern=pattern, base=Path(workdir or folder(root)), catch_up=catch_up,
+            start=start,
+        )  # fmt: skip
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow makes the trigger from again."""

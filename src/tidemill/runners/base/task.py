@@ -30,6 +30,7 @@ from tidemill.runtime.base import take_from_base
 from tidemill.runtime.call import NodeCall
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
+from tidemill.runtime.root import folder
 from tidemill.runtime.select import select
 from tidemill.runtime.upstream import items_of
 
@@ -105,7 +106,7 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
     known = store.get_run(run.record_id)
     if known is not None:
         return known
-    ir, workdir = settings.ir, settings.workdir or settings.root
+    ir, workdir = settings.ir, _workdir(settings)
     wanted = run.selection
     selection = (
         select(ir, only=wanted.get("only", ()), start=wanted.get("from", ()), end=wanted.get("to", ()))
@@ -133,6 +134,11 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
     return found
 
 
+def _workdir(settings: Settings) -> str:
+    """A working directory is on this machine, even where the root is not."""
+    return settings.workdir or str(folder(settings.root))
+
+
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
     attempt: int = 0, cancel: CancelToken,
@@ -157,7 +163,7 @@ def launch_node(
     call = NodeCall(
         metadata=settings.metadata, run_id=found.id, node_id=node_id, iteration=iteration, attempt=attempt,
         ready=int(time.time() * 1000), code_root=settings.code_root,
-        workdir=settings.workdir or settings.root,
+        workdir=_workdir(settings),
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
     with _watching(store, found, node, cancel):
