@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from airflow.sdk import BaseHook, conf
+from airflow.configuration import conf
+from airflow.sdk import BaseHook
 
 from tidemill.errors import StoreError
 from tidemill.runners.airflow import names

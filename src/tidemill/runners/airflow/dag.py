@@ -38,7 +38,7 @@ def build_dag(
     if alerts or (ir.schedule and ir.schedule.deadline):
         from tidemill.runners.airflow.telling import alert_options  # only DAGs that tell somebody load it
 
-        ours |= alert_options(settings, alerts or Alerts())
+        ours |= alert_options(settings, alerts or Alerts(), watched="deadline" not in dag_options)
     dag = DAG(names.dag_id(ir.name), **(ours | dag_options))
     _Builder(settings, dag, asset_events.outlets(ir, assets)).build()
     return dag

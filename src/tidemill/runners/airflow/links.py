@@ -6,7 +6,8 @@ import os
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from airflow.sdk import BaseOperatorLink, conf
+from airflow.configuration import conf
+from airflow.sdk import BaseOperatorLink
 
 from tidemill.runners.airflow import names
 

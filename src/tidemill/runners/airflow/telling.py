@@ -12,14 +12,11 @@ from importlib import import_module
 from logging import getLogger
 from typing import Any
 
-from airflow.sdk import AsyncCallback, DeadlineAlert
-
-from tidemill.errors import TidemillError
+from tidemill.errors import DefinitionError, TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.runners.airflow import names
 from tidemill.runners.airflow.alerting import Alert, Alerts, alerts_of
 from tidemill.runners.airflow.connection import known_url
-from tidemill.runners.airflow.deadlines import IntervalEnd
 from tidemill.runners.airflow.links import run_link
 from tidemill.runners.base import task
 from tidemill.runners.base.facts import facts_of
@@ -29,24 +26,40 @@ FACTS = "tidemill"
 """Key in a notifier's context."""
 
 
-def alert_options(settings: Settings, alerts: Alerts) -> dict[str, Any]:
-    """The options of a DAG that tell whom `alerts` names, and that watch the deadline of its schedule."""
+def alert_options(settings: Settings, alerts: Alerts, *, watched: bool = True) -> dict[str, Any]:
+    """The options of a DAG that tell whom `alerts` names, and that watch the deadline of its schedule, unless
+    it is not to be `watched`."""
     found: dict[str, Any] = {}
     if alerts.failure:
         found["on_failure_callback"] = [Tell(settings.metadata, alert) for alert in alerts.failure]
     if alerts.success:
         found["on_success_callback"] = [Tell(settings.metadata, alert) for alert in alerts.success]
     schedule = settings.ir.schedule
-    if schedule is not None and schedule.deadline:
-        told = {
-            "metadata": names.without_secret(settings.metadata),
-            "alerts": [alert.to_json() for alert in alerts.deadline],
-        }
-        found["deadline"] = DeadlineAlert(
-            reference=IntervalEnd(), interval=timedelta(seconds=schedule.deadline),
-            callback=AsyncCallback(late, kwargs=told), name="complete in time",
-        )  # fmt: skip
+    if watched and schedule is not None and schedule.deadline:
+        found["deadline"] = _deadline(settings, schedule.deadline, alerts)
     return found
+
+
+def _deadline(settings: Settings, seconds: float, alerts: Alerts) -> Any:
+    """Airflow's alert; DefinitionError before Airflow 3.2, whose deadlines cannot count from our end."""
+    try:
+        from airflow.sdk import AsyncCallback, DeadlineAlert
+
+        from tidemill.runners.airflow.deadlines import IntervalEnd
+    except ImportError:
+        raise DefinitionError(
+            "this Airflow has no deadlines that count from the end of an interval",
+            where=settings.ir.name,
+            hint="take Airflow 3.2 or newer, or pass deadline=None to load_dag or run",
+        ) from None
+    told = {
+        "metadata": names.without_secret(settings.metadata),
+        "alerts": [alert.to_json() for alert in alerts.deadline],
+    }
+    return DeadlineAlert(
+        reference=IntervalEnd(), interval=timedelta(seconds=seconds),
+        callback=AsyncCallback(late, kwargs=told), name="complete in time",
+    )  # fmt: skip
 
 
 class Tell:

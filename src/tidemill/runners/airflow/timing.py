@@ -8,7 +8,7 @@ from operator import and_, or_
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronDataIntervalTimetable
+from airflow.sdk import Asset, AssetWatcher
 
 from tidemill.ir.model import (
     AllArrivals,
@@ -20,6 +20,12 @@ from tidemill.ir.model import (
 )
 from tidemill.runners.airflow import names
 from tidemill.runners.base.task import Settings
+
+try:
+    from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable
+except ImportError:  # before Airflow 3.2
+    from airflow.timetables.assets import AssetOrTimeSchedule
+    from airflow.timetables.interval import CronDataIntervalTimetable
 
 
 def schedule_options(settings: Settings) -> dict[str, Any]:
