@@ -89,7 +89,7 @@ def problems_of(arrival: object, parameters: Collection[str]) -> Iterator[str]:
             uri: object = arrival.uri
             if not isinstance(uri, str) or not uri.strip():
                 yield f"OnAsset: its uri is {uri!r}; write the asset's URI or name"
-            elif "@" in uri.partition("://")[2].partition("/")[0]:
+            elif _names_somebody(uri):
                 yield "OnAsset: its uri holds a user or password, which everybody would read; leave it out"
         case OnFiles():
             yield from _problems_of_files(arrival, parameters)
@@ -103,6 +103,8 @@ def _problems_of_files(files: OnFiles, parameters: Collection[str]) -> Iterator[
     if not isinstance(pattern, str) or "\x00" in pattern:
         yield f"OnFiles: its pattern is {pattern!r}; write a text without placeholders of tidemill"
         return
+    if _names_somebody(pattern):
+        yield "OnFiles: its pattern holds a user or password, which everybody would read; leave it out"
     if not _SPANNED.search(pattern):
         yield f"OnFiles: {pattern!r} has no spans that could be new; write {{YYYY}}-{{MM}}-{{DD}} or {{SPAN}}"
     if isinstance(every, bool) or not isinstance(every, int | float) or every < LEAST_EVERY:
@@ -112,6 +114,11 @@ def _problems_of_files(files: OnFiles, parameters: Collection[str]) -> Iterator[
         yield f"OnFiles: the pipeline has no runtime parameter {files.parameter!r}; it has {known}"
     if files.parameter and "{SPAN" not in pattern:
         yield f"OnFiles: {pattern!r} has days, which the run gets as its date; leave parameter= out"
+
+
+def _names_somebody(uri: str) -> bool:
+    """Whether a URI says who asks: `scheme://user:password@host`."""
+    return "@" in uri.partition("://")[2].partition("/")[0]
 
 
 def _parts(arrival: Arrival, kind: type[AllOf] | type[AnyOf]) -> tuple[Arrival, ...]:

@@ -182,6 +182,9 @@ SCHEDULES = {
     "on=OnFiles('in/*.csv')": (
         "schedule: OnFiles: 'in/*.csv' has no spans that could be new; write {YYYY}-{MM}-{DD} or {SPAN}"
     ),
+    "on=OnFiles('sftp://me:secret@host/{SPAN}.csv')": (
+        "schedule: OnFiles: its pattern holds a user or password, which everybody would read; leave it out"
+    ),
     "on=OnFiles('{SPAN}.csv', every=0)": "schedule: OnFiles: every is 0; write seconds, 1 or more",
     "on=OnFiles('{SPAN}.csv', parameter='spam') & OnAsset('x')": (
         "schedule: OnFiles: the pipeline has no runtime parameter 'spam'; it has none"
