@@ -23,6 +23,7 @@ _HOMES = {
     "tidemill.dsl.placeholder": ("env", "files", "not_", "run"),
     "tidemill.dsl.resolver": ("choose", "latest", "latest_blessed", "latest_many", "rolling_window", "spans"),
     "tidemill.dsl.retry": ("Retry", "Rule"),
+    "tidemill.dsl.arrival": ("OnArtifact", "OnAsset", "OnFiles"),
     "tidemill.dsl.schedule": ("Schedule",),
     "tidemill.errors": (
         "DataError", "DefinitionError", "ExecutorError", "PermanentError", "ResolutionError", "RunFailed",
@@ -42,6 +43,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME_OF, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from tidemill.dsl.arrival import OnArtifact as OnArtifact
+    from tidemill.dsl.arrival import OnAsset as OnAsset
+    from tidemill.dsl.arrival import OnFiles as OnFiles
     from tidemill.dsl.component import Component as Component
     from tidemill.dsl.component import Input as Input
     from tidemill.dsl.component import Output as Output

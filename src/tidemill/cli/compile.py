@@ -65,6 +65,14 @@ _TASKS = "As the tasks see it."
     "--options", default="", metavar="FILE.toml",
     help='With --to airflow: what Airflow alone is told of nodes: a table [nodes."PATTERN"] each.',
 )  # fmt: skip
+@click.option(
+    "--assets", multiple=True, metavar="NODE[.OUTPUT]",
+    help="With --to airflow: outputs that are Airflow's assets, or: results, all, none.  [default: results]",
+)  # fmt: skip
+@click.option(
+    "--alerts", default="", metavar="FILE",
+    help="With --to airflow: TOML file that says who is told when a run fails, succeeds or is late.",
+)  # fmt: skip
 @json_option
 def compile_command(
     file: str, output: str, check: bool, target: str | None, as_json: bool, **options: Any

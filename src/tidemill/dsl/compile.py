@@ -15,6 +15,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from tidemill.dsl import arrival as arrivals
 from tidemill.dsl import options as node_options
 from tidemill.dsl import schedule as schedules
 from tidemill.dsl.code import digest_of, files_of, sources_of
@@ -122,7 +123,8 @@ class _Compiler:
             hint = "write how many runs may be under way at once; 0 means no limit"
             self.problems.append(Problem(f"max_active_runs is {most!r}", where, hint))
         if self.pipeline.schedule is not None:
-            found = schedules.problems_of(self.pipeline.schedule)
+            names = [p.name for p in self.pipeline.parameters]
+            found = schedules.problems_of(self.pipeline.schedule, names)
             self.problems.extend(Problem(what, where) for what in found)
 
     def _check_nodes(self, nodes: list[Node[Any]]) -> None:
@@ -199,4 +201,22 @@ def _schedule(schedule: schedules.Schedule | None) -> model.ScheduleIR | None:
         start=str(start),
         timezone=schedule.timezone,
         catch_up=schedule.catch_up,
+        on=None if schedule.on is None else _arrival(schedule.on),
+        deadline=float(schedule.deadline),
     )
+
+
+def _arrival(found: arrivals.Arrival) -> model.Arrival:
+    """The same in the IR. What is no arrival was found to be a problem before."""
+    match found:
+        case arrivals.OnArtifact(pipeline, node, output):
+            return model.ArtifactArrival(pipeline, node, output)
+        case arrivals.OnAsset(uri, name):
+            return model.AssetArrival(uri, name)
+        case arrivals.OnFiles(pattern, every, parameter):
+            return model.FilesArrival(pattern, float(every), parameter)
+        case arrivals.AllOf(members):
+            return model.AllArrivals(tuple(_arrival(member) for member in members))
+        case arrivals.AnyOf(members):
+            return model.AnyArrival(tuple(_arrival(member) for member in members))
+    raise AssertionError(f"{found!r} is no arrival")

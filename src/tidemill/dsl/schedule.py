@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tidemill.dsl import arrival
+from tidemill.dsl.arrival import Arrival
 
 PRESETS = {
     "@hourly": "0 * * * *",
@@ -31,22 +36,36 @@ class Schedule:
     """`Schedule("@daily", start="2024-01-01", timezone="Europe/Berlin")`.
 
     A run processes the interval that ended when it starts: at midnight, the previous day. Its date
-    is the start of that interval.
+    is the start of that interval. `Schedule(on=OnFiles(...))` starts a run when data arrives, and
+    `Schedule("@daily", on=...)` at whichever comes first; see tidemill.dsl.arrival.
     """
 
-    cron: str
-    """Five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly."""
+    cron: str = ""
+    """Five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly; empty: only when data arrives."""
     start: date | str | None = None
     """First date to process."""
     timezone: str = "UTC"
     catch_up: bool = False
-    """Whether dates missed since `start` are run too."""
+    """Whether dates, and spans of files, missed since `start` are run too."""
+    on: Arrival | None = None
+    """Data that starts a run when it arrives."""
+    deadline: float = 0.0
+    """Seconds after the end of its interval by which a run must be complete, or after it was asked for where
+    it has no interval; 0: no deadline. An engine tells of runs that are late; it does not end them."""
 
 
-def problems_of(schedule: Schedule) -> list[str]:
-    """What is wrong with a schedule, as sentences."""
+def problems_of(schedule: Schedule, parameters: Collection[str] = ()) -> list[str]:
+    """What is wrong with a schedule, as sentences. `parameters`: runtime parameters of the pipeline."""
     found = []
-    if schedule.cron.startswith("@"):
+    late: object = schedule.deadline
+    if isinstance(late, bool) or not isinstance(late, int | float) or not 0 <= late < math.inf:
+        found.append(f"schedule deadline is {late!r}; write seconds after the end of a run's interval")
+    if schedule.on is not None:
+        found.extend(f"schedule: {what}" for what in arrival.problems_of(schedule.on, parameters))
+    if not schedule.cron:
+        if schedule.on is None:
+            found.append("the schedule says neither when nor on what; write a cron expression or on=...")
+    elif schedule.cron.startswith("@"):
         if schedule.cron not in PRESETS:
             found.append(f"schedule {schedule.cron!r} is unknown; use {', '.join(PRESETS)}")
     elif len(schedule.cron.split()) != 5:

@@ -8,7 +8,9 @@ could be taken for one is wrapped in `{"$literal": ...}`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -49,7 +51,15 @@ _SOURCES: dict[str, type] = {
     "earlier": model.Earlier,
     "stored": model.Stored,
 }
-_TAGS: dict[type, str] = {cls: tag for tag, cls in {**_VALUES, **_SOURCES}.items()}
+_ARRIVALS: dict[str, type] = {
+    "artifact": model.ArtifactArrival,
+    "asset": model.AssetArrival,
+    "files": model.FilesArrival,
+    "all": model.AllArrivals,
+    "any": model.AnyArrival,
+}
+_KINDS: dict[Any, Mapping[str, type]] = {model.Source: _SOURCES, model.Arrival: _ARRIVALS}
+_TAGS: dict[type, str] = {cls: tag for tags in (_VALUES, *_KINDS.values()) for tag, cls in tags.items()}
 
 
 def dumps(ir: PipelineIR) -> str:
@@ -152,9 +162,9 @@ def _decode(expected: Any, data: Any, at: str) -> Any:
     """`data` as a value of the annotated type `expected`; `at` is where it stands in the JSON."""
     if expected == model.Value:
         return _decode_value(data, at)
-    if expected == model.Source:
-        tag, body = _single(data, _SOURCES, at)
-        return _decode_tagged(_SOURCES[tag], body, f"{at}.{tag}")
+    if expected in _KINDS:
+        tag, body = _single(data, _KINDS[expected], at)
+        return _decode_tagged(_KINDS[expected][tag], body, f"{at}.{tag}")
     if dataclasses.is_dataclass(expected):
         return _decode_record(typing.cast("type", expected), data, at)
     origin, args = typing.get_origin(expected), typing.get_args(expected)
@@ -166,6 +176,8 @@ def _decode(expected: Any, data: Any, at: str) -> Any:
         return {key: _decode(args[1], item, f"{at}.{key}") for key, item in data.items()}
     if origin is not None:
         rest = [a for a in args if a is not type(None)]
+        if (kind := functools.reduce(operator.or_, rest)) in _KINDS:  # `Arrival | None`
+            return None if data is None else _decode(kind, data, at)
         if len(rest) > 1:  # `Value | None`, where None is left out: what is written is a value, null too
             return _decode_value(data, at)
         return None if data is None else _decode(rest[0], data, at)

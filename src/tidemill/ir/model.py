@@ -10,6 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidemill.ir.arrivals import (
+    AllArrivals,
+    AnyArrival,
+    Arrival,
+    ArtifactArrival,
+    AssetArrival,
+    FilesArrival,
+)
 from tidemill.ir.values import (
     AllOf,
     AnyOf,
@@ -44,8 +52,9 @@ from tidemill.ir.values import (
 )
 
 __all__ = [
-    "SCHEMA_VERSION", "AllOf", "AnyOf", "Array", "ArtifactTypeIR", "Collected", "CollectedValues",
-    "Compare", "Concat", "Earlier", "Environment", "Files", "FirstOf", "FirstValue", "Function",
+    "SCHEMA_VERSION", "AllArrivals", "AllOf", "AnyArrival", "AnyOf", "Array", "Arrival", "ArtifactArrival",
+    "ArtifactTypeIR", "AssetArrival", "Collected", "CollectedValues", "Compare", "Concat", "Earlier",
+    "Environment", "Files", "FilesArrival", "FirstOf", "FirstValue", "Function",
     "InputIR", "LatestBlessed", "Literal", "LoopArtifact", "LoopIR", "LoopItem", "NodeIR", "Not",
     "Object", "OptionsIR", "OutputIR", "OutputProperty", "OutputRef", "OutputValue", "ParameterIR",
     "ParameterRef", "PipelineIR", "ResourcesIR", "RunField", "ScheduleIR", "Source", "Stored", "Value",
@@ -252,13 +261,18 @@ class ParameterIR:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleIR:
-    """When runs start by themselves: a cron expression or `@daily` and the like, in a time zone."""
+    """When runs start by themselves: a cron expression or `@daily` and the like, in a time zone; arriving
+    data; or whichever comes first."""
 
-    cron: str
+    cron: str = ""
+    """Empty: only when data arrives."""
     start: str = ""
     """First date, ISO 8601."""
     timezone: str = "UTC"
     catch_up: bool = False
+    on: Arrival | None = None
+    deadline: float = 0.0
+    """Seconds after the end of its interval by which a run must be complete; 0: no deadline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def run_date(ir: PipelineIR, given: str = "") -> str:
             return date.fromisoformat(given).isoformat()
         except ValueError:
             raise RunnerError(f"{given!r} is not a date", hint="write YYYY-MM-DD") from None
-    if ir.schedule is None:
+    if ir.schedule is None or not ir.schedule.cron:  # what waits for data has the date of what arrived
         return ""
     now = datetime.now(ZoneInfo(ir.schedule.timezone))
     return (now.date() - timedelta(days=1)).isoformat()

@@ -21,8 +21,8 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 def dates_of(schedule: ScheduleIR | None, first: date, last: date) -> list[str]:
     """Every date from `first` to `last` on which an interval starts, ISO 8601, oldest first.
 
-    Without a schedule that is every day. As cron has it, day and weekday are joined with or when neither is
-    `*`. Nothing lies before the schedule's own start.
+    Without a schedule, or one that only waits for data, that is every day. As cron has it, day and weekday
+    are joined with or when neither is `*`. Nothing lies before the schedule's own start.
     """
     fields = _fields(schedule)
     if schedule is not None and schedule.start:
@@ -61,7 +61,7 @@ def _ticks_before(schedule: ScheduleIR, moment: datetime) -> Iterator[datetime]:
 
 
 def _fields(schedule: ScheduleIR | None) -> tuple[str, str, str]:
-    cron = schedule.cron if schedule else "@daily"
+    cron = schedule.cron if schedule and schedule.cron else "@daily"
     day, month, weekday = _PRESETS[cron].split() if cron in _PRESETS else cron.split()[2:]
     return day, month, weekday
 

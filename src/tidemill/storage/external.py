@@ -51,6 +51,10 @@ class ExternalFiles(Protocol):
         """Whether the path is a file."""
         ...
 
+    def size(self, path: str) -> int:
+        """Bytes of a file, without reading it."""
+        ...
+
     def fingerprint(self, path: str) -> SourceFile:
         """Size and digest of a file, read now."""
         ...
@@ -84,6 +88,13 @@ class LocalFiles:
     def is_file(self, path: str) -> bool:
         """Whether the path is a file."""
         return Path(path).is_file()
+
+    def size(self, path: str) -> int:
+        """Bytes of a file, without reading it."""
+        try:
+            return Path(path).stat().st_size
+        except OSError as error:
+            raise StorageError(f"cannot look at the file: {error.strerror}", where=path) from error
 
     def fingerprint(self, path: str) -> SourceFile:
         """Size and digest of a file, as it is now."""
@@ -140,6 +151,13 @@ class RemoteFiles:
     def is_file(self, path: str) -> bool:
         """Whether the path is a file."""
         return bool(self._fs.isfile(path))
+
+    def size(self, path: str) -> int:
+        """Bytes of a file, without reading it."""
+        try:
+            return int(self._fs.size(path) or 0)
+        except OSError as error:
+            raise StorageError(f"cannot look at the file: {error}", where=path) from error
 
     def fingerprint(self, path: str) -> SourceFile:
         """Size and digest of a file, read now."""

@@ -79,6 +79,29 @@ def list_files(pattern: str, *, base: Path | None = None, known: KnownFiles = no
     return _file_set(parsed, files, _search(parsed, files, None))
 
 
+def list_spans(pattern: str, *, base: Path | None = None) -> list[int]:
+    """Every span that the pattern has a file of today, oldest first. Only names are looked at.
+
+    ResolutionError for a malformed pattern or one without spans; StorageError as for `resolve_files`.
+    """
+    parsed = _parse(pattern)
+    if not parsed.spanned:
+        raise ResolutionError(
+            "a file pattern without spans has no new ones",
+            where=repr(pattern),
+            hint="put {YYYY}-{MM}-{DD} or {SPAN} into the pattern",
+        )
+    files = _storage(parsed, base or Path.cwd(), nothing_known)
+    return sorted({found.span for found in _search(parsed, files, None)})
+
+
+def span_sizes(pattern: str, span: int, *, base: Path | None = None) -> dict[str, int]:
+    """Path -> bytes of the files of one span, in its highest version. No file is read."""
+    parsed = _parse(pattern)
+    files = _storage(parsed, base or Path.cwd(), nothing_known)
+    return {f.path: files.size(f.path) for f in _latest_versions(_search(parsed, files, [span]))}
+
+
 def _file_set(pattern: _Pattern, files: ExternalFiles, found: list[_Found]) -> FileSet:
     chosen = _latest_versions(found)
     last = chosen[-1] if chosen else None

@@ -157,7 +157,7 @@ def test_properties(mistakes: Callable[[str], Found], line: str, what: str, hint
 SCHEDULES = {
     "'@dayly'": "schedule '@dayly' is unknown; use @hourly, @daily, @weekly, @monthly, @yearly",
     "'0 0 * *'": "schedule '0 0 * *' needs five fields: minute hour day month weekday",
-    "''": "schedule '' needs five fields: minute hour day month weekday",
+    "''": "the schedule says neither when nor on what; write a cron expression or on=...",
     "'60 0 * * *'": "schedule '60 0 * * *': minute '60' is wrong; use * or numbers from 0 to 59",
     "'0 24 * * *'": "schedule '0 24 * * *': hour '24' is wrong; use * or numbers from 0 to 23",
     "'0 0 0 * *'": "schedule '0 0 0 * *': day '0' is wrong; use * or numbers from 1 to 31",
@@ -171,6 +171,24 @@ SCHEDULES = {
     "'@daily', timezone='Europe'": "time zone 'Europe' is unknown; use a name such as Europe/Berlin",
     "'@daily', timezone='../UTC'": "time zone '../UTC' is unknown; use a name such as Europe/Berlin",
     "'@daily', start='1.2.2024'": "schedule start '1.2.2024' is not a date; write YYYY-MM-DD",
+    "'@daily', deadline=-1": "schedule deadline is -1; write seconds after the end of a run's interval",
+    "on='ingest'": (
+        "schedule: on='ingest' is no arrival; use OnArtifact, OnAsset or OnFiles, joined by & and |"
+    ),
+    "on=OnArtifact('ingest', '', 'examples')": "schedule: OnArtifact: its node is ''; write a name",
+    "on=OnAsset('s3://me:secret@lake/x') | OnAsset('a')": (
+        "schedule: OnAsset: its uri holds a user or password, which everybody would read; leave it out"
+    ),
+    "on=OnFiles('in/*.csv')": (
+        "schedule: OnFiles: 'in/*.csv' has no spans that could be new; write {YYYY}-{MM}-{DD} or {SPAN}"
+    ),
+    "on=OnFiles('sftp://me:secret@host/{SPAN}.csv')": (
+        "schedule: OnFiles: its pattern holds a user or password, which everybody would read; leave it out"
+    ),
+    "on=OnFiles('{SPAN}.csv', every=0)": "schedule: OnFiles: every is 0; write seconds, 1 or more",
+    "on=OnFiles('{SPAN}.csv', parameter='spam') & OnAsset('x')": (
+        "schedule: OnFiles: the pipeline has no runtime parameter 'spam'; it has none"
+    ),
 }
 
 

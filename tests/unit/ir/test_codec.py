@@ -98,6 +98,15 @@ options = st.builds(
     cache_max_age=numbers, owner=names, labels=st.dictionaries(keys, names, max_size=2),
     environment=st.none() | environments, isolation=names,
 )  # fmt: skip
+arrivals = st.recursive(
+    st.builds(model.ArtifactArrival, names, names, names)
+    | st.builds(model.AssetArrival, names, names)
+    | st.builds(model.FilesArrival, names, numbers, names),
+    lambda inner: st.lists(inner, max_size=2).map(tuple).flatmap(
+        lambda members: st.sampled_from((model.AllArrivals(members), model.AnyArrival(members)))
+    ),
+    max_leaves=3,
+)  # fmt: skip
 nodes = st.builds(
     model.NodeIR,
     id=names, component=names, executor=names,
@@ -129,7 +138,8 @@ pipelines = st.builds(
     ).map(tuple),
     code=st.dictionaries(keys, names, max_size=2),
     schedule=st.none() | st.builds(
-        model.ScheduleIR, cron=names, start=names, timezone=names, catch_up=st.booleans()
+        model.ScheduleIR, cron=names, start=names, timezone=names, catch_up=st.booleans(),
+        on=st.none() | arrivals, deadline=numbers,
     ),
     description=names,
 )  # fmt: skip
@@ -269,6 +279,17 @@ def test_the_version_of_a_known_pipeline() -> None:
 
 CONTROLLED = dataclasses.replace(
     SAMPLE,
+    schedule=model.ScheduleIR(
+        on=model.AnyArrival(
+            (
+                model.AllArrivals(
+                    (model.ArtifactArrival("ingest", "gen", "examples"), model.AssetArrival("s3://x", "x"))
+                ),
+                model.FilesArrival("{SPAN}.csv", 5.0, "span"),
+            )
+        ),
+        deadline=60.0,
+    ),
     nodes=(
         *SAMPLE.nodes,
         model.NodeIR(
@@ -397,6 +418,8 @@ WRONG = [
     ("nodes.0.parameters.list", {"$array": 1}, "parameters.list.$array must be a list, got int", ""),
     ("nodes.0.parameters.files.$files.window", "2", "files.$files.window must be int, got str", ""),
     ("schedule", "@daily", "pipeline.schedule must be an object, got str", ""),
+    ("schedule.on", {"flies": {}}, "pipeline.schedule.on has an unknown kind 'flies'", "'files'?"),
+    ("schedule.on", {"files": {"every": 5}}, "pipeline.schedule.on.files is incomplete", ""),
 ]
 
 

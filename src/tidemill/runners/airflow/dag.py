@@ -5,19 +5,20 @@ Nothing is read and nobody is asked, so that a DAG file is parsed in millisecond
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
-from tidemill.runners.airflow import names, pods
+from tidemill.runners.airflow import assets as asset_events
+from tidemill.runners.airflow import names, outputs, pods
+from tidemill.runners.airflow.alerting import Alerts
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
 from tidemill.runners.airflow.options import AirflowOptions
-from tidemill.runners.airflow.versions import CronDataIntervalTimetable
+from tidemill.runners.airflow.timing import schedule_options
 from tidemill.runners.base import task
 from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
@@ -31,24 +32,35 @@ _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def build_dag(
-    settings: Settings, *, of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any
-) -> DAG:
+    settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, alerts: Alerts | None = None,
+    of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any,
+) -> DAG:  # fmt: skip
     """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
-    `of_nodes` are the options of nodes, by id."""
+    `assets`: which outputs are assets; see `outputs.chosen`. `alerts`: who is told how a run ended.
+    `of_nodes`: options of nodes, by id."""
     ir = settings.ir
-    dag = DAG(names.dag_id(ir.name), **(_dag_options(ir) | dag_options))
+    ours = _dag_options(ir) | schedule_options(settings)
+    if alerts or (ir.schedule and ir.schedule.deadline):
+        from tidemill.runners.airflow.telling import alert_options  # only DAGs that tell somebody load it
+
+        ours |= alert_options(settings, alerts or Alerts(), watched="deadline" not in dag_options)
+    dag = DAG(names.dag_id(ir.name), **(ours | dag_options))
     # Airflow copies the DAG's params into each task, twice, which was the most of what parsing a DAG of ours
     # cost, and keeps the copies in the DAG's every version. A task is given those of its DAG anyway.
     params = dict(dag.params.items())
     for name in params:
         del dag.params[name]
-    _Builder(settings, dag, of_nodes or {}).build()
+    _Builder(settings, dag, asset_events.outlets(ir, assets), of_nodes or {}).build()
     dag.params.update(params)
     return dag
 
 
 class _Builder:
-    def __init__(self, settings: Settings, dag: DAG, of_nodes: Mapping[str, AirflowOptions]) -> None:
+    def __init__(
+        self, settings: Settings, dag: DAG, outlets: dict[str, list[Any]],
+        of_nodes: Mapping[str, AirflowOptions],
+    ) -> None:  # fmt: skip
+        self.outlets = outlets
         self.of_nodes = of_nodes
         self.settings = settings
         self.ir = settings.ir
@@ -124,6 +136,8 @@ class _Builder:
             "task_group": self._group(node.id),
             "task_display_name": node.id,
         }
+        if node.id in self.outlets:
+            found["outlets"] = self.outlets[node.id]
         parallelism = self._parallelism(node)
         if parallelism:
             found["max_active_tis_per_dagrun"] = parallelism
@@ -174,15 +188,12 @@ def _of_airflow(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
 
 
 def _dag_options(ir: PipelineIR) -> dict[str, Any]:
-    schedule = ir.schedule
     params: dict[str, Any] = {p.name: _param(p) for p in ir.parameters}
     params[task.DATE] = Param(
         "", type="string", title="date", description="YYYY-MM-DD; by default the interval's"
     )
     params[task.SELECT] = Param(None, type=["object", "null"], title="part of the pipeline to run")
     found: dict[str, Any] = {
-        "schedule": None,
-        "catchup": False,
         "start_date": _FIRST_DAY,
         "params": params,
         "description": ir.description.strip().partition("\n")[0] or None,
@@ -191,12 +202,6 @@ def _dag_options(ir: PipelineIR) -> dict[str, Any]:
     }
     if ir.max_active_runs:
         found["max_active_runs"] = ir.max_active_runs
-    if schedule is not None:
-        zone = ZoneInfo(schedule.timezone)
-        if schedule.start:
-            found["start_date"] = datetime.fromisoformat(schedule.start).replace(tzinfo=zone)
-        found["schedule"] = CronDataIntervalTimetable(schedule.cron, timezone=schedule.timezone)
-        found["catchup"] = schedule.catch_up
     return found
 
 

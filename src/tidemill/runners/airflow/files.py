@@ -7,14 +7,18 @@ Airflow. What Airflow cannot take is said here, before a scheduler has to.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pprint import pformat
+from textwrap import indent
 from typing import Any
 
 from tidemill.errors import DefinitionError, Problem
 from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
+from tidemill.runners.airflow.alerting import Alerts
 from tidemill.runners.airflow.options import Given, options_of, plain_of
+from tidemill.runners.airflow.outputs import RESULTS, chosen
 from tidemill.runners.base.task import DATE, SELECT
 
 MOST_MAPPED = 1024
@@ -41,15 +45,19 @@ dag: DAG = load_dag(
 def dag_files(
     ir: PipelineIR, *, code_root: str = ".", metadata: str = "", root: str = "", workdir: str = "",
     options: Given | None = None, max_map_length: int = MOST_MAPPED,
+    assets: Sequence[str] = (), alerts: Alerts | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """File name -> text: the DAG file and the IR.
 
     `code_root` may be relative to the folder of the DAG file, the others are as the workers see them; what
     is empty is found by the workers (TIDEMILL_METADATA, TIDEMILL_ROOT). `options` are those of nodes.
-    DefinitionError: see `check` and `options_of`, and for a URL with a password.
+    `assets`: see `outputs.chosen`, by default the results. DefinitionError: see `check` and `options_of`,
+    and for a URL with a password.
     """
     check(ir, max_map_length)
     options_of(ir, options or {})
+    chosen(ir, tuple(assets) or RESULTS)
+    check_alerts(ir, alerts)
     if names.has_password(metadata):
         raise DefinitionError(
             "the metadata URL holds a password, which everybody who sees the DAG file would read",
@@ -64,6 +72,11 @@ def dag_files(
         arguments.append(f"max_map_length={max_map_length}")
     if options:
         arguments.append(f"options={_literal({p: plain_of(given) for p, given in options.items()})}")
+    if assets:
+        arguments.append(f"assets={json.dumps(assets[0] if len(assets) == 1 else [*assets])}")
+    if alerts:
+        literal = pformat(alerts.to_json(), width=96, sort_dicts=False)
+        arguments.append("alerts=" + indent(literal, " " * 11).lstrip())
     lines = "\n".join(f"    {argument}," for argument in arguments)
     file = f"{stem}.json"
     text = _FILE.format(name=ir.name, file=json.dumps(file), arguments=lines)
@@ -77,6 +90,16 @@ def _literal(value: Any, depth: int = 1) -> str:
     inner = "    " * (depth + 1)
     lines = [f"{inner}{json.dumps(key)}: {_literal(item, depth + 1)}," for key, item in value.items()]
     return "\n".join(["{", *lines, "    " * depth + "}"])
+
+
+def check_alerts(ir: PipelineIR, alerts: Alerts | None) -> None:
+    """DefinitionError for alerts on a deadline that the pipeline does not have."""
+    if alerts and alerts.deadline and not (ir.schedule and ir.schedule.deadline):
+        raise DefinitionError(
+            "there is nobody to be told of a deadline, for the schedule has none",
+            where=ir.name,
+            hint='write Schedule(..., deadline=SECONDS), or leave "deadline" out of the alerts',
+        )
 
 
 def check(ir: PipelineIR, max_map_length: int = MOST_MAPPED) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tidemill.ir.model import PipelineIR
+if TYPE_CHECKING:  # the plugin names runs, and each process of Airflow loads it
+    from tidemill.ir.model import PipelineIR
 
 CONNECTION = "airflow://"
 """Begins a metadata URL that names an Airflow connection: its own URI is the store's URL."""
@@ -16,6 +18,8 @@ ITEMS_SUFFIX = "--iterations"
 """What the task that lists the iterations of an inner loop is called after the loop's node."""
 GROUP_SUFFIX = "--group"
 """What a group is called after its path where a task has that id: Airflow counts both as one kind of name."""
+ASSETS = "x-tidemill://"
+"""Begins the URI of each asset of ours. Airflow takes a scheme that starts with `x-` as it stands."""
 _MOST = 200
 """Characters of an id that Airflow takes (250) less what groups and suffixes add."""
 _FOREIGN = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -62,6 +66,22 @@ def store_url(uri: str) -> str:
 def has_password(url: str) -> bool:
     """Whether a URL holds a password: then it may be kept nowhere."""
     return urlsplit(url).password is not None
+
+
+def asset_uri(pipeline: str, node_id: str, output: str) -> str:
+    """URI and name of the asset that an output of a node is in Airflow: the same for every run."""
+    return f"{ASSETS}{pipeline}/{node_id}/{output}"
+
+
+def files_uri(pipeline: str, pattern: str) -> str:
+    """URI and name of the asset that stands for new spans of a file pattern that a pipeline waits for."""
+    return f"{ASSETS}{pipeline}/files--{hashlib.sha256(pattern.encode()).hexdigest()[:16]}"
+
+
+def without_secret(url: str) -> str:
+    """A metadata URL as Airflow's database may keep it; empty for one with a password, which is to be found
+    where it is needed (TIDEMILL_METADATA)."""
+    return "" if has_password(url) else url
 
 
 def _plain(name: str) -> str:

@@ -13,17 +13,20 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
-from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk import BaseOperator
 
 from tidemill.errors import TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.airflow import ahead, asking, names
+from tidemill.runners.airflow import ahead, asking, assets, names
 from tidemill.runners.airflow.asking import driven_by
+from tidemill.runners.airflow.connection import metadata_url
 from tidemill.runners.airflow.files import MOST_MAPPED
+from tidemill.runners.airflow.links import RunLink
 from tidemill.runners.airflow.versions import AirflowException, AirflowFailException
 from tidemill.runners.base import task
 from tidemill.runners.base.again import begun_again, latest
+from tidemill.runners.base.arrivals import date_of, parameters_of
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
@@ -38,6 +41,8 @@ T = TypeVar("T")
 
 class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not there where types are checked
     template_fields: Sequence[str] = ("pipeline_version",)
+
+    operator_extra_links = (RunLink(),)
 
     # Each operator has an __init__ of its own and this class has none: Airflow copies the DAG's params anew
     # for every __init__ on the way, which is the most of what parsing a DAG of ours costs.
@@ -54,7 +59,7 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         The settings that `work` gets have the store's real URL, which no attribute of the task ever holds.
         """
         try:
-            settings = replace(self.settings, metadata=_metadata_url(self.settings.metadata))
+            settings = replace(self.settings, metadata=metadata_url(self.settings.metadata))
             with task.opened(settings.metadata) as store:
                 run = _run_of(context, settings)
                 if self.begins_again:
@@ -110,6 +115,7 @@ class NodeTask(_TidemillOperator):
                 attempt=context["ti"].try_number, cancel=self._cancel, ready=int(told.get("ready") or 0),
                 python=self.python, on_wait=on_wait, spawner=spawner,
             )  # fmt: skip
+            assets.tell(self, context, store, settings.ir.name, run, outcome)
             if outcome is None:
                 self.log.info("%s is not part of this run", self.pipeline_node)
             else:
@@ -222,13 +228,6 @@ def _mappable(numbers: list[int]) -> list[int]:
     return numbers
 
 
-def _metadata_url(url: str) -> str:
-    """The URL of the store; read only where the task runs, so that no secret is in the DAG."""
-    if not url.startswith(names.CONNECTION):
-        return url
-    return names.store_url(str(BaseHook.get_connection(url.removeprefix(names.CONNECTION)).get_uri()))
-
-
 def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     dag_run, params = context["dag_run"], dict(context["params"])
     date = str(params.pop(task.DATE, "") or "")
@@ -238,6 +237,9 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     tested = getattr(dag_run, "triggering_user_name", None) == "dag_test"
     by_hand = dag_run.run_type == "manual" and not tested
     schedule = settings.ir.schedule
+    arrived = assets.arrived(context) if schedule is not None and schedule.on is not None else ()
+    date = date or date_of(arrived)
+    params |= parameters_of(settings.ir, arrived)
     if not date and start is not None and schedule is not None:
         date = start.astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
     return EngineRun(
@@ -247,4 +249,5 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
         parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
         selection=selection,
         is_driven=driven_by(context) if by_hand else None,
+        arrived=arrived,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tidemill.errors import RunnerError
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import ahead, names
-from tidemill.runners.airflow.files import MOST_MAPPED, check
+from tidemill.runners.airflow.alerting import Alerts, alerts_of
+from tidemill.runners.airflow.files import MOST_MAPPED, check, check_alerts
 from tidemill.runners.airflow.options import Given, options_of
+from tidemill.runners.airflow.outputs import RESULTS
 from tidemill.runners.base.task import Settings, read_ir
 from tidemill.runtime.root import absolute, default_metadata
 
@@ -39,6 +42,8 @@ class AirflowDagRunner:
         database in the root. root: the pipeline root; by default TIDEMILL_ROOT. options: what Airflow alone
         is told of nodes, by patterns of their ids: {"train*": AirflowOptions(pool="gpus")}. max_map_length:
         the installation's core.max_map_length, which says how many iterations a loop may have.
+    assets: which outputs are Airflow's assets: results, which no other node takes; all; none; or names,
+        NODE.OUTPUT or NODE. alerts: who is told when a run fails, succeeds or is late.
     """
 
     metadata: str = ""
@@ -46,6 +51,8 @@ class AirflowDagRunner:
     workdir: str = ""
     options: Given = field(default_factory=dict)
     max_map_length: int = MOST_MAPPED
+    assets: str | Sequence[str] = RESULTS
+    alerts: Alerts | None = None
 
     def run(self, pipeline: Pipeline | PipelineIR, *, code_root: str | Path = "", **dag_options: Any) -> DAG:
         """The DAG of a pipeline, or of its IR. `code_root` is where its modules are imported from, by default
@@ -63,6 +70,7 @@ class AirflowDagRunner:
         check(ir, self.max_map_length)
         of_nodes = options_of(ir, self.options)
         ahead.begin(ir, names.dag_id(ir.name))
+        check_alerts(ir, self.alerts)
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
         metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)
         if not metadata:
@@ -75,15 +83,18 @@ class AirflowDagRunner:
         )  # fmt: skip
         from tidemill.runners.airflow.dag import build_dag
 
-        return build_dag(settings, of_nodes=of_nodes, **dag_options)
+        return build_dag(settings, assets=self.assets, alerts=self.alerts, of_nodes=of_nodes, **dag_options)
 
 
 def load_dag(
     file: str | Path, *, code_root: str | Path, metadata: str = "", root: str = "", workdir: str = "",
-    options: Given | None = None, max_map_length: int = MOST_MAPPED, **dag_options: Any,
+    options: Given | None = None, max_map_length: int = MOST_MAPPED, assets: str | Sequence[str] = RESULTS,
+    alerts: Mapping[str, Any] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
+    told = alerts_of(alerts, "alerts") if alerts else None
     runner = AirflowDagRunner(
-        metadata=metadata, root=root, workdir=workdir, options=options or {}, max_map_length=max_map_length
-    )
+        metadata=metadata, root=root, workdir=workdir, options=options or {}, max_map_length=max_map_length,
+        assets=assets, alerts=told,
+    )  # fmt: skip
     return runner.run(read_ir(Path(file)), code_root=code_root, **dag_options)

@@ -17,6 +17,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tidemill.errors import TidemillError
 from tidemill.runners.airflow import names
+from tidemill.runners.airflow.connection import url_of
 from tidemill.runners.base import task
 from tidemill.runners.base.waiting import Wait, over
 
@@ -88,7 +89,7 @@ async def _store_url(metadata: str) -> str:
     if not metadata.startswith(names.CONNECTION):
         return metadata
     connection = await BaseHook.aget_connection(metadata.removeprefix(names.CONNECTION))
-    return names.store_url(str(connection.get_uri()))
+    return url_of(connection)
 
 
 async def _answered(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from tidemill.ir.model import NodeIR, PipelineIR
 from tidemill.metadata.model import CANCEL, RETRY_AT, NodeRecord, NodeState, Run, RunState
 from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
+from tidemill.runners.base.arrivals import Arrived
 from tidemill.runners.base.blocked import blocked
 from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
 from tidemill.runners.base.waiting import OnWait, Wait
 from tidemill.runtime import loops, owner
+from tidemill.runtime.arriving import ARRIVALS
 from tidemill.runtime.base import succeeded, take_from_base
 from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
@@ -96,6 +98,8 @@ class EngineRun:
     is_driven: Callable[[Run], bool] | None = None
     """Asked about an unfinished run that does the same work: whether the engine still drives it, and this one
     is to wait for it. None: such runs go side by side."""
+    arrived: Sequence[Arrived] = ()
+    """The data that started it, if data did."""
 
     @property
     def engine(self) -> str:
@@ -133,9 +137,12 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
         if wanted
         else None
     )
+    how = settings_of(ir, code_root=settings.code_root, workdir=workdir)
+    if run.arrived:
+        how[ARRIVALS] = [arrived.to_json() for arrived in run.arrived]
     made = wish(
-        store, ir, run.parameters, root=settings.root, date=run.date, run_id=run.record_id,
-        settings=settings_of(ir, code_root=settings.code_root, workdir=workdir), selection=selection,
+        store, ir, run.parameters, root=settings.root, date=run.date, run_id=run.record_id, settings=how,
+        selection=selection,
     )  # fmt: skip
     request = f"{run.engine}:{run.record_id}"
     while True:
