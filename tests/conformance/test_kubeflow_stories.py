@@ -79,11 +79,17 @@ class Site:
         file.write_text(text, encoding="utf-8")
         self.metadata = f"sqlite:///{folder / 'metadata.db'}"
         found, code_root = load_pipeline(str(file))
-        target = Target(
+        self.ir = compile_pipeline(found)
+        self.target = Target(
             image=IMAGE, root=str(folder / "root"), code_root=str(code_root),
             platform={"*": KubernetesOptions(secret_env={"TIDEMILL_METADATA": "record/url"})},
         )  # fmt: skip
-        self.spec: Spec = parse_spec(kubeflow_files(compile_pipeline(found), target)["story.yaml"])
+        self.deploy(IMAGE)
+
+    def deploy(self, image: str) -> None:
+        """Compile for an image; workflows are of that version from now on."""
+        files = kubeflow_files(self.ir, replace(self.target, image=image))
+        self.spec: Spec = parse_spec(files["story.yaml"])
 
     def workflow(self, runner: Any = None, **options: Any) -> Workflow:
         """A run that has not begun."""
@@ -169,6 +175,21 @@ def test_a_pod_that_dies_is_followed_by_one_that_publishes_once(site: Site, poin
     assert site.record() == ("COMPLETE", {"number": "COMPLETE", "tell": "COMPLETE"}, 1)
     (artifact,) = workflow.nodes[NODE].outputs.artifacts["result"]
     assert artifact["metadata"]["value"] == 7
+
+
+def test_another_image_makes_a_node_run_again(site: Site) -> None:
+    """What is installed in an image is known by its digest alone, so that is in the key and on record."""
+    other = IMAGE.replace("0" * 64, "1" * 64)
+    asked = []
+    for image in (IMAGE, IMAGE, other):
+        site.deploy(image)
+        assert site.run(site.workflow()) == "Succeeded"
+        asked.append(site.asked())
+    assert asked == [1, 1, 2]
+    with closing(open_store(site.metadata)) as store:
+        newest, *_ = store.get_runs(limit=1)
+        (execution,) = store.get_executions(newest.id, "number")
+    assert execution.custom_properties["tidemill.image"] == other
 
 
 class Losing(Processes):

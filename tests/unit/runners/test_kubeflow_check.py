@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tidemill.errors import DefinitionError, RunnerError
+from tidemill.ir.arrivals import AssetArrival
 from tidemill.ir.model import (
     Concat,
     Environment,
@@ -63,6 +64,7 @@ def many(count: int) -> PipelineIR:
 
 WRONG: list[tuple[str, PipelineIR, Target]] = [
     ("no-image", IR, replace(TARGET, image="")),
+    ("data-trigger", replace(IR, schedule=ScheduleIR(on=AssetArrival("s3://lake/a"))), TARGET),
     ("image-name", IR, replace(TARGET, image=f"r.example/Upper@{DIGEST}")),
     ("image-name", IR, replace(TARGET, image="r.example/p@sha256:12")),
     ("image-name", IR, replace(TARGET, image="r.example/a b:1", allow_tag=True)),

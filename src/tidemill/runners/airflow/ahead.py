@@ -7,6 +7,8 @@ In the process of a task Airflow says which one it is about to run while the DAG
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
 from tidemill.runtime.spawner import PRELOAD, Spawner
@@ -14,15 +16,23 @@ from tidemill.runtime.spawner import PRELOAD, Spawner
 _begun: list[Spawner] = []
 
 
-def begin(ir: PipelineIR, dag: str) -> None:
-    """Where a task of the DAG is about to run whose executor is forked: begin what it is forked from."""
+def begin(ir: PipelineIR, dag: str, elsewhere: Collection[str] = ()) -> None:
+    """Where a task of the DAG is about to run whose executor is forked: begin what it is forked from.
+
+    `elsewhere`: nodes whose executor runs in another interpreter.
+    """
     from airflow.sdk import get_parsing_context
 
     here = get_parsing_context()
     if here.task_id is None or here.dag_id != dag or _begun:
         return
     node = next((node for node in ir.nodes if names.task_id(node.id) == here.task_id), None)
-    if node is None or node.kind != "component" or node.options.environment is not None:
+    if (
+        node is None
+        or node.id in elsewhere
+        or node.kind != "component"
+        or node.options.environment is not None
+    ):
         return
     if node.options.isolation in ("", "process"):
         spawner = Spawner(PRELOAD)

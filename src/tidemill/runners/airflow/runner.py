@@ -69,7 +69,8 @@ class AirflowDagRunner:
             ir, found = above.compile_now(pipeline)
         check(ir, self.max_map_length)
         of_nodes = options_of(ir, self.options)
-        ahead.begin(ir, names.dag_id(ir.name))
+        elsewhere = [node_id for node_id, options in of_nodes.items() if options.python]
+        ahead.begin(ir, names.dag_id(ir.name), elsewhere)
         check_alerts(ir, self.alerts)
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
         metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)

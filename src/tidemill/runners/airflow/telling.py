@@ -19,6 +19,7 @@ from tidemill.runners.airflow.alerting import Alert, Alerts, alerts_of
 from tidemill.runners.airflow.connection import known_url
 from tidemill.runners.airflow.links import run_link
 from tidemill.runners.base import task
+from tidemill.runners.base.again import latest
 from tidemill.runners.base.facts import facts_of
 from tidemill.runners.base.task import Settings
 
@@ -102,7 +103,8 @@ def _facts(metadata: str, dag_id: str, run_id: str) -> dict[str, Any]:
     link: Mapping[str, Any] = {"link": run_link(record_id, dag_id)}
     try:
         with task.opened(known_url(metadata)) as store:
-            return {**facts_of(store, record_id), **link}
+            now, _ = latest(store, task.EngineRun(record_id=record_id, owner="", date=""))
+            return {**facts_of(store, now.record_id), "link": run_link(now.record_id, dag_id)}
     except TidemillError as error:
         why = f"{dag_id}, run {run_id}: the record cannot be read: {error.message}"
         return {

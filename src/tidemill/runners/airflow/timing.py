@@ -19,13 +19,13 @@ from tidemill.ir.model import (
     FilesArrival,
 )
 from tidemill.runners.airflow import names
+from tidemill.runners.airflow.versions import CronDataIntervalTimetable
 from tidemill.runners.base.task import Settings
 
 try:
-    from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable
+    from airflow.sdk import AssetOrTimeSchedule
 except ImportError:  # before Airflow 3.2
     from airflow.timetables.assets import AssetOrTimeSchedule
-    from airflow.timetables.interval import CronDataIntervalTimetable
 
 
 def schedule_options(settings: Settings) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import names
 from tidemill.runners.airflow.connection import known_url
 from tidemill.runners.base import task
+from tidemill.runners.base.again import latest
 from tidemill.runners.base.run_page import lineage_of_run, run_page
+from tidemill.runners.base.task import EngineRun
 
 _ALLOWED = Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN))
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -64,7 +66,8 @@ def _opened() -> Any:
 
 def _run(store: MetadataStore, dag_id: str, run_id: str) -> Run:
     """The run that has this id, or that Airflow calls so; only if it is one of the DAG asked about."""
-    found = store.get_run(names.run_id(dag_id, run_id)) or store.get_run(run_id)
+    asked = EngineRun(record_id=names.run_id(dag_id, run_id), owner="", date="")
+    found = latest(store, asked)[1] or store.get_run(run_id)
     if found is None or names.dag_id(found.pipeline) != dag_id:
         raise HTTPException(404, "the record has no such run of this DAG; it begins with the first task")
     return found

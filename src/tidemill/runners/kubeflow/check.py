@@ -44,6 +44,7 @@ def check(ir: PipelineIR, target: Target, compiled: Compiled, text: str) -> None
         *_places(ir, target),
         *_images(ir, target),
         *_parameters(ir),
+        *_schedule(ir),
         *_environment(ir, target),
         *check_platform.problems(ir, target),
         *_sizes(ir, compiled, text),
@@ -154,7 +155,7 @@ def _images(ir: PipelineIR, target: Target) -> Iterator[Problem]:
     yield from _image(target.image, target, ir.name)
     for node in ir.nodes:
         environment = node.options.environment
-        if environment is not None and environment.image:
+        if environment is not None and environment.image not in ("", target.image):
             yield from _image(environment.image, target, node.id)
 
 
@@ -229,6 +230,15 @@ def _parameters(ir: PipelineIR) -> Iterator[Problem]:
                 ir.name,
                 "give it a default, or leave the schedule out",
             )
+
+
+def _schedule(ir: PipelineIR) -> Iterator[Problem]:
+    if ir.schedule is not None and ir.schedule.on is not None:
+        yield Problem(
+            "[data-trigger] the schedule waits for data, and nothing in KFP starts runs when data arrives",
+            ir.name,
+            "give it a cron expression alone here, or start runs with `tidemill kubeflow run`",
+        )
 
 
 def _environment(ir: PipelineIR, target: Target) -> Iterator[Problem]:

@@ -42,6 +42,7 @@ def write_down(ir: PipelineIR, target: Target) -> Written:
 
     DefinitionError lists everything that KFP, or Kubernetes behind it, would refuse later.
     """
+    ir = target.place(ir)
     compiled = compile_spec(ir, target)
     text = document(compiled)
     check.check(ir, target, compiled, text)

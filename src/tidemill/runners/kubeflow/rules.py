@@ -237,6 +237,8 @@ _OURS = (
     Rule("missing-volume", TIDEMILL, "folders that a node's environment mounts are volumes of its pod",
          "the pod has no such folder"),
     Rule("image-name", TIDEMILL, "images have the form of an image's name", "no pod could be started of it"),
+    Rule("data-trigger", TIDEMILL, "the schedule is a cron expression",
+         "KFP has no runs that start when data arrives: notyet"),
     Rule("required-parameter", TIDEMILL, "parameters of a pipeline with a schedule have defaults",
          "scheduled runs are given none"),
 )  # fmt: skip

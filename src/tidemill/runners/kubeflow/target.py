@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tidemill.ir.model import EnvironmentIR, NodeIR, PipelineIR
 from tidemill.runners.kubeflow import names
 from tidemill.runners.kubeflow.platform import KubernetesOptions, RunOptions
 
@@ -29,6 +30,17 @@ class Target:
     """Kubernetes namespace that the custom resources name; by default none, and kubectl's is taken."""
     platform: Mapping[str, KubernetesOptions] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
+
+    def place(self, ir: PipelineIR) -> PipelineIR:
+        """The pipeline with the image in it: what a node runs in is part of its version and its cache key."""
+
+        def placed(node: NodeIR) -> NodeIR:
+            if not node.executor or node.options.environment is not None or not self.image:
+                return node
+            environment = EnvironmentIR(image=self.image, python="python")
+            return replace(node, options=replace(node.options, environment=environment))
+
+        return replace(ir, nodes=tuple(placed(node) for node in ir.nodes))
 
     def environment(self) -> dict[str, str]:
         """Environment variables of every container; not the image's."""
