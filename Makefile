@@ -69,6 +69,7 @@ bench: setup  ## what the README claims, measured
 	@$(BIN)/python bench/history.py --executions 50000 --repeats 20
 	@$(BIN)/python bench/engine.py
 	@$(BIN)/python bench/data.py --rows 1000000
+	@$(BIN)/python bench/kubeflow.py
 
 simulate: setup  ## SEEDS stories of the local runner with everything going wrong in them
 	@$(BIN)/python -m tidemill.testing.simulation --seeds $(SEEDS)

@@ -64,6 +64,12 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
         Feature("Approvals, granted or not", scenario="gates"),
         Feature("Cancel", scenario="cancel"),
         Feature(
+            "A pipeline root in an object store",
+            local=yes("tests/e2e/test_remote_root.py::test_a_second_machine_goes_on"),
+            airflow=notimpl("the launcher is the same; no test on Airflow shows it"),
+            kubeflow=notimpl("the launcher is the same; no test on Kubeflow shows it"),
+        ),
+        Feature(
             "A killed engine goes on where it stopped",
             local=yes(f"{_E2E}/test_queue.py::test_the_next_worker_takes_over_what_a_killed_one_left"),
             airflow=Once(
