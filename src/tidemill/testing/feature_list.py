@@ -28,7 +28,7 @@ _KFP_RULES = "tests/unit/kfp_lint/test_rules.py"
 _STORIES = "tests/conformance/test_kubeflow_stories.py"
 _WORKFLOWS = "tests/conformance/test_kubeflow_workflows.py"
 
-_NO_DAEMON = never("a process on a machine: its scheduler is cron, or an engine")
+_NO_DAEMON = notimpl("nothing here starts runs by itself yet: cron, or another engine")
 _NO_PODS = never("there are no pods")
 _OTHERS_QUEUE = never("the engine has a queue of its own")
 
@@ -178,7 +178,9 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
             local=yes(
                 f"{_E2E}/test_environments.py::test_an_environment_is_made_once_and_holds_what_was_asked_for"
             ),
-            airflow=notimpl("the launcher makes it on the worker; no test shows it"),
+            airflow=yes(
+                "tests/conformance/test_runner_airflow.py::test_nodes_run_in_other_interpreters_and_pods_are_what_kubernetes_gets"
+            ),
             kubeflow=notimpl("the node's image holds what it needs"),
         ),
         Feature(
