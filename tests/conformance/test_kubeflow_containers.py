@@ -44,12 +44,19 @@ CHOSEN = os.environ.get(
 CODE_ROOT = "/opt/tidemill/code"
 
 
+def reachable(folder: Path) -> None:
+    """Containers of any user reach what is mounted through all folders above it. Those that anybody can read,
+    the system's own among them, stay as they are."""
+    for above in (folder, *folder.parents[:3]):
+        mode = above.stat().st_mode & 0o7777
+        if mode & 0o055 != 0o055:
+            above.chmod(mode | 0o055)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    # Containers of any user reach what is mounted through all folders above it.
-    for above in (folder, *folder.parents[:3]):
-        above.chmod(0o755)
+    reachable(folder)
     with container_site(folder) as made:
         yield made
 
@@ -88,8 +95,7 @@ class TestContainers(RunnerSuite):
         assert self.made_of in text
         with closing(open_store(order.metadata)):
             open_to_all(order.workdir)
-        for above in order.workdir.parents[:3]:
-            above.chmod(0o755)
+        reachable(order.workdir.parent)
         runner = Containers(shared=(order.workdir,), environ=self.site.environ)
         cluster = Cluster(
             folder=order.workdir / "cluster", runner=runner, secrets={"record": {"url": order.metadata}},

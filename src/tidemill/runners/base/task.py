@@ -171,13 +171,14 @@ def _workdir(settings: Settings) -> str:
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
     attempt: int = 0, cancel: CancelToken, ready: int = 0, python: str = "", spawner: Spawner | None = None,
-    on_wait: OnWait | None = None,
+    on_wait: OnWait | None = None, last: bool = False,
 ) -> Outcome | None:  # fmt: skip
     """One attempt at a node, `attempt` being the engine's count of its tries, if it has one; None for a node
     that is not part of what the run does. See the errors above.
 
     `on_wait` is called while there is something to wait for, by default to sleep a little; it may raise what
-    leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall.
+    leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall. `last`:
+    the engine says that no earlier try goes on, so none is waited for.
     """
     wait = on_wait or _hold
     found = _sure_in_time(store, settings, run, node_id, cancel, wait)
@@ -192,7 +193,7 @@ def launch_node(
         raise Blocked("the run is to end")
     if why := blocked(store, ir, found, step, iteration):
         raise Blocked(why)
-    known = _wait_for_earlier_try(store, found, node_id, iteration, cancel)
+    known = _wait_for_earlier_try(store, found, node_id, iteration, cancel, last=last)
     _wait_for_retry(store, found, node, iteration, cancel, wait)
     # Tries that the engine lost before they came here are no attempts.
     attempt = min(attempt, known + 1)
@@ -314,7 +315,7 @@ def _taken(store: MetadataStore, run: Run, node_id: str, iteration: int) -> Outc
 
 
 def _wait_for_earlier_try(
-    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken
+    store: MetadataStore, run: Run, node_id: str, iteration: int, cancel: CancelToken, *, last: bool
 ) -> int:
     """Wait while an earlier try goes on in a process of this machine that its engine lost sight of: what it
     makes counts, so the body runs once. One that cannot be seen is taken over; what it publishes is refused.
@@ -325,7 +326,7 @@ def _wait_for_earlier_try(
         if record is None:
             return 0
         unseen = record.state is not NodeState.RUNNING or record.owner == owner.myself()
-        if unseen or cancel.canceled or owner.is_alive(record.owner) is not True:
+        if last or unseen or cancel.canceled or owner.is_alive(record.owner) is not True:
             return record.attempt
         time.sleep(POLL_SECONDS)
 

@@ -93,7 +93,7 @@ def _node(
             raise task.Failed(f"{place} is FAILED: {why}; another try would not change that")
         outcome = task.launch_node(
             settings, run, facts.node, store=store, iteration=facts.iteration, attempt=_attempt(environ),
-            cancel=cancel,
+            cancel=cancel, last=True,
         )  # fmt: skip
     except task.Again as error:
         say(f"{error}\nto be tried again")
