@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,13 @@ def written(ir: PipelineIR, target: Target = TARGET) -> tuple[str, str]:
 def without_code(text: str, ir: PipelineIR) -> str:
     """Without what changes with every line of the components' code: the version, and the IR itself."""
     carried = re.findall(r"constant: \"?(eN[A-Za-z0-9+/=]{80,})\"?", text)
+    ir = Target(image=IMAGE).place(ir)  # the image is part of the version
     assert {codec.version(unpack(found)) for found in carried} <= {codec.version(ir)}
     for found in carried:
         text = text.replace(found, "IR")
-    return text.replace(codec.version(ir), "VERSION").replace('"IR"', "IR")
+    text = text.replace(codec.version(ir), "VERSION")
+    # A version that looks like a number is quoted, and another day it does not.
+    return text.replace('"VERSION"', "VERSION").replace('"IR"', "IR")
 
 
 def check_golden(name: str, text: str, *, update: bool) -> None:
@@ -123,6 +127,11 @@ def test_every_pipeline_can_be_written(path: Path) -> None:
     ir = compiled(path)
     platform, _ = read_platform(GOLDENS / "platform.toml")
     target = Target(image=IMAGE, allow_tag=True, root="/data", platform={"*": platform["*"]})
+    if ir.schedule is not None and ir.schedule.on is not None:
+        with pytest.raises(DefinitionError) as refused:
+            written(ir, target)
+        assert "[data-trigger]" in str(refused.value.problems[0])
+        ir = replace(ir, schedule=None)
     text, _ = written(ir, target)
     assert str(HERE) not in text, "nothing of this machine"
     hold_together(next(yaml.safe_load_all(text)))
