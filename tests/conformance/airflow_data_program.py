@@ -69,7 +69,7 @@ def as_scheduler_sees(dag: Any) -> Any:
 def date_of(dag: Any, start: Any, params: dict[str, Any] | None = None) -> str:
     """The date that a task of ours gives a run with this start of its interval."""
     settings = next(iter(dag.task_dict.values())).settings
-    run = SimpleNamespace(dag_id=dag.dag_id, run_id="some")
+    run = SimpleNamespace(dag_id=dag.dag_id, run_id="some", run_type="scheduled")
     return operators._run_of(
         {"dag_run": run, "params": params or {}, "data_interval_start": start}, settings
     ).date
@@ -166,7 +166,8 @@ def arrived(dags: Path, dag: dict[str, Any], happened: list[dict[str, Any]]) -> 
         for h in happened
     )  # fmt: skip
     context = {
-        "dag_run": SimpleNamespace(dag_id=made.dag_id, run_id="some"), "params": made.params.dump(),
+        "dag_run": SimpleNamespace(dag_id=made.dag_id, run_id="some", run_type="asset_triggered"),
+        "params": made.params.dump(),
         "triggering_asset_events": accessor,
     }  # fmt: skip
     run = operators._run_of(context, settings)
