@@ -148,6 +148,10 @@ def test_the_same_bytes_in_another_folder_with_other_hashes(tmp_path: Path) -> N
         done = command(*words, "--metadata", "http://store:1", cwd=folder, PYTHONHASHSEED=seed)
         assert done.returncode == 0, done.stderr
         assert "no volume at the root /data" in done.stderr
+        version = re.search(r"version (\w{12})", done.stdout)
+        assert version is not None
+        head = (folder / "out" / "nested-loops.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        assert f"version {version[1]}" in head, "what is printed is what runs will be of"
         found.append({path.name: path.read_bytes() for path in (folder / "out").iterdir()})
     assert found[0] == found[1]
     assert set(found[0]) == {"nested-loops.yaml", "nested-loops.resources.yaml"}

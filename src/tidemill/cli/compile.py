@@ -89,6 +89,8 @@ def compile_command(
     given = {name: value for name, value in options.items() if value}
     _refuse(output, target, check, given)
     ir, code_root = load_ir(file)
+    if target == "kubeflow":
+        ir = compile_kubeflow.placed(ir, given)
     facts: dict[str, Any] = {"pipeline": ir.name, "version": codec.version(ir), "nodes": len(ir.nodes)}
     line = f"pipeline {ir.name}: {len(ir.nodes)} nodes, version {facts['version'][:12]}"
     if target:

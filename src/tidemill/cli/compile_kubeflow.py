@@ -29,6 +29,13 @@ OPTIONS = frozenset(
 """Options of the command that Kubeflow Pipelines has a use for."""
 
 
+def placed(ir: PipelineIR, options: dict[str, Any]) -> PipelineIR:
+    """The pipeline in its image: that is the version that runs will be of."""
+    from tidemill.runners.kubeflow.target import Target
+
+    return Target(image=options.get("image", "")).place(ir)
+
+
 def files(ir: PipelineIR, options: dict[str, Any]) -> dict[str, str]:
     """Name -> text. What may be a mistake is said on stderr."""
     from tidemill.runners.kubeflow.files import write_down

@@ -130,7 +130,7 @@ def installed_lock(
     """The lock of what `modules` (dotted names that the code imports), some extras of tidemill and some
     packages need, as they are installed here.
 
-    ImageError for an extra that does not exist, and a package that is not here or came from no index.
+    ImageError for an extra that does not exist, and for what is asked for and not here, or from no index.
     """
     known = sorted(metadata.metadata(OWN).get_all("Provides-Extra") or [])
     for extra in extras:
@@ -139,6 +139,12 @@ def installed_lock(
     names, strange = distributions_of(modules)
     wanted = [f"{OWN}[{','.join(sorted(extras))}]", *sorted(names), *packages]
     found, problems = _closure(wanted)
+    for extra in extras:
+        if missing := _missing_of(extra):
+            raise ImageError(
+                f"the extra {extra!r} is not installed here: {', '.join(missing)}",
+                hint=f"install it, pip install '{OWN}[{extra}]', or give a lock with --requirements",
+            )
     for package in packages:
         match = _NAME.fullmatch(package)
         if match is None or canonical_name(match[1]) not in found:
@@ -151,6 +157,17 @@ def installed_lock(
         )
     notes = [f"imported and not installed here, so left out: {', '.join(strange)}"] if strange else []
     return Lock(tuple(found[name] for name in sorted(found)), tuple(notes))
+
+
+def _missing_of(extra: str) -> list[str]:
+    """What an extra of tidemill needs itself, on every platform, and is not installed."""
+    needed = []
+    for requirement in metadata.distribution(OWN).requires or []:
+        text, _, marker = requirement.partition(";")
+        if _EXTRA.fullmatch(marker.strip()) and _extra_of(requirement) == canonical_name(extra):
+            match = _NAME.fullmatch(text.strip())
+            needed += [canonical_name(match[1])] if match else []
+    return sorted(set(needed) - {*_installed()})
 
 
 def distributions_of(modules: Collection[str]) -> tuple[set[str], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import ImageError
+from tidemill.images import lock
 from tidemill.images.lock import canonical_name, distributions_of, installed_lock, read_lock
 
 CORE = {"click", "fsspec", "rich"}
@@ -94,6 +95,13 @@ def test_what_is_not_here_is_told() -> None:
     with pytest.raises(ImageError, match="'hypothesi' is not installed here") as caught:
         installed_lock([], packages=["hypothesi"])
     assert caught.value.hint == "did you mean 'hypothesis'?"
+
+
+def test_an_extra_that_is_not_installed_is_not_left_out_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_installed", lambda: ["tidemill", "pyyaml"])
+    with pytest.raises(ImageError, match="'data' is not installed here: numpy, polars, pyarrow") as caught:
+        installed_lock([], extras=["data"])
+    assert "pip install 'tidemill[data]'" in caught.value.hint
 
 
 def test_names_are_compared_as_indexes_do() -> None:
