@@ -18,7 +18,8 @@ _PLACES = ("metadata", "root", "code_root", "workdir")
 
 def files(ir: PipelineIR, code_root: str, output: str, options: dict[str, Any]) -> dict[str, str]:
     """Name -> text. Only the folder that modules come from is relative, to the DAG file."""
-    from tidemill.runners.airflow.files import MOST_MAPPED, dag_files
+    from tidemill.runners.airflow.defaults import MOST_MAPPED
+    from tidemill.runners.airflow.files import dag_files
     from tidemill.runners.airflow.options import read_options
 
     places = {name: value for name, value in options.items() if name in _PLACES}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+
 from tidemill.metadata.store import MetadataStore
 
 SERVERS = ("http://", "https://", "grpc://", "grpcs://")
 """How addresses of metadata servers begin; see remote/address.py."""
+_HTTP, _GRPC = "tidemill.metadata.remote.http_client", "tidemill.metadata.remote.grpc_client"
+_POSTGRESQL = ("tidemill.metadata.sql.postgresql", "psycopg")
+_MARIADB = ("tidemill.metadata.sql.mariadb", "pymysql")
+_NEEDED = {
+    "http": (_HTTP,), "https": (_HTTP,), "grpc": (_GRPC,), "grpcs": (_GRPC,), "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL, "mysql": _MARIADB, "mariadb": _MARIADB,
+}  # fmt: skip
+"""Scheme -> modules that stores at such addresses load late."""
 
 
 def open_store(url: str, *, read_only: bool = False) -> MetadataStore:
@@ -24,3 +35,16 @@ def open_store(url: str, *, read_only: bool = False) -> MetadataStore:
     from tidemill.metadata.sql.store import open_store as open_database
 
     return open_database(url, read_only=read_only)
+
+
+def load(url: str) -> None:
+    """Import what `open_store` needs for `url`, for a process that has time now and opens it soon.
+
+    Nothing is opened, and what is wrong or missing is left for `open_store` to say. For an address that is
+    not known yet (`airflow://ID`) it is what opens any database.
+    """
+    kind = url.partition("://")[0]
+    room = "remote.client" if url.startswith(SERVERS) else "sql.store"
+    for module in (f"tidemill.metadata.{room}", *_NEEDED.get(kind, ())):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)

@@ -93,6 +93,8 @@ class Spawner:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._helper: subprocess.Popen[bytes] | None = None
+        self._asked = False
+        """Whether the helper was ever asked for anything."""
 
     def of(self, executor: str) -> Spawner:
         """The one whose helper has what an executor (`module:name`) of the family needs; else this one."""
@@ -142,13 +144,17 @@ class Spawner:
     def _forget(self) -> None:
         """The helper ends when its socket closes, if it has not ended; the next order starts another."""
         if self._socket is not None and self._helper is not None:
+            if not self._asked:  # it has no processes, and may still be busy with its imports
+                self._helper.kill()
             self._socket.close()
             self._helper.wait()
             self._socket = self._helper = None
+            self._asked = False
 
     def _ask(self, request: bytes, ancillary: list[tuple[int, int, array.array[int]]]) -> bytes:
         if self._socket is None:
             self._socket = self._begin()
+        self._asked = True
         try:
             self._socket.sendmsg([request], ancillary)
             answer = self._socket.recv(64)

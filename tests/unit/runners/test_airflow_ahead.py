@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,7 +22,7 @@ Reads = Callable[[str | None, str | None], None]
 
 
 @pytest.fixture(name="reads")
-def _reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
+def _reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Reads]:
     """`reads(dag, task)`: the DAG file of the loops' scenario is read in the process of that task."""
     (scenario,) = [s for s in SCENARIOS if s.name == "nested_loops"]
     ir = compile_pipeline(load_pipeline(str(scenario.file))[0])
@@ -32,7 +34,8 @@ def _reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
         monkeypatch.setattr(
             sdk, "get_parsing_context", lambda: SimpleNamespace(dag_id=dag, task_id=task), raising=False
         )
-        ahead.begin(ir, "nested_loops")
+        ahead.begin("nested_loops")
+        ahead.settle(ir, str(tmp_path / "unopened.db"))
 
     yield read
     while ahead._begun:
@@ -68,6 +71,41 @@ def test_whatever_else_reads_a_dag_file_begins_nothing(
 ) -> None:
     reads(dag, task)
     assert ahead._begun == []
+
+
+def test_a_node_that_needs_none_ends_what_was_begun(reads: Reads) -> None:
+    reads("nested_loops", "base")
+    (begun,) = ahead._begun
+    helper = begun._helper
+    assert helper is not None
+    reads("nested_loops", "outer")
+    assert ahead._begun == []
+    assert helper.returncode == -signal.SIGKILL, "nobody waits for its imports"
+
+
+def test_nothing_is_opened_while_a_dag_file_is_read(reads: Reads, tmp_path: Path) -> None:
+    reads("nested_loops", "base")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_dag_file_loads_nothing_heavy_before_the_process_begins() -> None:
+    """Else it is not ready in time: see ahead.py."""
+    code = "import tidemill.runners.airflow.runner, sys; print(*[m for m in sys.modules if 'tidemill' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = ("tidemill.ir", "tidemill.metadata.model", "tidemill.runners.base", "tidemill.runtime.launch")
+    assert [name for name in done.stdout.split() if name.startswith(heavy)] == []
+
+
+def test_a_process_that_was_begun_ends_with_the_task() -> None:
+    """Whoever holds the pipe of its output lives."""
+    code = "from tidemill.runtime.spawner import *; s = Spawner(); s.warm(); print('begun'); input()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as task:
+        assert task.stdout is not None
+        assert task.stdout.readline() == b"begun\n"
+        task.kill()
+        assert task.stdout.read() == b""
 
 
 def test_a_helper_is_begun_once() -> None:

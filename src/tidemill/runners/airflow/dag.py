@@ -14,8 +14,9 @@ from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
 from tidemill.runners.airflow import assets as asset_events
-from tidemill.runners.airflow import names, outputs, pods
+from tidemill.runners.airflow import names, pods
 from tidemill.runners.airflow.alerting import Alerts
+from tidemill.runners.airflow.defaults import RESULTS
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
 from tidemill.runners.airflow.options import AirflowOptions
 from tidemill.runners.airflow.timing import schedule_options
@@ -32,7 +33,7 @@ _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def build_dag(
-    settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, alerts: Alerts | None = None,
+    settings: Settings, *, assets: str | Sequence[str] = RESULTS, alerts: Alerts | None = None,
     of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.

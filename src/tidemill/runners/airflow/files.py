@@ -17,12 +17,10 @@ from tidemill.ir import codec
 from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
 from tidemill.runners.airflow.alerting import Alerts
+from tidemill.runners.airflow.defaults import MOST_MAPPED, RESULTS
 from tidemill.runners.airflow.options import Given, options_of, plain_of
-from tidemill.runners.airflow.outputs import RESULTS, chosen
+from tidemill.runners.airflow.outputs import chosen
 from tidemill.runners.base.task import DATE, SELECT
-
-MOST_MAPPED = 1024
-"""Airflow's `core.max_map_length`, unless an installation says otherwise: iterations that a task may have."""
 
 _FILE = '''\
 """The pipeline {name} as an Airflow DAG, written by `tidemill compile --to airflow`: do not edit."""

@@ -21,7 +21,7 @@ from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import ahead, asking, assets, names
 from tidemill.runners.airflow.asking import driven_by
 from tidemill.runners.airflow.connection import metadata_url
-from tidemill.runners.airflow.files import MOST_MAPPED
+from tidemill.runners.airflow.defaults import MOST_MAPPED
 from tidemill.runners.airflow.links import RunLink
 from tidemill.runners.airflow.versions import AirflowException, AirflowFailException
 from tidemill.runners.base import task

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from tidemill.errors import DefinitionError, Problem, did_you_mean
 from tidemill.ir.model import NodeIR, PipelineIR, nodes_in, nodes_of
-
-RESULTS, ALL, NONE = "results", "all", "none"
-"""Words for a choice of outputs; see `chosen`."""
+from tidemill.runners.airflow.defaults import ALL, NONE, RESULTS
 
 
 def chosen(ir: PipelineIR, wanted: str | Sequence[str] = RESULTS) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,7 @@
-"""From a pipeline, or a compiled one, to the DAG that Airflow finds in a DAG file."""
+"""From a pipeline, or a compiled one, to the DAG that Airflow finds in a DAG file.
+
+Heavy modules are loaded by the calls, not by the import: see ahead.py.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.errors import RunnerError
-from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import ahead, names
-from tidemill.runners.airflow.alerting import Alerts, alerts_of
-from tidemill.runners.airflow.files import MOST_MAPPED, check, check_alerts
-from tidemill.runners.airflow.options import Given, options_of
-from tidemill.runners.airflow.outputs import RESULTS
-from tidemill.runners.base.task import Settings, read_ir
-from tidemill.runtime.root import absolute, default_metadata
+from tidemill.runners.airflow.defaults import MOST_MAPPED, RESULTS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
+
+    from tidemill.ir.model import PipelineIR
+    from tidemill.runners.airflow.alerting import Alerts
+    from tidemill.runners.airflow.options import Given
 
     class Pipeline(Protocol):
         """A pipeline object of the definition language, which this room must not know."""
@@ -62,6 +63,13 @@ class AirflowDagRunner:
         that `tidemill compile --to airflow` writes imports none. DefinitionError for a pipeline that is
         wrong, or that Airflow cannot take.
         """
+        ahead.begin(names.dag_id(pipeline.name))
+        from tidemill.ir.model import PipelineIR
+        from tidemill.runners.airflow.files import check, check_alerts
+        from tidemill.runners.airflow.options import options_of
+        from tidemill.runners.base.task import Settings
+        from tidemill.runtime.root import absolute, default_metadata
+
         if isinstance(pipeline, PipelineIR):
             ir, found = pipeline, str(Path.cwd())
         else:
@@ -69,8 +77,6 @@ class AirflowDagRunner:
             ir, found = above.compile_now(pipeline)
         check(ir, self.max_map_length)
         of_nodes = options_of(ir, self.options)
-        elsewhere = [node_id for node_id, options in of_nodes.items() if options.python]
-        ahead.begin(ir, names.dag_id(ir.name), elsewhere)
         check_alerts(ir, self.alerts)
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
         metadata = self.metadata or os.environ.get(METADATA, "") or default_metadata(root)
@@ -78,6 +84,7 @@ class AirflowDagRunner:
             raise RunnerError(
                 f"the root {root} cannot hold the record", hint=f"set {METADATA}, or metadata=URL"
             )
+        ahead.settle(ir, metadata, [node_id for node_id, options in of_nodes.items() if options.python])
         settings = Settings(
             ir=ir, metadata=metadata, root=root, workdir=self.workdir,
             code_root=str(Path(code_root or found).resolve()),
@@ -93,6 +100,10 @@ def load_dag(
     alerts: Mapping[str, Any] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
     """The DAG of the pipeline whose IR `tidemill compile --to airflow` wrote to `file`."""
+    ahead.begin(Path(file).stem)  # as the file is called that was written; else it begins a little later
+    from tidemill.runners.airflow.alerting import alerts_of
+    from tidemill.runners.base.task import read_ir
+
     told = alerts_of(alerts, "alerts") if alerts else None
     runner = AirflowDagRunner(
         metadata=metadata, root=root, workdir=workdir, options=options or {}, max_map_length=max_map_length,
