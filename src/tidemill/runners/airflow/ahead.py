@@ -1,9 +1,9 @@
 """What a task of Airflow's needs soon, begun while its DAG file is read.
 
-A fresh interpreter takes longer to import what an executor needs than everything else before the user's code.
-In the process of a task Airflow says which one it is about to run while the DAG file is read. The rest of that,
-and Airflow's own work until `execute`, takes longer than those imports, so nothing heavy may be loaded before
-`begin` was called: neither by this module nor by those that call it.
+A fresh interpreter takes longer to import what an executor needs than all else before the user's code takes.
+In the process of a task Airflow says which one it is about to run while the DAG file is read. The rest of
+that, and Airflow's own work until `execute`, takes longer than those imports, so nothing heavy may be loaded
+before `begin` was called: neither by this module nor by those that call it.
 """
 
 from __future__ import annotations
