@@ -44,7 +44,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "airflow": ("runners/airflow/*",),
     "grpc": ("mlmd/grpc_*", "metadata/remote/grpc_*"),
     "starlette": ("server/*", *SERVING),
-    "uvicorn": ("server/*", *SERVING),
+    "uvicorn": ("listener*",),
     "prometheus_client": ("server/metrics*", "serving/metrics*"),
     "mlflow": ("components/pusher/*",),
     "google": ("mlmd/*", "metadata/sql/mlmd/*", "data/tfmd/*"),
