@@ -51,6 +51,7 @@ _COMMANDS = {
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),
+    "mirror": ("tidemill.cli.mirror", "mirror", "Look at what is here of remote roots, and make room."),
     "models": ("tidemill.cli.models", "models", "List pushed models, and go back to an earlier one."),
     "serve": ("tidemill.cli.serve", "serve", "Answer for a model over HTTP."),
     "metadata": (
