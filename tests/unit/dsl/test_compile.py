@@ -16,8 +16,8 @@ from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import Literal, PipelineIR
-from tidemill.types.standard import Examples, Model
 from tidemill.types.size import bytes_of
+from tidemill.types.standard import Examples, Model
 
 
 @component

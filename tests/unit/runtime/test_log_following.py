@@ -1,4 +1,4 @@
-"""Logs are followed while they are written, beyond their limit, and from machines that only see the storage."""
+"""Logs are followed while they are written, beyond their limit, and where only the storage is seen."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def make(bucket: str, number: int, age: int = 0) -> str:
         (folder / "weights").write_bytes(bytes([number]) * SIZE)
         manifest.seal(folder)
         mirror.keep(uri)
-    now = os.stat(folder / manifest.NAME).st_mtime
+    now = (folder / manifest.NAME).stat().st_mtime
     os.utime(folder / manifest.NAME, (now - age, now - age))
     return uri
 
@@ -79,7 +79,9 @@ def test_what_is_held_stays_whatever_the_limit(bucket: str) -> None:
         assert there(made) == [False, True, False]
     eviction.clear()
     assert there(made) == [False, False, False]
-    assert not [p for p in holds.folder().iterdir() if not p.name.startswith(".")], "no empty folders are left"
+    assert not [p for p in holds.folder().iterdir() if not p.name.startswith(".")], (
+        "no empty folders are left"
+    )
 
 
 def test_the_limit_is_kept_as_it_grows(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
