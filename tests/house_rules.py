@@ -50,7 +50,7 @@ ROOMS_OF: dict[str, tuple[str, ...]] = {
     "google": ("mlmd/*", "metadata/sql/mlmd/*", "data/tfmd/*"),
     "tensorflow_metadata": ("data/tfmd/*",),
     "sklearn": (*MODELS, *EXECUTORS),
-    "lightgbm": (*MODELS, "serving/lean*", *EXECUTORS),
+    "lightgbm": (*MODELS, *EXECUTORS),
     "xgboost": (*MODELS, *EXECUTORS),
     "skops": MODELS,
     "onnx": ("data/transform/onnx*", *MODELS, *EXECUTORS),

@@ -23,19 +23,18 @@ class ModelServer:
     """A server that has its port and is not answering yet.
 
     `port` 0 means any free one; `address` says which. It answers probes from `start` on, and predictions
-    when `load` has loaded the model. `alone`: this process does nothing else. StorageError when the port
-    cannot be had or the place is no model.
+    when `load` has loaded the model. StorageError when the port cannot be had or the place is no model.
     """
 
     def __init__(
         self, place: Path, *, name: str = "model", version: str = "1", host: str = "127.0.0.1", port: int = 0,
-        threads: int = 4, limits: Limits | None = None, grace: float = 10.0, alone: bool = False,
+        threads: int = 4, limits: Limits | None = None, grace: float = 10.0,
     ) -> None:  # fmt: skip
         if not name or len(name) > _NAME_MOST or any(c in "/:?#%" or not c.isprintable() for c in name):
             raise DataError(
                 f"{name!r} cannot be a model's name in an address", hint="use letters, digits, - and _"
             )
-        self.host = Host(place, log, version=version, alone=alone)
+        self.host = Host(place, log, version=version)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tidemill-serving")
         app = ModelApp(name, self.host, self._pool, Metrics(self.host), limits or Limits(), log)
         self._listener = Listener(app.asgi(), host=host, port=port, grace=grace)
