@@ -102,3 +102,53 @@ def test_the_record_must_have_a_place(project, monkeypatch) -> None:
     said = project.tidemill("run", "pipeline.py", expect=2).stderr
     assert "cannot hold the record" in said
     assert "--metadata" in said
+
+
+def test_a_log_is_followed_from_another_machine(project) -> None:
+    project.write(
+        "waiting.py",
+        """
+        from pathlib import Path
+        from tidemill import NodeOptions, component, heartbeat, pipeline
+
+        @component
+        def talk(folder: str) -> None:
+            print("said at the beginning", flush=True)
+            Path(folder, "said").touch()
+            while not Path(folder, "heard").exists():
+                heartbeat()
+            print("said at the end", flush=True)
+
+        @pipeline
+        def waiting(folder: str) -> None:
+            talk(folder=folder)
+        """,
+    )
+    folder = str(project.folder)
+    run = project.start("run", "waiting.py", "--param", f"folder={folder}", TIDEMILL_LOG_PERIOD="0.1")
+    project.until((project.folder / "said").exists)
+    follower = project.start("logs", "latest", "talk", "-f", TIDEMILL_MIRROR=f"{folder}/elsewhere")
+    assert follower.stdout.readline() == "said at the beginning\n"
+    (project.folder / "heard").touch()
+    said, _ = follower.communicate(timeout=60)
+    assert (said, follower.returncode) == ("said at the end\n", 0)
+    run.communicate(timeout=60)
+    kept = [p.name for p in (project.folder / "bucket").rglob("*") if p.is_file() and "log" in p.name]
+    assert kept == ["talk.0.1.log"], "the pieces are gone"
+
+
+def test_the_mirror_has_a_limit_and_a_run_is_none_the_wiser(project, monkeypatch) -> None:
+    """Runs at the same time, in a mirror with room for one model, cleared all the while by hand."""
+    monkeypatch.setenv("TIDEMILL_MIRROR_LIMIT", "4K")
+    runs = [project.start("run", "pipeline.py", "--param", f"to={to}", "--new", "--json") for to in (3, 4)]
+    while any(run.poll() is None for run in runs):
+        project.tidemill("mirror", "clear")
+    for run in runs:
+        said, complaint = run.communicate()
+        assert run.returncode == 0, said + complaint
+    shown = json.loads(project.tidemill("mirror", "clear", "--json").stdout)
+    assert (shown["bytes"], shown["held_bytes"]) == (0, 0)
+    assert "sound" in project.tidemill("doctor", "--deep").stdout
+    assert "0 B in 0 artifacts" in project.tidemill("mirror", "show").stdout
+    said = project.tidemill("mirror", "clear", "--to", "lots", expect=2).stderr
+    assert "write for example 20Gi" in said

@@ -116,7 +116,10 @@ def _decide(
         if node not in gates:
             known = [n.id for n in ir.nodes]
             what = "waits for no approval" if node in known else "is no node of it"
-            raise RunnerError(f"{node!r} of run {record.id} {what}", hint=did_you_mean(node, gates))
+            raise RunnerError(
+                f"{node!r} of run {record.id} {what}",
+                hint=did_you_mean(node, gates) or "the pipeline has no approval()",
+            )
         wanted = Decision(
             run_id=record.id, node_id=node, iteration=iteration, granted=granted, by=by or user(),
             comment=comment,

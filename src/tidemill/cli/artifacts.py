@@ -8,13 +8,17 @@ import click
 
 from tidemill.cli.output import json_option, moment, print_json, print_table
 from tidemill.cli.page import page
-from tidemill.cli.workspace import Workspace, find_run, workspace_options
-from tidemill.errors import RunnerError
+from tidemill.cli.workspace import Workspace, find_run, tell_unknown_pipeline, workspace_options
+from tidemill.errors import RunnerError, did_you_mean
 from tidemill.metadata.filter import compile_filter, quoted
 from tidemill.metadata.model import Artifact, Event, EventType, Execution, ExecutionState, TypeKind
 from tidemill.metadata.sql.names import PIPELINE, RUN
+from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.importing import wrong_with
 from tidemill.storage import mirror
+
+_LOOK = 1000
+"""Artifacts that are looked at to find the types that somebody may have meant."""
 
 
 @click.group()
@@ -58,6 +62,8 @@ def list_artifacts(
             found = store.find_artifacts(condition, limit=limit)
         else:
             found = store.get_artifacts(type=type_name, run_id=run_id, pipeline=pipeline, limit=limit)
+        if not found and not condition:
+            _tell_why_none(store, type_name, pipeline)
     finally:
         store.close()
     if as_json:
@@ -101,6 +107,13 @@ def show_artifact(artifact: int, workspace: Workspace, as_json: bool) -> None:
         if verb == "made by" and execution.state is ExecutionState.CACHED:
             verb = "reused by"
         click.echo(f"{verb.ljust(9)} {execution.name} (execution {execution.id})")
+
+
+def _tell_why_none(store: MetadataStore, type_name: str, pipeline: str) -> None:
+    """An empty list may be a typing error; said aside, since it may be right too."""
+    if type_name and type_name not in (known := {a.type for a in store.get_artifacts(limit=_LOOK)}):
+        click.echo(f"no artifact has the type {type_name!r}; {did_you_mean(type_name, known)}", err=True)
+    tell_unknown_pipeline(store, pipeline)
 
 
 def _with_options(condition: str, type_name: str, run_id: str, pipeline: str) -> str:

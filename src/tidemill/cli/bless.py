@@ -180,7 +180,7 @@ def _record(
 
 def _blessing(run: Run, claim: Claim, model: Artifact, reason: str, by: str, *, blessed: bool) -> Artifact:
     uri = join(run.root, run.pipeline, run.id, _NODE, str(claim.execution_id), "blessing")
-    folder = mirror.place(uri)
+    folder = mirror.making(uri)
     record: dict[str, Any] = {"verdict": "BLESSED" if blessed else "NOT_BLESSED", "reasons": [reason]}
     record |= {
         "model_id": model.id,

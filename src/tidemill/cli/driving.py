@@ -14,6 +14,7 @@ import click
 from tidemill.cli.output import print_json
 from tidemill.cli.progress import Progress
 from tidemill.cli.workspace import Workspace
+from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import Run, RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.ending import follow
@@ -135,3 +136,13 @@ def as_plain(result: RunResult) -> dict[str, Any]:
         },
         "blocked": list(result.blocked),
     }
+
+
+def tell_of_arrivals(ir: PipelineIR, file: str) -> None:
+    """Whoever wrote `Schedule(on=...)` may expect that a run waits for the data: it does not, here."""
+    if ir.schedule is not None and ir.schedule.on is not None:
+        click.echo(
+            f"note: {ir.name} is to start when data arrives, but nothing keeps schedules on this machine: "
+            f"this run starts now, with what is there. `tidemill sources {file}` says what is new.",
+            err=True,
+        )

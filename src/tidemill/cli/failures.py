@@ -156,7 +156,10 @@ def _find(store: MetadataStore, fingerprint: str) -> _Cause:
         matching = [print_ for print_ in known if print_.startswith(fingerprint)]
         if len(matching) != 1:
             why = "is the beginning of several" if matching else "is unknown"
-            raise RunnerError(f"cause {fingerprint!r} {why}", hint=did_you_mean(fingerprint, known))
+            raise RunnerError(
+                f"cause {fingerprint!r} {why}",
+                hint=did_you_mean(fingerprint, known) or "nothing has failed for good",
+            )
         found = [f for f in every if f.fingerprint == matching[0]]
     return _grouped(store, found)[0]
 

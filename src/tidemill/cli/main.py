@@ -51,6 +51,7 @@ _COMMANDS = {
     "lineage": ("tidemill.cli.lineage", "lineage", "Trace what led to an artifact and what came of it."),
     "doctor": ("tidemill.cli.doctor", "doctor", "Check that the record is sound."),
     "prune": ("tidemill.cli.prune", "prune", "Delete the files of old runs that nothing kept refers to."),
+    "mirror": ("tidemill.cli.mirror", "mirror", "Look at what is here of remote roots, and make room."),
     "models": ("tidemill.cli.models", "models", "List pushed models, and go back to an earlier one."),
     "serve": ("tidemill.cli.serve", "serve", "Answer for a model over HTTP."),
     "metadata": (
@@ -61,6 +62,18 @@ _COMMANDS = {
     "schema": ("tidemill.cli.schema", "schema", "Draw up, compare, check, change and convert schemas."),
     "init": ("tidemill.cli.init", "init", "Start a project from a template."),
 }
+
+
+_SECTIONS = {
+    "Write and run": "init run explain compile backfill retry cancel",
+    "Queue": "submit worker pools",
+    "Decide": "approvals approve reject bless unbless",
+    "Look": "runs logs failures artifacts lineage search sources reproduce",
+    "Data and models": "schema serve models",
+    "On other engines": "image kubeflow lint-kfp lint-dag",
+    "Keep": "metadata doctor prune mirror",
+}
+"""What `tidemill --help` shows together; commands in the order in which one meets them."""
 
 
 class _LazyGroup(click.Group):
@@ -85,8 +98,10 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+        width = max(map(len, _COMMANDS))
+        for title, names in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), _COMMANDS[name][2]) for name in names.split()])
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,10 +114,10 @@ def cli() -> None:
       tidemill init my_project          a small project that runs
       tidemill run pipeline.py          run it; what did not change is reused
       tidemill explain pipeline.py      what a run would do, and why
-      tidemill runs list                what happened so far
+      tidemill runs show latest         what happened, and what came out
 
     The record and the artifacts are kept in `.tidemill` below the current directory; --root or the
-    environment variable TIDEMILL_ROOT choose another place.
+    environment variable TIDEMILL_ROOT choose another place. Each command and group takes --help.
 
     Exit codes: 0 done, 1 a node failed, 2 wrong usage or definition, 3 storage, metadata store or registry,
     4 the run cannot be started or found, 130 canceled.

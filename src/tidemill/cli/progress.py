@@ -15,7 +15,9 @@ from tidemill.cli.output import colored, duration, first_line, harmless
 from tidemill.metadata.model import NodeState, RunState
 from tidemill.runners.local.events import Event, NodeEnded, NodeStarted, RunEnded, RunStarted
 from tidemill.runtime.launch import Outcome
+from tidemill.runtime.logreader import LogReader
 from tidemill.runtime.root import folder
+from tidemill.storage.shelf import LocalShelf
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -153,7 +155,9 @@ class LogTail:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.read: dict[Path, int] = {}
+        self.readers: dict[Path, LogReader] = {}
+        self.held: dict[Path, bytes] = {}
+        """Lines that have no end yet."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -170,11 +174,15 @@ class LogTail:
 
     def _print_new(self, *, last: bool = False) -> None:
         for path in sorted(self.folder.glob("*.log")) if self.folder.is_dir() else []:
-            with path.open("rb") as file:
-                file.seek(self.read.get(path, 0))
-                data = file.read()
-            whole = data if last else data[: data.rfind(b"\n") + 1]
-            self.read[path] = self.read.get(path, 0) + len(whole)
+            reader = self.readers.setdefault(path, LogReader(LocalShelf(path)))
             node_id = path.name.rsplit(".", 3)[0]
-            for line in whole.decode("utf-8", "replace").splitlines():
-                click.echo(f"{click.style(node_id, fg='blue')} | {harmless(line, colors=True)}")
+            while True:
+                data = reader.read()
+                whole, ended, rest = (self.held.pop(path, b"") + data).rpartition(b"\n")
+                if last and not data:
+                    whole, rest = rest, b""
+                self.held[path] = rest
+                for line in (whole + ended).decode("utf-8", "replace").splitlines():
+                    click.echo(f"{click.style(node_id, fg='blue')} | {harmless(line, colors=True)}")
+                if not data:
+                    break

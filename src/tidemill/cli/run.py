@@ -7,7 +7,15 @@ from typing import get_args
 
 import click
 
-from tidemill.cli.driving import cache_option, drive, jobs_option, new_option, verbose_option, wait_option
+from tidemill.cli.driving import (
+    cache_option,
+    drive,
+    jobs_option,
+    new_option,
+    tell_of_arrivals,
+    verbose_option,
+    wait_option,
+)
 from tidemill.cli.output import json_option
 from tidemill.cli.part import Part, part_options
 from tidemill.cli.workspace import Workspace, load_ir, read_params, run_options, workspace_options
@@ -54,6 +62,7 @@ def run(
       tidemill run pipeline.py --from train --base latest
     """
     ir, code_root = load_ir(file)
+    tell_of_arrivals(ir, file)
     selection = part.selection(ir)
     store = workspace.open()
 

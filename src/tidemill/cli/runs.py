@@ -9,7 +9,7 @@ import click
 from tidemill.cli.compare import compare_runs
 from tidemill.cli.output import duration, first_line, json_option, moment, print_json, print_table
 from tidemill.cli.resources import plain_resources, print_resources
-from tidemill.cli.workspace import Workspace, find_run, workspace_options
+from tidemill.cli.workspace import Workspace, find_run, tell_unknown_pipeline, workspace_options
 from tidemill.ir import codec
 from tidemill.metadata.model import CANCEL, Artifact, NodeRecord, Run, RunState
 from tidemill.metadata.store import MetadataStore
@@ -38,6 +38,8 @@ def list_runs(workspace: Workspace, pipeline: str, state: str | None, limit: int
     store = workspace.open_existing()
     try:
         found = store.get_runs(pipeline=pipeline, state=RunState(state) if state else None, limit=limit)
+        if not found:
+            tell_unknown_pipeline(store, pipeline)
     finally:
         store.close()
     if as_json:

@@ -69,7 +69,6 @@ def serve(
     try:
         server = serving.ModelServer(
             place, name=name, version=version, host=host, port=port, threads=threads, limits=limits,
-            alone=True,
         )  # fmt: skip
         server.start()
         try:

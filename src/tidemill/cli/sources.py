@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from tidemill.cli.output import json_option, print_json, print_table
-from tidemill.cli.workspace import Workspace, workspace_options
-from tidemill.errors import RunnerError
+from tidemill.cli.workspace import Workspace, load_ir, pipelines, workspace_options
+from tidemill.errors import RunnerError, did_you_mean
 from tidemill.runtime.watermark import FileState, watermark
 
 
@@ -20,20 +21,24 @@ from tidemill.runtime.watermark import FileState, watermark
 def sources(pipeline: str, workspace: Workspace, everything: bool, as_json: bool) -> None:
     """What is new, late or changed among the external files that PIPELINE reads.
 
-    PIPELINE is a pipeline's name. Every file that its runs read is compared with what its patterns match
-    today: NEW comes after all that was read, MISSED is of an earlier span of which nothing was read, LATE
-    came after others of its span were read, CHANGED has other bytes than then, GONE is not there any more.
-    RUN is the newest run that read it, or others of its span: run that date again to take it in.
+    PIPELINE is a pipeline's name, or the file that defines it. Every file that its runs read is compared
+    with what its patterns match today: NEW comes after all that was read, MISSED is of an earlier span of
+    which nothing was read, LATE came after others of its span were read, CHANGED has other bytes than then,
+    GONE is not there any more. RUN is the newest run that read it, or others of its span: run that date again
+    to take it in.
 
     \b
     Examples:
-      tidemill sources daily
+      tidemill sources pipeline.py
       tidemill sources daily --all --json
     """
+    if re.search(r"\.(py(:.*)?|json)$", pipeline):
+        pipeline = load_ir(pipeline)[0].name
     store = workspace.open_existing()
     try:
         if not store.get_runs(pipeline=pipeline, limit=1):
-            raise RunnerError(f"there is no run of a pipeline {pipeline!r}", hint="see: tidemill runs list")
+            hint = did_you_mean(pipeline, pipelines(store))
+            raise RunnerError(f"there is no run of a pipeline {pipeline!r}", hint=hint)
         findings = watermark(store, pipeline, Path.cwd())
     finally:
         store.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tidemill.cli.driving import cache_option, end_as, new_option, wait_for
+from tidemill.cli.driving import cache_option, end_as, new_option, tell_of_arrivals, wait_for
 from tidemill.cli.output import json_option, print_json
 from tidemill.cli.part import Part, part_options
 from tidemill.cli.workspace import Workspace, load_ir, read_params, run_options, workspace_options
@@ -34,6 +34,7 @@ def submit_command(
     is what the files hold then. A worker's own environment counts: variables are not stored.
     """
     ir, code_root = load_ir(file)
+    tell_of_arrivals(ir, file)
     store = workspace.open()
     try:
         settings = settings_of(

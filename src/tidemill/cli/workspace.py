@@ -189,3 +189,15 @@ def find_run(store: MetadataStore, name: str) -> Run:
     if matching:
         raise RunnerError(f"{name!r} is the beginning of {len(matching)} runs", hint="write more of the id")
     raise RunnerError(f"there is no run {name!r}", hint=did_you_mean(name, [r.id for r in known]))
+
+
+def pipelines(store: MetadataStore) -> set[str]:
+    """Names of the pipelines that ran lately: what somebody may have meant."""
+    return {run.pipeline for run in store.get_runs(limit=1000)}
+
+
+def tell_unknown_pipeline(store: MetadataStore, name: str) -> None:
+    """Say aside that a list is empty because no such pipeline ever ran, if that is so."""
+    if name and not store.get_runs(pipeline=name, limit=1):
+        hint = did_you_mean(name, pipelines(store))
+        click.echo(f"there is no run of a pipeline {name!r}" + (f"; {hint}" if hint else ""), err=True)

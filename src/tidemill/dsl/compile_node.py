@@ -36,6 +36,7 @@ from tidemill.dsl.retry import Retry, name_of
 from tidemill.errors import Problem
 from tidemill.ir import model
 from tidemill.types.artifact import PROPERTY_TYPES, Artifact
+from tidemill.types.size import bytes_of
 
 
 class NodeCompiler:
@@ -157,12 +158,12 @@ class NodeCompiler:
             start_timeout=seconds(options.start_timeout),
             total_timeout=seconds(options.total_timeout),
             heartbeat=seconds(options.heartbeat),
-            log_limit=node_options.bytes_of(options.log_limit),
+            log_limit=bytes_of(options.log_limit),
             resources=model.ResourcesIR(
                 cpu=float(resources.cpu),
-                memory=node_options.bytes_of(resources.memory),
+                memory=bytes_of(resources.memory),
                 gpu=resources.gpu,
-                memory_max=node_options.bytes_of(resources.memory_max),
+                memory_max=bytes_of(resources.memory_max),
             ),
             cache=options.cache,
             cache_max_age=seconds(options.cache_max_age),

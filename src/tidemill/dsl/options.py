@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,13 +12,11 @@ from tidemill.dsl import retry as retries_of
 from tidemill.dsl.environment import Environment
 from tidemill.dsl.retry import Retry
 from tidemill.errors import did_you_mean
+from tidemill.types.size import bytes_of
 
 ISOLATIONS = ("process", "fresh", "none")
 TRIGGERS = ("all_success", "all_done", "one_success")
 """What must have become of the nodes before one, so that it runs."""
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {f"{unit}i": 2 ** (10 * i) for i, unit in enumerate(["", "K", "M", "G", "T"]) if unit}
 
 _TIMES = ("timeout", "queue_timeout", "start_timeout", "total_timeout", "heartbeat", "cache_max_age")
 
@@ -90,16 +87,6 @@ def seconds(value: float | timedelta | None) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return float(value or 0.0)
-
-
-def bytes_of(memory: int | str) -> int:
-    """Bytes of `512Mi`, `4GiB`, `2G`, `1.5Gi` or a plain number; ValueError otherwise."""
-    if not isinstance(memory, str):
-        return int(memory)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?)B?\s*", memory)
-    if not match or match[2] not in _UNITS:
-        raise ValueError(f"{memory!r} is not an amount of memory; write for example 512Mi, 4GiB or 2G")
-    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def problems_of(options: NodeOptions) -> list[str]:

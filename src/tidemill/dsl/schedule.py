@@ -37,7 +37,8 @@ class Schedule:
 
     A run processes the interval that ended when it starts: at midnight, the previous day. Its date
     is the start of that interval. `Schedule(on=OnFiles(...))` starts a run when data arrives, and
-    `Schedule("@daily", on=...)` at whichever comes first; see tidemill.dsl.arrival.
+    `Schedule("@daily", on=...)` at whichever comes first; see tidemill.dsl.arrival. Engines keep schedules:
+    Airflow all of this, Kubeflow Pipelines cron. On this machine none is kept; a run starts when told to.
     """
 
     cron: str = ""
@@ -56,6 +57,12 @@ class Schedule:
 
 def problems_of(schedule: Schedule, parameters: Collection[str] = ()) -> list[str]:
     """What is wrong with a schedule, as sentences. `parameters`: runtime parameters of the pipeline."""
+    given: object = schedule
+    if isinstance(given, Arrival):
+        return [f"the schedule is a bare {type(given).__name__}; write schedule=Schedule(on=...)"]
+    if not isinstance(given, Schedule):
+        meant = repr(given) if isinstance(given, str) else "..."
+        return [f"the schedule is {given!r}; write schedule=Schedule({meant})"]
     found = []
     late: object = schedule.deadline
     if isinstance(late, bool) or not isinstance(late, int | float) or not 0 <= late < math.inf:

@@ -148,6 +148,7 @@ def _artifacts(found: list[record.Artifact], classes: Mapping[str, str]) -> Any:
 
 
 def _artifact(found: record.Artifact, python: str) -> Artifact:
+    mirror.hold(found.uri)  # the artifact has its path as long as this process lives
     artifact = _shown(_class(found.type, python))(
         found.uri,
         path=mirror.place(found.uri),

@@ -9,7 +9,6 @@ no two attempts can touch each other's.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import time
@@ -42,11 +41,12 @@ from tidemill.runtime.making import MakingCanceled, MakingFailed, Place
 from tidemill.runtime.order import Answer, Order
 from tidemill.runtime.reproduce import is_reproduction, recorded_resolver
 from tidemill.runtime.resolve import Resolved, Resolver, noted
+from tidemill.runtime.sharedlog import SharedLog
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.terms import Terms
 from tidemill.runtime.upstream import ITEMS, Upstream, items_of
 from tidemill.runtime.values import read_value
-from tidemill.storage import mirror
+from tidemill.storage import holds, mirror
 from tidemill.storage.manifest import storage_error
 from tidemill.storage.uri import join
 
@@ -123,8 +123,9 @@ def launch(
     if not claim.granted:
         return _already(claim, _count(store, claim.execution_id) if node.loop else None)
     attempt = _Attempt(call, run, pipeline, node, claim, store, cancel or CancelToken(), spawner, perform)
-    publication, failure = attempt.run()
-    attempt.keep_log()
+    with holds.using():
+        publication, failure = attempt.run()
+        attempt.keep_log()
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
     crashpoint.reach("publish.after")
@@ -183,6 +184,7 @@ class _Attempt:
         self.iterations: int | None = None
         self.terms = Terms(node, claim, store, call.ready)
         self.given: list[Artifact] = []
+        self.log = SharedLog(log_uri(run, node.id, claim.iteration, claim.attempt), node.options.log_limit)
 
     def run(self) -> tuple[Publication, Failure | None]:
         """Decide, resolve, then reuse or execute. What user code or data do wrong becomes a Failure."""
@@ -291,8 +293,7 @@ class _Attempt:
         return interpreter.identify(self.call.python, self._place())
 
     def _place(self) -> Place:
-        log = mirror.place(self._log_uri())
-        return Place(mirror.place(self.run_record.root), log, self.cancel, self.call.workdir)
+        return Place(mirror.place(self.run_record.root), self.log.path, self.cancel, self.call.workdir)
 
     def _execute(self, resolved: Resolved, identified: Identified | None) -> Answer | Failure:
         order = ordering.order_of(
@@ -307,6 +308,11 @@ class _Attempt:
 
     def _perform(self, order: Order, identified: Identified | None = None) -> Answer | Failure:
         log = self._log()
+        mirror.making(self.folder)
+        with self.log.while_running():
+            return self._perform_with(order, log, identified)
+
+    def _perform_with(self, order: Order, log: Path, identified: Identified | None) -> Answer | Failure:
         if self.perform is not None:
             return self.perform(order, log)
         terms = self.terms
@@ -331,13 +337,10 @@ class _Attempt:
         shutil.rmtree(mirror.place(folder), ignore_errors=True)
         return list(chosen)
 
-    def _log_uri(self) -> str:
-        return log_uri(self.run_record, self.node.id, self.claim.iteration, self.claim.attempt)
-
     def _log(self) -> Path:
-        uri = self._log_uri()
-        self.properties[LOG] = uri
-        path = mirror.place(uri)
+        self.properties[LOG] = self.log.uri
+        path = self.log.path
+        mirror.hold(self.log.uri)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -347,8 +350,7 @@ class _Attempt:
     def keep_log(self) -> None:
         """Store the log where other machines find it; it is not worth losing a node for."""
         if LOG in self.properties:
-            with contextlib.suppress(StorageError):
-                mirror.keep(self._log_uri())
+            self.log.keep()
 
     def _publication(
         self, state: NodeState, outputs: Mapping[str, list[Artifact]], message: str

@@ -34,9 +34,7 @@ def main() -> int:
     try:
         from tidemill.serving.server import ModelServer
 
-        server = ModelServer(
-            options.place, name=options.name, host=options.host, port=options.port, alone=True
-        )
+        server = ModelServer(options.place, name=options.name, host=options.host, port=options.port)
         server.start()
         try:
             sys.stdout.write(json.dumps({"address": server.address, "pid": os.getpid()}) + "\n")

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from tidemill.errors import DataError, StorageError, TidemillError
-from tidemill.models import Field, LoadedModel, load_model, read_manifest
+from tidemill.models import Field, LoadedModel, load_model
 from tidemill.serving.columns import Batch, check_columns, to_rows, to_table
 from tidemill.serving.instances import read_instances
-from tidemill.serving.lean import import_library
 from tidemill.storage import manifest
 from tidemill.storage.versions import POINTER, VERSIONS, read_pointer
 
@@ -68,10 +67,9 @@ class Served:
 class Host:
     """What is served from one place."""
 
-    def __init__(self, place: Path, log: Log, *, version: str = "1", alone: bool = False) -> None:
+    def __init__(self, place: Path, log: Log, *, version: str = "1") -> None:
         self.place = place
         self._log = log
-        self._alone = alone
         """Whether this process does nothing but serve."""
         self._version = version
         self.follows = not (place / MODEL_FILE).is_file()
@@ -100,7 +98,7 @@ class Host:
         ):
             return False
         try:
-            found = open_version(folder, version, digest, alone=self._alone)
+            found = open_version(folder, version, digest)
         except TidemillError:
             self.failures += 1
             raise
@@ -137,8 +135,8 @@ class Host:
             self._log("cannot load", error=str(error), serving=self.current.version if self.current else "")
 
 
-def open_version(folder: Path, version: str, digest: str, *, alone: bool = False) -> Served:
-    """Check, load and warm up a model folder; `alone` in a process that does nothing but serve.
+def open_version(folder: Path, version: str, digest: str) -> Served:
+    """Check, load and warm up a model folder.
 
     DataError or StorageError for one that is damaged, or has another digest than it was pushed with.
     """
@@ -150,8 +148,6 @@ def open_version(folder: Path, version: str, digest: str, *, alone: bool = False
         raise DataError("the model is not the one that was pushed: its digest differs", where=str(folder))
     if not (folder / MODEL_FILE).is_file():
         raise StorageError(f"there is no model in {folder}: it has no {MODEL_FILE}")
-    if alone:
-        import_library(read_manifest(folder).flavor)
     served = Served(load_model(folder), version, digest, 0.0)
     for batch in _warmups(folder, served.inputs):
         served.predict(batch)

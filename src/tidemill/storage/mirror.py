@@ -3,29 +3,26 @@
 Executors read and write local files only. An artifact behind a remote URI has a place in the mirror, where
 its bytes are made, and from where they are kept in the store before anybody is told of them; on another
 machine they are fetched to the same place first. The manifest is written last and read first, so what
-was not kept whole does not exist. The mirror is a cache: when nothing runs it may be removed.
+was not kept whole does not exist. The mirror is a cache: what nobody holds may be removed at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tidemill.errors import StorageError
-from tidemill.storage import manifest
+from tidemill.storage import eviction, holds, manifest
 from tidemill.storage.external import file_system, open_remote
 from tidemill.storage.manifest import Manifest
 from tidemill.storage.uri import is_local, join, local_path
 
-FOLDER = "TIDEMILL_MIRROR"
-"""Environment variable that names the mirror's folder."""
 _CHUNK = 1 << 20
 
 
@@ -34,7 +31,7 @@ def place(uri: str) -> Path:
     if is_local(uri):
         return local_path(uri)
     scheme, _, rest = uri.partition("://")
-    return Path(join(str(_folder()), scheme, *rest.strip("/").split("/")))
+    return Path(join(str(holds.folder()), scheme, *rest.strip("/").split("/")))
 
 
 def fetched(uri: str, digest: str = "") -> Path:
@@ -45,27 +42,26 @@ def fetched(uri: str, digest: str = "") -> Path:
     found = place(uri)
     if is_local(uri):
         return found
+    holds.hold(found)  # before anybody looks whether it is there
     here = manifest.read(found)
     if here is None or (digest and here.digest != digest) or manifest.damage(found):
         _fetch(uri, found, digest)
+    eviction.used(found)
     return found
 
 
-def fetched_file(uri: str) -> Path:
-    """A single file, such as a log, as it is now. StorageError when it is not there."""
+def making(uri: str) -> Path:
+    """The folder of an attempt, whose artifacts are about to be made there; nobody removes it meanwhile."""
     found = place(uri)
     if not is_local(uri):
-        found.parent.mkdir(parents=True, exist_ok=True)
-        part = _beside(found)
-        try:
-            _file_system(uri).get_file(uri, str(part))
-            part.replace(found)
-        except Exception as error:
-            part.unlink(missing_ok=True)
-            if found.is_file() and isinstance(error, FileNotFoundError):
-                return found  # it is being written, here
-            raise _trouble("read", uri, error) from error
+        holds.hold(found, made=True)
     return found
+
+
+def hold(uri: str) -> None:
+    """Let nobody remove what the mirror has of a URI, or will have, while it is of use to this process."""
+    if not is_local(uri):
+        holds.hold(place(uri))
 
 
 def keep(uri: str) -> None:
@@ -81,6 +77,7 @@ def keep(uri: str) -> None:
         raise StorageError(f"{here} was not sealed, so it is not kept", where=uri)
     _put(there, uri, [(here / f.path, _inside(uri, f.path)) for f in sealed.files])
     _put(there, uri, [(here / manifest.NAME, join(uri, manifest.NAME))])
+    eviction.grew(sealed.size)
 
 
 def listed(uri: str) -> Manifest | None:
@@ -152,22 +149,23 @@ def size_of(uri: str) -> int:
 
 
 def _fetch(uri: str, found: Path, digest: str) -> None:
-    """Beside its place first, so that nobody ever sees half of it; whoever was faster has made the same."""
+    """Elsewhere first, so that nobody ever sees half of it; whoever was faster has made the same."""
     sealed = _manifest(uri)
     if sealed is None:
         raise StorageError("the artifact is gone: it has no manifest", where=uri)
     if digest and sealed.digest != digest:
         raise StorageError("the artifact has other bytes than when it was published", where=uri)
-    found.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(found)
+    part = _fetching()
     try:
         _get(uri, part, sealed)
-        shutil.rmtree(found, ignore_errors=True)
-        try:
+        with holds.locked(holds.folder()):
+            # Others may have fetched it meanwhile, and read it already.
+            if manifest.read(found) == sealed and not manifest.damage(found):
+                return
+            shutil.rmtree(found, ignore_errors=True)
+            found.parent.mkdir(parents=True, exist_ok=True)
             part.rename(found)
-        except OSError:
-            if manifest.read(found) != sealed:
-                raise
+        eviction.grew(sealed.size)
     except OSError as error:
         raise manifest.storage_error(error, found) from error
     finally:
@@ -230,19 +228,12 @@ def _manifest(uri: str) -> Manifest | None:
 # --- places ---------------------------------------------------------------------------------------
 
 
-def _folder() -> Path:
-    """Asked each time: tests and containers name their own."""
-    if chosen := os.environ.get(FOLDER, ""):
-        return Path(chosen).expanduser().absolute()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    usable = next((p for p in (home, *home.parents) if p.exists()), home)
-    if os.access(usable, os.W_OK):
-        return home / "tidemill" / "mirror"
-    return Path(tempfile.gettempdir()) / f"tidemill-{os.getuid()}" / "mirror"
-
-
-def _beside(found: Path) -> Path:
-    return found.with_name(f".{found.name}.{os.getpid()}-{os.urandom(4).hex()}")
+def _fetching() -> Path:
+    """A path for what is fetched. It has no name yet that anybody would look for."""
+    path = holds.folder() / holds.FETCHING / uuid.uuid4().hex
+    holds.hold(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _inside(uri: str, path: str) -> str:

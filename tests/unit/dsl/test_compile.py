@@ -8,7 +8,7 @@ import pytest
 
 from tidemill.dsl.compile import compile_pipeline
 from tidemill.dsl.component import Input, Output, Outputs, component
-from tidemill.dsl.options import NodeOptions, bytes_of, problems_of
+from tidemill.dsl.options import NodeOptions, problems_of
 from tidemill.dsl.pipeline import Pipeline, pipeline
 from tidemill.dsl.placeholder import run
 from tidemill.dsl.resolver import latest, latest_blessed
@@ -16,6 +16,7 @@ from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import Literal, PipelineIR
+from tidemill.types.size import bytes_of
 from tidemill.types.standard import Examples, Model
 
 

@@ -198,6 +198,20 @@ def test_schedules(mistakes: Callable[[str], Found], arguments: str, what: str) 
     assert mistakes(f"{line}\ndef case():\n    take()\n") == [(what, line, "")]
 
 
+NO_SCHEDULES = {
+    "OnFiles('{SPAN}.csv')": "the schedule is a bare OnFiles; write schedule=Schedule(on=...)",
+    "OnAsset('a') | OnAsset('b')": "the schedule is a bare AnyOf; write schedule=Schedule(on=...)",
+    "'@daily'": "the schedule is '@daily'; write schedule=Schedule('@daily')",
+    "7": "the schedule is 7; write schedule=Schedule(...)",
+}
+
+
+@pytest.mark.parametrize(("schedule", "what"), NO_SCHEDULES.items(), ids=NO_SCHEDULES)
+def test_what_is_no_schedule(mistakes: Callable[[str], Found], schedule: str, what: str) -> None:
+    line = f"@pipeline(schedule={schedule})"
+    assert mistakes(f"{line}\ndef case():\n    take()\n") == [(what, line, "")]
+
+
 NAMES = ["my pipeline", "", "1st", "a/b", "a" * 129, "naïve", "-x"]
 
 

@@ -19,13 +19,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidemill.errors import FencedError, StoreError
+from tidemill.listener import Tls
 from tidemill.metadata.model import Artifact, NodeState, Publication
 from tidemill.metadata.open import open_store
 from tidemill.metadata.remote import failures
 from tidemill.metadata.remote.http_client import PATH
 from tidemill.metadata.remote.methods import methods
 from tidemill.server import app
-from tidemill.server.serving import HttpServer, Tls
+from tidemill.server.serving import HttpServer
 from tidemill.testing.store_stories import claim_node, start_run
 
 Ask = Callable[..., tuple[int, dict[str, str], bytes]]

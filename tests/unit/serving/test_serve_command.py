@@ -131,7 +131,7 @@ def hook(event, arguments):
         seen.append([event, str(arguments)[:200]])
 
 sys.addaudithook(hook)
-server = ModelServer(Path(sys.argv[1]), alone=True)
+server = ModelServer(Path(sys.argv[1]))
 server.start()
 server.load()
 body = json.dumps({"instances": [json.loads(sys.argv[2])]}).encode()
@@ -156,7 +156,7 @@ def test_a_server_is_far_from_what_runs_code(model_folder: Path, tmp_path: Path,
     assert done.returncode == 0, done.stderr
     seen, imported, rooms, sklearn, polars = json.loads(done.stdout)
     assert (seen, imported) == ([], False)
-    assert set(rooms) <= {"errors", "types", "storage", "data", "models", "serving"}
+    assert set(rooms) <= {"errors", "types", "storage", "data", "models", "listener", "serving"}
     assert (sklearn, polars) == (False, False), "a server that answers few rows needs neither"
 
 

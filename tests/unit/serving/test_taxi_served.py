@@ -97,5 +97,5 @@ def test_the_request_of_the_readme_is_answered(tmp_path: Path, serve: Callable[.
 def test_the_pipeline_compiles() -> None:
     from tidemill.cli.workspace import load_ir
 
-    ir, _ = load_ir(str(TAXI / "serving.py"))
+    ir, _ = load_ir(f"{TAXI / 'full.py'}:taxi_lightgbm")
     assert {"InfraValidator", "Pusher", "BulkInferrer"} <= {node.id for node in ir.nodes}

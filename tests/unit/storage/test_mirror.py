@@ -13,14 +13,15 @@ import fsspec
 import pytest
 
 from tidemill.errors import StorageError
-from tidemill.storage import manifest, mirror
+from tidemill.storage import holds, manifest, mirror
+from tidemill.storage.shelf import shelf
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This machine's mirror."""
     folder = tmp_path / "mirror"
-    monkeypatch.setenv(mirror.FOLDER, str(folder))
+    monkeypatch.setenv(holds.FOLDER, str(folder))
     return folder
 
 
@@ -140,14 +141,12 @@ def test_nothing_unsealed_is_kept(here: Path, uri: str) -> None:
 
 def test_single_files(here: Path, uri: str) -> None:
     log = uri.replace("/model/7/out", "/logs/run/node.0.1.log")
-    with pytest.raises(StorageError, match="cannot read it"):
-        mirror.fetched_file(log)
     mirror.place(log).parent.mkdir(parents=True, exist_ok=True)
-    mirror.place(log).write_text("being written")
-    assert mirror.fetched_file(log).read_text() == "being written", "it is not kept before the node ends"
+    mirror.place(log).write_text("printed")
     mirror.keep(log)
     elsewhere(here)
-    assert mirror.fetched_file(log).read_text() == "being written"
+    found = shelf(log, mirror.place(log))
+    assert found.read(None, 0, found.size()) == b"printed"
     assert mirror.folders(uri.removesuffix("/model/7/out")) == ["logs", "model"]
     assert mirror.folders(f"{uri}/no/such") == []
 
@@ -165,7 +164,7 @@ def test_a_scheme_without_a_library(here: Path) -> None:
 
 
 def test_where_the_mirror_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(mirror.FOLDER, raising=False)
+    monkeypatch.delenv(holds.FOLDER, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert mirror.place("s3://b/k") == tmp_path / "cache" / "tidemill" / "mirror" / "s3" / "b" / "k"
     monkeypatch.setattr(os, "access", lambda *_: False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,11 +46,6 @@ class Spec:
     def platform(self, component: Mapping[str, Any]) -> Json:
         """The Kubernetes options of a component's container."""
         return self.kubernetes.get(str(component.get("executorLabel", "")), {})
-
-
-def read_spec(file: str | Path) -> Spec:
-    """The pipeline of a file."""
-    return parse_spec(Path(file).read_text(encoding="utf-8"))
 
 
 def parse_spec(text: str) -> Spec:
