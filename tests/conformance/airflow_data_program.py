@@ -135,6 +135,32 @@ def events(dags: Path, uri_part: str) -> list[list[Any]]:
         return [[uri, extra] for uri, extra in rows]
 
 
+def tries(dags: Path, dag: str) -> dict[str, int]:
+    """How often each task of the newest run was tried."""
+    from airflow.models import DagRun, TaskInstance
+
+    with create_session() as session:
+        newest = session.query(DagRun).filter_by(dag_id=dag).order_by(DagRun.id.desc()).first()
+        rows = session.query(TaskInstance).filter_by(dag_id=dag, run_id=newest.run_id)
+        return {row.task_id: row.try_number for row in rows}
+
+
+def refused(dags: Path, dag: dict[str, Any], confs: list[dict[str, Any]]) -> list[str]:
+    """What Airflow's API says of each conf that a run is to be given: what is wrong, or nothing."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    made = loaded(dags, dag)
+    found = []
+    for given in confs:
+        params = as_scheduler_sees(made).params
+        try:
+            params.deep_merge(given).validate()
+            found.append("")
+        except (ParamValidationError, ValueError) as error:
+            found.append(str(error).partition("\n")[0])
+    return found
+
+
 def shape(dags: Path, dag: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """What the DAG says of assets and schedule, and everything that Airflow keeps of it, as text."""
     made = loaded(dags, dag, more)
@@ -276,6 +302,7 @@ def pages(dags: Path, metadata: str, paths: list[str]) -> dict[str, list[list[An
 
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
+    "refused": refused, "tries": tries,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
     "pages": pages,
 }  # fmt: skip
