@@ -145,6 +145,18 @@ def tries(dags: Path, dag: str) -> dict[str, int]:
         return {row.task_id: row.try_number for row in rows}
 
 
+def stores(dags: Path, connections: list[str]) -> list[list[str]]:
+    """The URL and the token that each connection is read as, and how the answer is written in a log."""
+    from tidemill.runners.airflow.connection import metadata_url
+
+    found = []
+    for number, connection in enumerate(connections):
+        os.environ[f"AIRFLOW_CONN_STORE{number}"] = connection
+        known = metadata_url(f"airflow://store{number}")
+        found.append([known.url, known.token, repr(known)])
+    return found
+
+
 def refused(dags: Path, dag: dict[str, Any], confs: list[dict[str, Any]]) -> list[str]:
     """What Airflow's API says of each conf that a run is to be given: what is wrong, or nothing."""
     from airflow.sdk.exceptions import ParamValidationError
@@ -302,7 +314,7 @@ def pages(dags: Path, metadata: str, paths: list[str]) -> dict[str, list[list[An
 
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
-    "refused": refused, "tries": tries,
+    "refused": refused, "tries": tries, "stores": stores,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
     "pages": pages,
 }  # fmt: skip

@@ -185,6 +185,29 @@ def test_a_run_by_hand_without_a_logical_date_has_the_date_it_is_given_or_none(a
         assert store.get_runs(pipeline="plain")[0].date == ""
 
 
+def test_a_connection_holds_the_store_and_the_token_of_a_metadata_server(airflow: Airflow) -> None:
+    found = airflow.ask(
+        "stores",
+        connections=[
+            "http://:s%2Fcret@host:8080",
+            json.dumps({"conn_type": "http", "host": "host", "port": 8080, "password": "s/cret"}),
+            json.dumps({"conn_type": "tidemill", "password": "grpcs://:s%2Fcret@host:8080?ca=a.pem"}),
+            json.dumps({"conn_type": "tidemill", "password": "http://host:8080"}),
+            "postgres://me:s%2Fcret@host:5432/db",
+            "sqlite:////tmp/a.db",
+        ],
+    )
+    assert [(url, token) for url, token, _ in found] == [
+        ("http://host:8080", "s/cret"),
+        ("http://host:8080", "s/cret"),
+        ("grpcs://host:8080?ca=a.pem", "s/cret"),
+        ("http://host:8080", ""),
+        ("postgresql://me:s%2Fcret@host:5432/db", ""),
+        ("sqlite:////tmp/a.db", ""),
+    ]
+    assert {shown for _, _, shown in found} == {"Known()"}
+
+
 TYPED = """
 @pipeline
 def typed(

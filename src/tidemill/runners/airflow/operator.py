@@ -60,8 +60,9 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         The settings that `work` gets have the store's real URL, which no attribute of the task ever holds.
         """
         try:
-            settings = replace(self.settings, metadata=metadata_url(self.settings.metadata))
-            with task.opened(settings.metadata) as store:
+            known = metadata_url(self.settings.metadata)
+            settings = replace(self.settings, metadata=known.url)
+            with known.opened() as store:
                 run = _run_of(context, settings)
                 if self.begins_again:
                     turn = asking.turn_of(context)

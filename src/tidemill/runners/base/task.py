@@ -107,9 +107,9 @@ class EngineRun:
 
 
 @contextlib.contextmanager
-def opened(url: str) -> Iterator[MetadataStore]:
-    """The metadata store behind a URL."""
-    store = open_store(url)
+def opened(url: str, token: str = "") -> Iterator[MetadataStore]:
+    """The metadata store behind a URL; see open_store."""
+    store = open_store(url, token=token)
     try:
         yield store
     finally:
