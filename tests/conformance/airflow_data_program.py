@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,9 +24,11 @@ from airflow.timetables.base import TimeRestriction
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
+from tidemill.errors import DefinitionError
 from tidemill.runners.airflow import operator as operators
 
-FILE = """from airflow.sdk import DAG
+FILE = """import datetime
+from airflow.sdk import DAG
 from tidemill.runners.airflow import load_dag
 dag = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={root!r}, **{more!r})
 """
@@ -143,6 +145,16 @@ def tries(dags: Path, dag: str) -> dict[str, int]:
         newest = session.query(DagRun).filter_by(dag_id=dag).order_by(DagRun.id.desc()).first()
         rows = session.query(TaskInstance).filter_by(dag_id=dag, run_id=newest.run_id)
         return {row.task_id: row.try_number for row in rows}
+
+
+def refusal(dags: Path, dag: dict[str, Any], seconds: float) -> str:
+    """Why there is no DAG whose runs Airflow ends after so long."""
+    made = ""
+    try:
+        loaded(dags, dag, {"dagrun_timeout": timedelta(seconds=seconds)})
+    except DefinitionError as error:
+        made = str(error)
+    return made
 
 
 def stores(dags: Path, connections: list[str]) -> list[list[str]]:
@@ -314,7 +326,7 @@ def pages(dags: Path, metadata: str, paths: list[str]) -> dict[str, list[list[An
 
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
-    "refused": refused, "tries": tries, "stores": stores,
+    "refused": refused, "tries": tries, "stores": stores, "refusal": refusal,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
     "pages": pages,
 }  # fmt: skip

@@ -208,6 +208,12 @@ def test_a_connection_holds_the_store_and_the_token_of_a_metadata_server(airflow
     assert {shown for _, _, shown in found} == {"Known()"}
 
 
+def test_a_time_after_which_airflow_skips_exit_nodes_is_refused(airflow: Airflow) -> None:
+    why = airflow.ask("refusal", dag=airflow.dag("daily", DAILY), seconds=60)
+    assert "exit nodes" in why
+    assert "total_timeout" in why
+
+
 TYPED = """
 @pipeline
 def typed(

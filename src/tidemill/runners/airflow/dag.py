@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
+from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
 from tidemill.runners.airflow import assets as asset_events
@@ -41,10 +42,18 @@ def build_dag(
     settings: Settings, *, assets: str | Sequence[str] = outputs.RESULTS, alerts: Alerts | None = None,
     of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
-    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
+    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours; no
+    `dagrun_timeout` (DefinitionError), which would leave the run RUNNING in the record for ever.
     `assets`: which outputs are assets; see `outputs.chosen`. `alerts`: who is told how a run ended.
     `of_nodes`: options of nodes, by id."""
     ir = settings.ir
+    if dag_options.get("dagrun_timeout") is not None:
+        raise DefinitionError(
+            "with dagrun_timeout, Airflow skips all that is left of a late run, exit nodes and the task that "
+            "records the end among it",
+            where=ir.name,
+            hint="give nodes a timeout or total_timeout, and the schedule a deadline that tells somebody",
+        )
     ours = _dag_options(ir) | schedule_options(settings)
     if alerts or (ir.schedule and ir.schedule.deadline):
         from tidemill.runners.airflow.telling import alert_options  # only DAGs that tell somebody load it
