@@ -1,4 +1,4 @@
-"""What we import of Airflow is what Airflow promises to keep: its SDK, providers, what plugins are made of."""
+"""What we import of Airflow is what it promises to keep: its SDK, providers, what plugins are made of."""
 
 from __future__ import annotations
 
