@@ -194,7 +194,7 @@ def test_a_connection_holds_the_store_and_the_token_of_a_metadata_server(airflow
             json.dumps({"conn_type": "tidemill", "password": "grpcs://:s%2Fcret@host:8080?ca=a.pem"}),
             json.dumps({"conn_type": "tidemill", "password": "http://host:8080"}),
             "postgres://me:s%2Fcret@host:5432/db",
-            "sqlite:////tmp/a.db",
+            "sqlite:////srv/a.db",
         ],
     )
     assert [(url, token) for url, token, _ in found] == [
@@ -203,7 +203,7 @@ def test_a_connection_holds_the_store_and_the_token_of_a_metadata_server(airflow
         ("grpcs://host:8080?ca=a.pem", "s/cret"),
         ("http://host:8080", ""),
         ("postgresql://me:s%2Fcret@host:5432/db", ""),
-        ("sqlite:////tmp/a.db", ""),
+        ("sqlite:////srv/a.db", ""),
     ]
     assert {shown for _, _, shown in found} == {"Known()"}
 
