@@ -129,7 +129,7 @@ pipelines = st.builds(
         st.builds(
             model.ParameterIR, name=names, type=names, required=st.booleans(), default=plain,
             schema=st.dictionaries(keys, plain, max_size=1),
-        ),  # fmt: skip
+        ),
         max_size=2,
     ).map(tuple),
     artifact_types=st.lists(
