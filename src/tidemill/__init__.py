@@ -30,6 +30,7 @@ _HOMES = {
         "RunnerError", "StorageError", "StoreError", "TidemillError", "TransientError", "ValidationFailed",
     ),
     "tidemill.types.artifact": ("Artifact", "Property"),
+    "tidemill.types.parameter_schema": ("Allowed",),
     "tidemill.types.source": ("FileSet",),
     "tidemill.types.standard": (
         "Boolean", "Bytes", "DataView", "ExampleAnomalies", "ExampleStatistics", "Examples", "Float",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from tidemill.errors import ValidationFailed as ValidationFailed
     from tidemill.types.artifact import Artifact as Artifact
     from tidemill.types.artifact import Property as Property
+    from tidemill.types.parameter_schema import Allowed as Allowed
     from tidemill.types.source import FileSet as FileSet
     from tidemill.types.standard import Boolean as Boolean
     from tidemill.types.standard import Bytes as Bytes

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,9 +24,11 @@ from airflow.timetables.base import TimeRestriction
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
+from tidemill.errors import DefinitionError
 from tidemill.runners.airflow import operator as operators
 
-FILE = """from airflow.sdk import DAG
+FILE = """import datetime
+from airflow.sdk import DAG
 from tidemill.runners.airflow import load_dag
 dag = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={root!r}, **{more!r})
 """
@@ -133,6 +135,54 @@ def events(dags: Path, uri_part: str) -> list[list[Any]]:
         )
         rows = rows.filter(AssetModel.uri.contains(uri_part)).order_by(AssetEvent.id)
         return [[uri, extra] for uri, extra in rows]
+
+
+def tries(dags: Path, dag: str) -> dict[str, int]:
+    """How often each task of the newest run was tried."""
+    from airflow.models import DagRun, TaskInstance
+
+    with create_session() as session:
+        newest = session.query(DagRun).filter_by(dag_id=dag).order_by(DagRun.id.desc()).first()
+        rows = session.query(TaskInstance).filter_by(dag_id=dag, run_id=newest.run_id)
+        return {row.task_id: row.try_number for row in rows}
+
+
+def refusal(dags: Path, dag: dict[str, Any], seconds: float) -> str:
+    """Why there is no DAG whose runs Airflow ends after so long."""
+    made = ""
+    try:
+        loaded(dags, dag, {"dagrun_timeout": timedelta(seconds=seconds)})
+    except DefinitionError as error:
+        made = str(error)
+    return made
+
+
+def stores(dags: Path, connections: list[str]) -> list[list[str]]:
+    """The URL and the token that each connection is read as, and how the answer is written in a log."""
+    from tidemill.runners.airflow.connection import metadata_url
+
+    found = []
+    for number, connection in enumerate(connections):
+        os.environ[f"AIRFLOW_CONN_STORE{number}"] = connection
+        known = metadata_url(f"airflow://store{number}")
+        found.append([known.url, known.token, repr(known)])
+    return found
+
+
+def refused(dags: Path, dag: dict[str, Any], confs: list[dict[str, Any]]) -> list[str]:
+    """What Airflow's API says of each conf that a run is to be given: what is wrong, or nothing."""
+    from airflow.sdk.exceptions import ParamValidationError
+
+    made = loaded(dags, dag)
+    found = []
+    for given in confs:
+        params = as_scheduler_sees(made).params
+        try:
+            params.deep_merge(given).validate()
+            found.append("")
+        except (ParamValidationError, ValueError) as error:
+            found.append(str(error).partition("\n")[0])
+    return found
 
 
 def shape(dags: Path, dag: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -276,6 +326,7 @@ def pages(dags: Path, metadata: str, paths: list[str]) -> dict[str, list[list[An
 
 DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
+    "refused": refused, "tries": tries, "stores": stores, "refusal": refusal,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
     "pages": pages,
 }  # fmt: skip

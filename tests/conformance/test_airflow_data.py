@@ -185,6 +185,70 @@ def test_a_run_by_hand_without_a_logical_date_has_the_date_it_is_given_or_none(a
         assert store.get_runs(pipeline="plain")[0].date == ""
 
 
+def test_a_connection_holds_the_store_and_the_token_of_a_metadata_server(airflow: Airflow) -> None:
+    found = airflow.ask(
+        "stores",
+        connections=[
+            "http://:s%2Fcret@host:8080",
+            json.dumps({"conn_type": "http", "host": "host", "port": 8080, "password": "s/cret"}),
+            json.dumps({"conn_type": "tidemill", "password": "grpcs://:s%2Fcret@host:8080?ca=a.pem"}),
+            json.dumps({"conn_type": "tidemill", "password": "http://host:8080"}),
+            "postgres://me:s%2Fcret@host:5432/db",
+            "sqlite:////srv/a.db",
+        ],
+    )
+    assert [(url, token) for url, token, _ in found] == [
+        ("http://host:8080", "s/cret"),
+        ("http://host:8080", "s/cret"),
+        ("grpcs://host:8080?ca=a.pem", "s/cret"),
+        ("http://host:8080", ""),
+        ("postgresql://me:s%2Fcret@host:5432/db", ""),
+        ("sqlite:////srv/a.db", ""),
+    ]
+    assert {shown for _, _, shown in found} == {"Known()"}
+
+
+def test_a_time_after_which_airflow_skips_exit_nodes_is_refused(airflow: Airflow) -> None:
+    why = airflow.ask("refusal", dag=airflow.dag("daily", DAILY), seconds=60)
+    assert "exit nodes" in why
+    assert "total_timeout" in why
+
+
+TYPED = """
+@pipeline
+def typed(
+    mode: Literal["fast", "5"] = "fast", days: list[int] = [1], most: Annotated[int, Allowed(maximum=9)] = 3,
+    until: Annotated[str, Allowed(date=True)] = "2024-01-01", name: str | None = "null",
+) -> None:
+    tell(number=most)
+"""
+
+
+def test_what_does_not_fit_a_parameter_is_refused_before_a_run_begins(airflow: Airflow) -> None:
+    dag = airflow.dag("typed", "from typing import Annotated, Literal\n" + TYPED)
+    good = [{}, {"mode": "5", "days": [], "most": 9, "name": None, "tidemill_date": "2024-02-29"}]
+    good.append({"tidemill_select": {"only": ["tell"]}, "tidemill_date": None})
+    bad = {
+        "mode": "slow", "days": ["1"], "most": 10, "until": "2023-02-29", "name": 5,
+        "tidemill_date": "yesterday", "tidemill_select": {"onyl": ["tell"]},
+    }  # fmt: skip
+    wrong = [{name: value} for name, value in bad.items()]
+    found = airflow.ask("refused", dag=dag, confs=[*good, *wrong])
+    assert found[:3] == [""] * 3
+    for (name, value), why in zip(bad.items(), found[3:], strict=True):
+        assert name in why, (name, value, why)
+    for conf in good[:2]:  # a text that is JSON as well stays text
+        assert airflow.ask("run", dag=dag, logical_date=None, conf=conf, more={}) == "success"
+    with closing(open_store(airflow.metadata)) as store:
+        second, first = store.get_runs(pipeline="typed")
+    assert (first.parameters["name"], second.parameters["mode"]) == ("null", "5")
+    conf = {"tidemill_select": {"only": ["tel"]}}
+    assert airflow.ask("run", dag=dag, logical_date=None, conf=conf, more={}) == "failed"
+    assert airflow.ask("tries", dag="typed") == {"tell": 1, "run--end": 1}, (
+        "no other try would be given another"
+    )
+
+
 MAKES = """
 @pipeline
 def {name}(skip: bool = False) -> None:

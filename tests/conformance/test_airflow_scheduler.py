@@ -76,7 +76,7 @@ class Under(RunnerSuite):
 
     def run(self, order: RunOrder) -> str:
         ir = write_dag(self.site, order.file, order.metadata, order.root, workdir=str(order.workdir))
-        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date or None}
         if order.only or order.first or order.last:
             conf["tidemill_select"] = {"only": order.only, "from": order.first, "to": order.last}
         ended = self.site.run(ir, conf)

@@ -66,7 +66,7 @@ class TestDagTest(RunnerSuite):
         file = order.workdir / f"{ir.name}.json"
         file.write_text(codec.dumps(ir), encoding="utf-8")
         select = {"only": order.only, "from": order.first, "to": order.last}
-        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date or None}
         if any(select.values()):
             conf["tidemill_select"] = select
         asked = {

@@ -111,7 +111,8 @@ class TestCommandLine(OnThisMachine):
     """`tidemill run FILE`."""
 
     def run(self, order: RunOrder) -> str:
-        given: list[Any] = [("--param", f"{n}={v}") for n, v in order.parameters.items()]
+        texts = {n: v if isinstance(v, str) else json.dumps(v) for n, v in order.parameters.items()}
+        given: list[Any] = [("--param", f"{n}={v}") for n, v in texts.items()]
         words = [word for pair in given for word in pair]
         words += ["--date", order.date] if order.date else []
         for option, nodes in (("--only", order.only), ("--from", order.first), ("--to", order.last)):

@@ -60,8 +60,14 @@ def test_the_token_is_asked_for_by_every_service(serving: Any, monkeypatch: pyte
         for url in stores(server):
             with closing(open_store(url)) as store:
                 assert store.get_runs() == []
+            with pytest.raises(StoreError, match="asks for a token"):
+                open_store(url, token="x" * len(TOKEN))  # what is given is shown, not the environment's
         with closing(mlmd_client(server)) as mlmd:
             assert mlmd.get_executions() == []
+        monkeypatch.delenv("TIDEMILL_TOKEN")
+        for url in stores(server):
+            with closing(open_store(url, token=TOKEN)) as store:
+                assert store.get_runs() == []
         server.signal(signal.SIGTERM)
         assert server.wait()
         assert TOKEN not in server.said + server.rest()

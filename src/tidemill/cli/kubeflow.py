@@ -158,7 +158,7 @@ def _package(file: str, pipeline: str) -> Package:
 
 
 def _given(version: Version, params: tuple[str, ...], date: str) -> dict[str, Any]:
-    given = read_params(params)
+    given: dict[str, Any] = {**read_params(params)}
     if date:
         if version.spec and DATE not in declared(version.spec):
             raise DefinitionError(

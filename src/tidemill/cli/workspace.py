@@ -23,6 +23,7 @@ from tidemill.metadata.sql import SqlStore
 from tidemill.metadata.sql import open_store as open_database_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runtime.root import absolute, default_metadata
+from tidemill.types.parameter import Text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,14 +105,14 @@ def run_options(function: F) -> F:
     )(function)  # fmt: skip
 
 
-def read_params(params: tuple[str, ...]) -> dict[str, str]:
+def read_params(params: tuple[str, ...]) -> dict[str, Text]:
     """`NAME=VALUE` words as a dict."""
-    given = {}
+    given: dict[str, Text] = {}
     for word in params:
         name, equals, value = word.partition("=")
         if not equals:
             raise click.BadParameter(f"{word!r} is not NAME=VALUE", param_hint="--param")
-        given[name] = value
+        given[name] = Text(value)
     return given
 
 

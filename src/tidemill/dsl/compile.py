@@ -185,7 +185,9 @@ def _cycle(needs: dict[int, set[int]]) -> list[int]:
 
 def _parameter(p: RuntimeParameter) -> model.ParameterIR:
     default = json.loads(canonical(p.default))  # tuples and the like as JSON has them
-    return model.ParameterIR(name=p.name, type=p.type, required=p.required, default=default)
+    return model.ParameterIR(
+        name=p.name, type=p.type, required=p.required, default=default, schema=dict(p.schema)
+    )
 
 
 def _schedule(schedule: schedules.Schedule | None) -> model.ScheduleIR | None:

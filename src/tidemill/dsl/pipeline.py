@@ -15,6 +15,7 @@ from tidemill.dsl.control import ForEach, Item, When, item_parts, just_left
 from tidemill.dsl.location import caller
 from tidemill.dsl.node import Node, collecting
 from tidemill.dsl.options import NodeOptions
+from tidemill.dsl.parameter_hints import of_hint
 from tidemill.dsl.placeholder import (
     ArtifactProperty,
     Combination,
@@ -28,8 +29,6 @@ from tidemill.dsl.schedule import Schedule
 from tidemill.errors import DefinitionError, Problem
 from tidemill.types.parameter import mismatch
 from tidemill.types.result import RunView
-
-_TYPES = {int: "int", float: "float", str: "str", bool: "bool"}
 
 
 class Pipeline:
@@ -226,7 +225,7 @@ def _runtime_parameters(
 ) -> list[RuntimeParameter]:
     hints: dict[str, Any] = {}
     try:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         problems.append(Problem(f"the types of the runtime parameters cannot be read: {error}", where))
     found = []
@@ -237,11 +236,12 @@ def _runtime_parameters(
             continue
         required = p.default is p.empty
         default = None if required else p.default
-        type_name = _TYPES.get(hints.get(p.name, type(default)), "json")
-        why = "" if required else mismatch(default, type_name)
+        optional = default is None and not required
+        type_name, schema = of_hint(hints.get(p.name, type(default)), optional=optional)
+        why = "" if required else mismatch(default, type_name, schema)
         if why:
             problems.append(Problem(f"runtime parameter {p.name!r}: its default is wrong: {why}", where))
-        found.append(RuntimeParameter(p.name, type_name, required, default))
+        found.append(RuntimeParameter(p.name, type_name, required, default, schema))
     return found
 
 

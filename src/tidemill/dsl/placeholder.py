@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tidemill.dsl.location import caller
@@ -173,6 +173,7 @@ class RuntimeParameter(Placeholder):
     type: str
     required: bool
     default: Any = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
     __str__ = Placeholder.__str__
 
     def describe(self) -> str:
@@ -180,8 +181,9 @@ class RuntimeParameter(Placeholder):
         return f"runtime parameter {self.name!r}"
 
     def kind(self) -> builtins.type | None:
-        """As declared; not known for JSON."""
-        return {"int": int, "float": float, "str": str, "bool": bool}.get(self.type)
+        """As declared; not known for JSON, nor for one of some values, which are not just any of a type."""
+        known = {"int": int, "float": float, "str": str, "bool": bool}
+        return None if "enum" in self.schema else known.get(self.type)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -257,6 +257,8 @@ class ParameterIR:
     """int, float, str, bool or json."""
     required: bool = False
     default: Any = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schema keywords that a value must fit, beside its type; see types/parameter_schema.py."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

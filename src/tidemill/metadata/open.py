@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from dataclasses import replace
 
 from tidemill.metadata.store import MetadataStore
 
@@ -19,19 +20,20 @@ _NEEDED = {
 """Scheme -> modules that stores at such addresses load late."""
 
 
-def open_store(url: str, *, read_only: bool = False) -> MetadataStore:
+def open_store(url: str, *, read_only: bool = False, token: str = "") -> MetadataStore:
     """Open the metadata store at `url`. Only what this kind needs is imported.
 
     A database is opened, and created unless `read_only`: a path or `sqlite:///`, `postgresql://`,
     `mysql://` or `mariadb://`, or `memory://` for one of this process alone. A metadata server is asked
     whether it is there: `http://HOST:PORT`, `https://`, `grpc://`, `grpcs://`, with its token in the
-    environment variable TIDEMILL_TOKEN. StoreError says what is wrong with anything else.
+    environment variable TIDEMILL_TOKEN, unless `token` is one. StoreError says what is wrong with anything
+    else.
     """
     if url.startswith(SERVERS):
         from tidemill.metadata.remote.address import parse
         from tidemill.metadata.remote.client import open_remote
 
-        return open_remote(parse(url), read_only=read_only)
+        return open_remote(replace(parse(url), token=token), read_only=read_only)
     from tidemill.metadata.sql.store import open_store as open_database
 
     return open_database(url, read_only=read_only)

@@ -61,7 +61,8 @@ def make_plan(ir: PipelineIR, parameters: Mapping[str, Any], date: str = "") -> 
 
 
 def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every runtime parameter. A str is read as the parameter's type, as on a command line.
+    """A value for every runtime parameter. A str is read as the parameter's type, as on a command line; as
+    JSON only if it is a `Text`, for a str is JSON as well.
 
     RunnerError for an unknown, missing or wrong one.
     """
@@ -83,12 +84,12 @@ def bind_parameters(ir: PipelineIR, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(p: ParameterIR, value: Any) -> Any:
-    if isinstance(value, str) and p.type != "str":
+    if isinstance(value, parameter.Text) or (isinstance(value, str) and p.type not in ("str", "json")):
         try:
-            value = parameter.parse(value, p.type, name=p.name)
+            value = parameter.parse(value, p.type, name=p.name, schema=p.schema)
         except ResolutionError as error:
             raise RunnerError(f"runtime {error.message}") from None
-    if why := parameter.mismatch(value, p.type):
+    if why := parameter.mismatch(value, p.type, p.schema):
         raise RunnerError(f"runtime parameter {p.name!r}: {why}")
     return float(value) if p.type == "float" else value
 

@@ -93,6 +93,12 @@ def _days(count: int) -> tuple[Start, ...]:
     return tuple(Start(parameters={"span": i}, date=f"2024-01-0{i}") for i in days)
 
 
+_OTHER_VALUES = {
+    "mode": "5", "name": "not null", "days": [], "rates": {"b": 1}, "most": 9, "until": "2024-02-29",
+    "anything": {"a": [1, None]},
+}  # fmt: skip
+"""Of the scenario of runtime parameters."""
+
 SCENARIOS = (
     Scenario(name="linear"),
     Scenario(name="diamond"),
@@ -149,5 +155,21 @@ SCENARIOS = (
         ),
     ),
     Scenario(name="cancel", starts=(Start(meanwhile=_cancel, state="CANCELED"),)),
+    Scenario(name="cancel_in_loop", starts=(Start(meanwhile=_cancel, state="CANCELED"),)),
+    Scenario(name="runtime_values", starts=(Start(), Start(parameters=_OTHER_VALUES))),
+    Scenario(name="timeout", starts=(Start(state="FAILED"),)),
+    Scenario(
+        name="join_after_skip",
+        starts=(
+            Start(),
+            Start(parameters={"value": 2}),
+            Start(parameters={"value": 2, "bad": 2}, state="FAILED"),
+        ),
+    ),
+    Scenario(
+        name="retry_then_cached",
+        starts=(Start(parameters={"folder": FOLDER}), Start(parameters={"folder": FOLDER, "plus": 2})),
+    ),
+    Scenario(name="nested_failure", starts=(Start(state="FAILED"),)),
 )
 """Every scenario."""

@@ -126,7 +126,10 @@ pipelines = st.builds(
     name=names,
     nodes=st.lists(nodes, max_size=2).map(tuple),
     parameters=st.lists(
-        st.builds(model.ParameterIR, name=names, type=names, required=st.booleans(), default=plain),
+        st.builds(
+            model.ParameterIR, name=names, type=names, required=st.booleans(), default=plain,
+            schema=st.dictionaries(keys, plain, max_size=1),
+        ),
         max_size=2,
     ).map(tuple),
     artifact_types=st.lists(
@@ -279,6 +282,9 @@ def test_the_version_of_a_known_pipeline() -> None:
 
 CONTROLLED = dataclasses.replace(
     SAMPLE,
+    parameters=(
+        model.ParameterIR(name="rate", type="float", required=True, default=0.5, schema={"minimum": 0}),
+    ),
     schedule=model.ScheduleIR(
         on=model.AnyArrival(
             (

@@ -70,6 +70,13 @@ def test_the_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bad not in str(caught.value)
 
 
+def test_a_token_that_is_given_wins_over_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(token.VARIABLE, "abc")
+    assert [token.shown(given) for given in ("", "def")] == ["abc", "def"]
+    with pytest.raises(StoreError, match="header"):
+        token.shown("a b")
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -96,6 +96,61 @@ def test_the_context_of_a_task(name: str) -> None:
         assert only(source).instead == row.instead, source
 
 
+@pytest.mark.parametrize("name", sorted(old.FILLED))
+def test_arguments_that_the_context_filled(name: str) -> None:
+    assert only(f"@task\ndef f({name}): ...").instead == old.CONTEXT[name].instead
+    assert only(f"@task.virtualenv(retries=1)\ndef f(*, {name}=None): ...").spelling == f"f({name})"
+    assert lint(f"def f({name}): ...", "dag.py") == []
+
+
+@pytest.mark.parametrize(("end", "name"), [(end, name) for end, rows in old.CALLS.items() for name in rows])
+def test_arguments_of_other_calls(end: str, name: str) -> None:
+    assert only(f"x = {end}('a', {name}=1)").instead == old.CALLS[end][name].instead
+    assert lint(f"x = other('a', {name}=1)", "dag.py") == []
+
+
+@pytest.mark.parametrize("name", old.PLUGIN)
+def test_attributes_of_a_plugin(name: str) -> None:
+    assert only(f"class P(AirflowPlugin):\n    {name} = [A]").spelling == f"AirflowPlugin.{name}"
+    assert lint(f"class P:\n    {name} = [A]", "dag.py") == []
+
+
+def test_attributes_that_could_be_anybodys() -> None:
+    assert only("PostgresHook.get_connections('a')").instead == "get_connection"
+    assert lint("pool.get_connections('a')", "dag.py") == []
+
+
+def test_signatures() -> None:
+    link = "class L(BaseOperatorLink):\n    def get_link(self, operator, {}): ..."
+    assert only(link.format("dttm")).line == 2
+    assert lint(link.format("*, ti_key"), "dag.py") == []
+    for extra in ("{'a': 1}", "dict(a=1)"):
+        assert only(f"Asset('a', {extra})").instead == "extra=, by its name"
+    assert lint("Asset('a', 's3://b')", "dag.py") == []
+    assert only("context['inlet_events']['s3://b']").spelling == "inlet_events['s3://b']"
+    assert lint("inlet_events[asset]", "dag.py") == []
+
+
+def test_a_module_that_was_imported_under_a_name_is_followed() -> None:
+    source = (
+        "from airflow import configuration as c, models\nc.get('core', 'x')\nmodels.DAG('p')\nc.conf.get('a')"
+    )
+    assert [(f.line, f.spelling) for f in lint(source, "dag.py")] == [
+        (2, "airflow.configuration.get"),
+        (3, "airflow.models.DAG"),
+    ]
+    found = lint("from airflow.utils import dates\ndates.days_ago(1)", "dag.py")
+    assert [f.line for f in found] == [1], "what is said of the import is said once"
+
+
+def test_the_longest_row_counts() -> None:
+    assert only("from airflow.operators.mysql_operator import MySqlOperator").state == "gone"
+    assert "apache-hive" in only("from airflow.operators.hive_operator import HiveOperator").instead
+    assert only("from airflow.operators.python import get_current_context").instead.startswith("airflow.sdk.")
+    assert only("from airflow.operators import MineOperator").state == "gone"
+    assert lint("from airflow.configuration import conf", "dag.py") == []
+
+
 @pytest.mark.parametrize("name", old.METHODS)
 def test_methods(name: str) -> None:
     assert only(f"kwargs['ti'].{name}().run_id").instead == old.METHODS[name].instead

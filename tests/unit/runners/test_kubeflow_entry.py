@@ -28,6 +28,8 @@ from tidemill.runtime.environment import identify
 from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.making import Place
 from tidemill.runtime.order import Order
+from tidemill.runtime.plan import bind_parameters
+from tidemill.types.parameter import Text
 
 IR = PipelineIR(
     name="daily",
@@ -56,7 +58,8 @@ def store() -> Iterator[SqlStore]:
 def test_numbers_come_as_doubles_and_become_what_was_declared() -> None:
     run = run_of(facts(count=3.0, rate=2, word="5", deep='{"a": [1]}'), IR)
     assert run.parameters == {"count": 3, "rate": 2.0, "word": "5", "deep": '{"a": [1]}'}
-    assert [type(v) for v in run.parameters.values()] == [int, float, str, str]
+    assert [type(v) for v in run.parameters.values()] == [int, float, str, Text]
+    assert bind_parameters(IR, run.parameters)["deep"] == {"a": [1]}, "KFP sends JSON as text"
     assert facts(**{names.ITERATION: 7.0}).iteration == 7
 
 

@@ -18,6 +18,7 @@ from tidemill.ir import codec
 from tidemill.ir.model import InputIR, NodeIR, OptionsIR, OutputRef, ParameterIR, PipelineIR, ScheduleIR
 from tidemill.runtime import plan as plans
 from tidemill.runtime.plan import Step, bind_parameters, make_plan, run_date
+from tidemill.types.parameter import Text
 from tidemill.types.standard import Model
 
 PARAMETERS = PipelineIR(
@@ -40,9 +41,10 @@ def test_defaults_fill_what_is_not_given() -> None:
 
 
 def test_texts_are_read_as_on_a_command_line() -> None:
-    given = {"count": "3", "rate": "2", "title": "7", "fast": "yes", "weights": "[1, 2]"}
+    given = {"count": "3", "rate": "2", "title": "7", "fast": "yes", "weights": Text("[1, 2]")}
     bound = bind_parameters(PARAMETERS, given)
     assert bound == {"count": 3, "rate": 2.0, "title": "7", "fast": True, "weights": [1, 2]}
+    assert bind_parameters(PARAMETERS, given | {"weights": "[1, 2]"})["weights"] == "[1, 2]", "JSON as it is"
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, "1", None])
@@ -65,7 +67,7 @@ def test_one_is_one_however_it_is_given(rate: object) -> None:
         ({"count": 1, "title": 7}, "runtime parameter 'title': expected str, got int 7", ""),
         ({"count": 1, "fast": "2"}, "runtime parameter fast='2' is not a valid bool: write true or", ""),
         ({"count": 1, "weights": {1}}, "runtime parameter 'weights': value is a set, which is not", ""),
-        ({"count": 1, "weights": "[NaN]"}, "runtime parameter 'weights': value[0] is nan", ""),
+        ({"count": 1, "weights": Text("[NaN]")}, "runtime parameter 'weights': value[0] is nan", ""),
     ],
 )
 def test_wrong_parameters_are_refused(given: dict[str, Any], message: str, hint: str) -> None:

@@ -24,6 +24,8 @@ class Address:
     """What comes before the paths of the server, as `/tidemill` behind a proxy."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Files, PEM: `ca` to trust instead of the system's, `cert` and `key` to show to the server."""
+    token: str = field(default="", repr=False)
+    """What to show in place of the environment's; it is no part of how an address is written."""
 
     @property
     def secure(self) -> bool:

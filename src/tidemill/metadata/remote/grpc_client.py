@@ -32,7 +32,7 @@ class GrpcTransport:
     def __init__(self, address: Address) -> None:
         self.where = str(address)
         self._address = address
-        shown = token.from_environment()
+        shown = token.shown(address.token)
         self._metadata = (("authorization", token.header(shown)),) if shown else ()
         self._credentials = _credentials(address) if address.secure else None
         self._lock = threading.Lock()

@@ -36,7 +36,7 @@ class HttpTransport:
         self.where = str(address)
         self._address = address
         self._headers = {"content-type": "application/json", "user-agent": "tidemill"}
-        if shown := token.from_environment():
+        if shown := token.shown(address.token):
             self._headers["authorization"] = token.header(shown)
         self._tls = _tls(address) if address.secure else None
         self._lock = threading.Lock()

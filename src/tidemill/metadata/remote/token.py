@@ -21,6 +21,11 @@ def from_environment() -> str:
     return check(os.environ.get(VARIABLE, "").strip(), whence=VARIABLE)
 
 
+def shown(given: str) -> str:
+    """The token to show where somebody was given one, else the environment's; see `from_environment`."""
+    return check(given, whence="what was given") or from_environment()
+
+
 def check(token: str, *, whence: str) -> str:
     """The token, when it can travel in a header. StoreError, without the token, else."""
     if not all("!" <= character <= "~" for character in token):

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
+from tidemill.errors import DefinitionError
 from tidemill.ir import codec
 from tidemill.ir.model import NodeIR, ParameterIR, PipelineIR
 from tidemill.runners.airflow import assets as asset_events
@@ -25,6 +26,12 @@ from tidemill.runners.base.task import Settings
 from tidemill.runtime.retry import policy_of
 
 _JSON_TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+_PART: dict[str, Any] = {
+    "type": ["object", "null"],
+    "properties": {name: {"type": "array", "items": {"type": "string"}} for name in ("only", "from", "to")},
+    "additionalProperties": False,
+}
+"""What the param SELECT may hold: an unknown word in it would otherwise run the whole pipeline."""
 LOST_TRIES = 2
 """Tries of a task beyond its node's own attempts, for those that Airflow loses with a worker: of every other
 failure the launcher says whether there is to be a further one."""
@@ -36,10 +43,18 @@ def build_dag(
     settings: Settings, *, assets: str | Sequence[str] = RESULTS, alerts: Alerts | None = None,
     of_nodes: Mapping[str, AirflowOptions] | None = None, **dag_options: Any,
 ) -> DAG:  # fmt: skip
-    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours.
+    """The DAG; `dag_options` are Airflow's, such as tags, deadline or callbacks, and win over ours; no
+    `dagrun_timeout` (DefinitionError), which would leave the run RUNNING in the record for ever.
     `assets`: which outputs are assets; see `outputs.chosen`. `alerts`: who is told how a run ended.
     `of_nodes`: options of nodes, by id."""
     ir = settings.ir
+    if dag_options.get("dagrun_timeout") is not None:
+        raise DefinitionError(
+            "with dagrun_timeout, Airflow skips all that is left of a late run, exit nodes and the task that "
+            "records the end among it",
+            where=ir.name,
+            hint="give nodes a timeout or total_timeout, and the schedule a deadline that tells somebody",
+        )
     ours = _dag_options(ir) | schedule_options(settings)
     if alerts or (ir.schedule and ir.schedule.deadline):
         from tidemill.runners.airflow.telling import alert_options  # only DAGs that tell somebody load it
@@ -191,9 +206,12 @@ def _of_airflow(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
 def _dag_options(ir: PipelineIR) -> dict[str, Any]:
     params: dict[str, Any] = {p.name: _param(p) for p in ir.parameters}
     params[task.DATE] = Param(
-        "", type="string", title="date", description="YYYY-MM-DD; by default the interval's"
+        None, type=["string", "null"], format="date", title="date", description="by default the interval's"
     )
-    params[task.SELECT] = Param(None, type=["object", "null"], title="part of the pipeline to run")
+    params[task.SELECT] = Param(
+        None, **_PART, title="part of the pipeline to run",
+        description='{"only": [...], "from": [...], "to": [...]}, names of nodes',
+    )  # fmt: skip
     found: dict[str, Any] = {
         "start_date": _FIRST_DAY,
         "params": params,
@@ -207,7 +225,7 @@ def _dag_options(ir: PipelineIR) -> dict[str, Any]:
 
 
 def _param(parameter: ParameterIR) -> Param:
+    """Airflow's form and API check by JSON Schema, and make fields of it: choices of an enum, say."""
     kind = _JSON_TYPES.get(parameter.type)
-    if parameter.required:
-        return Param(type=kind) if kind else Param()
-    return Param(parameter.default, type=kind) if kind else Param(parameter.default)
+    schema: dict[str, Any] = {**({"type": kind} if kind else {}), **parameter.schema}
+    return Param(**schema) if parameter.required else Param(parameter.default, **schema)

@@ -27,7 +27,8 @@ class TidemillHook(BaseHook):  # type: ignore[misc]  # Airflow is not there wher
 
     def get_conn(self) -> MetadataStore:
         """The store, opened; whoever asks closes it."""
-        return open_store(metadata_url(names.CONNECTION + self.tidemill_conn_id))
+        known = metadata_url(names.CONNECTION + self.tidemill_conn_id)
+        return open_store(known.url, token=known.token)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the store answers, and how many runs it has; Airflow's button for it."""

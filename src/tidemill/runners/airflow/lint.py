@@ -47,9 +47,17 @@ def lint(source: str, file: str) -> list[Finding]:
 
 
 class _Walk:
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        """Name in the file -> what of Airflow it was imported as, unless that is an old spelling already."""
+
     def walk(self, tree: ast.AST) -> Iterator[Finding]:
         """Findings of the tree; of `a.b.c` only the longest."""
         inner: set[int] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "airflow":
+                found = {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                self.known |= {name: whole for name, whole in found.items() if not [*_imported(node, whole)]}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
                 inner.add(id(node.value))
@@ -67,7 +75,11 @@ class _Walk:
                     yield from _imported(alias, alias.name)
             case ast.Attribute(attr=attr):
                 dotted = _dotted(node)
-                yield from _imported(node, dotted) if dotted.startswith("airflow.") else ()
+                first, _, rest = dotted.partition(".")
+                whole = f"{self.known[first]}.{rest}" if first in self.known else dotted
+                yield from _imported(node, whole) if whole.startswith("airflow.") else ()
+                for end, row in old.DOTTED.items():
+                    yield from _found(node, end, {end: row}, dotted) if dotted.lower().endswith(end) else ()
                 if dotted.rpartition(".")[0].endswith("TriggerRule"):
                     yield from _found(node, attr.lower(), old.TRIGGER_RULES, dotted)
                 yield from _found(node, attr, old.METHODS, f".{attr}()")
@@ -78,8 +90,17 @@ class _Walk:
                     if isinstance(key, ast.Constant) and key.value in old.UNMISTAKABLE:
                         rows = old.DAG_ARGUMENTS | old.OPERATOR_ARGUMENTS
                         yield from _found(key, key.value, rows, f"{key.value!r}")
+            case ast.FunctionDef():
+                yield from _of_task(node)
+            case ast.ClassDef():
+                yield from _of_class(node)
             case ast.Assign(targets=[ast.Name(id="default_args")], value=ast.Dict() as given):
                 yield from _defaults(given)
+            case ast.Subscript(
+                value=ast.Name(id="inlet_events") | ast.Subscript(slice=ast.Constant(value="inlet_events")),
+                slice=ast.Constant(value=str(key)),
+            ):
+                yield from _found(node, key, {key: old.BY_NAME}, f"inlet_events[{key!r}]")
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))):
                 if name in _CONTEXTS:
                     yield from _found(node, key, old.CONTEXT, f"{name}[{key!r}]")
@@ -87,13 +108,30 @@ class _Walk:
                 yield from _template(node, text)
 
 
+def _of_class(node: ast.ClassDef) -> Iterator[Finding]:
+    bases = {_dotted(base).rpartition(".")[2] for base in node.bases}
+    for part in node.body:
+        match part:
+            case ast.Assign(targets=[ast.Name(id=name)]) if "AirflowPlugin" in bases:
+                yield from _found(part, name, old.PLUGIN, f"AirflowPlugin.{name}")
+            case ast.FunctionDef(name="get_link", args=arguments) if "BaseOperatorLink" in bases:
+                names = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+                if "ti_key" not in names and arguments.kwarg is None:
+                    yield from _found(part, "get_link", {"get_link": old.LINK}, "get_link")
+
+
 def _call(node: ast.Call) -> Iterator[Finding]:
-    name = _dotted(node.func).rpartition(".")[2]
+    dotted = _dotted(node.func)
+    name = dotted.rpartition(".")[2]
+    if name in ("Asset", "Dataset") and len(node.args) > 1 and _is_dict(node.args[1]):
+        yield from _found(node, name, {name: old.EXTRA}, f"{name}(..., {{...}})")
     rows: Mapping[str, Old] = {}
     if name in ("DAG", "dag"):
         rows = old.DAG_ARGUMENTS
     elif name.endswith(("Operator", "Sensor")) or name in ("task", "partial"):
         rows = old.OPERATOR_ARGUMENTS
+    for end, more in old.CALLS.items():
+        rows = {**rows, **more} if dotted.endswith(end) else rows
     for keyword in node.keywords:
         if keyword.arg is None:
             continue
@@ -109,6 +147,21 @@ def _call(node: ast.Call) -> Iterator[Finding]:
             args=[ast.Constant(value=str(key)), *_],
         ) if context in _CONTEXTS:
             yield from _found(node, key, old.CONTEXT, f"{context}.get({key!r})")
+
+
+def _is_dict(node: ast.AST) -> bool:
+    return isinstance(node, ast.Dict | ast.DictComp) or (
+        isinstance(node, ast.Call) and _dotted(node.func) == "dict"
+    )
+
+
+def _of_task(node: ast.FunctionDef) -> Iterator[Finding]:
+    """Arguments of a task's function that Airflow once filled from the context."""
+    names = [_dotted(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list]
+    if any(name == "task" or name.startswith("task.") for name in names):
+        for argument in (*node.args.args, *node.args.kwonlyargs):
+            if argument.arg in old.FILLED:
+                yield from _found(argument, argument.arg, old.CONTEXT, f"{node.name}({argument.arg})")
 
 
 def _defaults(given: ast.Dict) -> Iterator[Finding]:

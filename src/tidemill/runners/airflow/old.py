@@ -6,66 +6,13 @@ a file is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tidemill.runners.airflow.old_imports import IMPORTS
+from tidemill.runners.airflow.old_row import GONE, IGNORED, Old
 
-GONE, WARNS, IGNORED = "gone", "deprecated", "ignored"
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """What became of a spelling, and what takes its place."""
-
-    state: str
-    """gone: fails; deprecated: works, with a warning or silently; ignored: accepted, does nothing."""
-    instead: str
-
-
-_SDK = "airflow.sdk"
-_STANDARD = "airflow.providers.standard"
-_EMPTY = f"{_STANDARD}.operators.empty.EmptyOperator"
-
-IMPORTS: dict[str, Old] = {
-    "airflow.DAG": Old(WARNS, f"{_SDK}.DAG"),
-    "airflow.Dataset": Old(WARNS, f"{_SDK}.Asset"),
-    "airflow.models.DAG": Old(WARNS, f"{_SDK}.DAG"),
-    "airflow.models.dag": Old(WARNS, f"{_SDK}.DAG"),
-    "airflow.models.BaseOperator": Old(WARNS, f"{_SDK}.BaseOperator"),
-    "airflow.models.baseoperator": Old(WARNS, f"{_SDK}.BaseOperator, {_SDK}.chain"),
-    "airflow.models.param": Old(WARNS, f"{_SDK}.Param"),
-    "airflow.models.xcom_arg": Old(WARNS, f"{_SDK}.XComArg"),
-    "airflow.operators.dummy_operator": Old(GONE, _EMPTY),
-    "airflow.operators.dummy": Old(GONE, _EMPTY),
-    "airflow.operators.python_operator": Old(GONE, f"{_STANDARD}.operators.python"),
-    "airflow.operators.bash_operator": Old(GONE, f"{_STANDARD}.operators.bash"),
-    "airflow.operators.subdag": Old(GONE, f"{_SDK}.TaskGroup"),
-    "airflow.operators.subdag_operator": Old(GONE, f"{_SDK}.TaskGroup"),
-    "airflow.operators.empty": Old(WARNS, f"{_STANDARD}.operators.empty"),
-    "airflow.operators.python": Old(WARNS, f"{_STANDARD}.operators.python"),
-    "airflow.operators.bash": Old(WARNS, f"{_STANDARD}.operators.bash"),
-    "airflow.operators.branch": Old(WARNS, f"{_STANDARD}.operators.branch"),
-    "airflow.operators.trigger_dagrun": Old(WARNS, f"{_STANDARD}.operators.trigger_dagrun"),
-    "airflow.sensors.base": Old(WARNS, f"{_SDK}.BaseSensorOperator"),
-    "airflow.sensors": Old(WARNS, f"{_STANDARD}.sensors"),
-    "airflow.contrib": Old(GONE, "the provider package of that system"),
-    "airflow.hooks.base_hook": Old(GONE, f"{_SDK}.BaseHook"),
-    "airflow.decorators": Old(WARNS, _SDK),
-    "airflow.utils.task_group": Old(WARNS, f"{_SDK}.TaskGroup"),
-    "airflow.utils.trigger_rule": Old(WARNS, f"{_SDK}.TriggerRule"),
-    "airflow.notifications.basenotifier": Old(WARNS, f"{_SDK}.BaseNotifier"),
-    "airflow.io.path": Old(WARNS, f"{_SDK}.ObjectStoragePath"),
-    "airflow.datasets": Old(GONE, f"{_SDK}.Asset"),
-    "airflow.utils.dates": Old(GONE, 'a fixed date: pendulum.datetime(2024, 1, 1, tz="UTC")'),
-    "airflow.utils.decorators.apply_defaults": Old(GONE, "nothing: operators do it by themselves"),
-    "airflow.utils.helpers.chain": Old(GONE, f"{_SDK}.chain"),
-    "airflow.executors.sequential_executor": Old(GONE, "the LocalExecutor, which works on SQLite too"),
-    "airflow.executors.debug_executor": Old(GONE, "dag.test()"),
-    "airflow.www": Old(GONE, "a plugin with a FastAPI app"),
-    "airflow.kubernetes": Old(GONE, "airflow.providers.cncf.kubernetes"),
-    "airflow.lineage.entities": Old(GONE, f"{_SDK}.Asset in inlets and outlets"),
-    "tfx.orchestration.airflow": Old(GONE, "tidemill.runners.airflow.AirflowDagRunner"),
-}
-"""Module, or module and name -> what became of it. The longest that fits counts."""
-
+__all__ = [
+    "CALLS", "CONTEXT", "DAG_ARGUMENTS", "DOTTED", "IMPORTS", "METHODS", "OPERATOR_ARGUMENTS", "PLUGIN",
+    "TRIGGER_RULES", "Old",
+]  # fmt: skip
 DAG_ARGUMENTS: dict[str, Old] = {
     "schedule_interval": Old(GONE, "schedule="),
     "timetable": Old(GONE, "schedule="),
@@ -81,6 +28,8 @@ DAG_ARGUMENTS: dict[str, Old] = {
 OPERATOR_ARGUMENTS: dict[str, Old] = {
     "provide_context": Old(GONE, "nothing: the context is always given"),
     "task_concurrency": Old(GONE, "max_active_tis_per_dag="),
+    "use_task_execution_day": Old(GONE, "use_task_logical_date="),
+    "use_task_execution_date": Old(GONE, "use_task_logical_date="),
     "sla": Old(IGNORED, "deadline=DeadlineAlert(...) of the DAG"),
 }
 """Of operators, and in default_args."""
@@ -95,6 +44,9 @@ TRIGGER_RULES: dict[str, Old] = {
 
 CONTEXT: dict[str, Old] = {
     "execution_date": Old(GONE, "logical_date, which a run by hand may lack, or data_interval_start"),
+    "conf": Old(GONE, "dag_run.conf, params, or airflow.configuration.conf"),
+    "triggering_dataset_events": Old(GONE, "triggering_asset_events"),
+    "prev_execution_date_success": Old(GONE, "prev_data_interval_start_success"),
     "prev_execution_date": Old(GONE, "data_interval_start of the run before"),
     "next_execution_date": Old(GONE, "data_interval_end"),
     "prev_ds": Old(GONE, "prev_data_interval_start_success"),
@@ -108,5 +60,55 @@ CONTEXT: dict[str, Old] = {
 }
 """Keys of a task's context, in code and in templates."""
 
-METHODS: dict[str, Old] = {"get_dagrun": Old(GONE, 'context["dag_run"] or context["run_id"]')}
-"""Of a task instance."""
+FILLED = frozenset(CONTEXT) - {"conf"}
+"""Those that mean Airflow's context as a name of a task's argument, too."""
+
+METHODS: dict[str, Old] = {
+    "get_dagrun": Old(GONE, 'context["dag_run"] or context["run_id"]'),
+    "create_dagrun": Old(GONE, "TriggerDagRunOperator, or Airflow's API"),
+    "external_trigger": Old(GONE, "dag_run.run_type"),
+    "get_conn_uri": Old(GONE, "get_conn_value"),
+    "register_dataset_change": Old(GONE, "register_asset_change"),
+    "iter_datasets": Old(GONE, "iter_assets"),
+    "iter_dataset_aliases": Old(GONE, "iter_asset_aliases"),
+    "add_input_dataset": Old(GONE, "add_input_asset"),
+    "add_output_dataset": Old(GONE, "add_output_asset"),
+    "collected_datasets": Old(GONE, "collected_assets"),
+    "create_datasets": Old(GONE, "create_assets"),
+    "notify_dataset_created": Old(GONE, "notify_asset_created"),
+    "notify_dataset_changed": Old(GONE, "notify_asset_changed"),
+    "notify_dataset_alias_created": Old(GONE, "notify_asset_alias_created"),
+    "is_authorized_dataset": Old(GONE, "is_authorized_asset"),
+    "dataset_factories": Old(GONE, "asset_factories"),
+    "dataset_uri_handlers": Old(GONE, "asset_uri_handlers"),
+    "dataset_to_openlineage_converters": Old(GONE, "asset_to_openlineage_converters"),
+    "initialize_providers_dataset_uri_resources": Old(GONE, "initialize_providers_asset_uri_resources"),
+}
+"""Attributes that are Airflow's alone: of task instances, runs, hooks, lineage, managers."""
+
+CALLS: dict[str, dict[str, Old]] = {
+    "Variable.get": {"default_var": Old(GONE, "default= (of airflow.sdk.Variable)")},
+    "DatasetOrTimeSchedule": {"datasets": Old(GONE, "assets= (of AssetOrTimeSchedule)")},
+    "TriggerDagRunOperator": {"execution_date": Old(GONE, "logical_date=")},
+    "TaskHandler": {"filename_template": Old(GONE, "[logging] log_filename_template of the configuration")},
+}
+"""End of what is called -> its arguments."""
+
+DOTTED: dict[str, Old] = {
+    "hook.get_connections": Old(GONE, "get_connection"),
+    "backend.get_connections": Old(GONE, "get_connection"),
+}
+"""End of a dotted name in small letters, where the attribute alone could be anybody's."""
+
+PLUGIN: dict[str, Old] = {
+    name: Old(GONE, "nothing: DAG files import them from their own module")
+    for name in ("operators", "sensors", "hooks", "executors")
+}
+"""Attributes of a class that is an AirflowPlugin."""
+
+LINK = Old(GONE, "def get_link(self, operator, *, ti_key)")
+"""Of a BaseOperatorLink whose get_link is given a date."""
+EXTRA = Old(GONE, "extra=, by its name")
+"""Of an asset that is given a dict in second place, which is its URI now."""
+BY_NAME = Old(GONE, "an Asset in the place of its URI")
+"""Of events that are asked for by a URI."""

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
-from tidemill.errors import TidemillError
+from tidemill.errors import RunnerError, TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import ahead, asking, assets, names
@@ -27,10 +27,11 @@ from tidemill.runners.airflow.versions import AirflowException, AirflowFailExcep
 from tidemill.runners.base import task
 from tidemill.runners.base.again import begun_again, latest
 from tidemill.runners.base.arrivals import date_of, parameters_of
+from tidemill.runners.base.starting import part_of
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
-from tidemill.runtime.plan import run_date
+from tidemill.runtime.plan import bind_parameters, run_date
 from tidemill.runtime.spawner import Spawner
 
 SHORT = 5.0
@@ -59,8 +60,9 @@ class _TidemillOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not t
         The settings that `work` gets have the store's real URL, which no attribute of the task ever holds.
         """
         try:
-            settings = replace(self.settings, metadata=metadata_url(self.settings.metadata))
-            with task.opened(settings.metadata) as store:
+            known = metadata_url(self.settings.metadata)
+            settings = replace(self.settings, metadata=known.url)
+            with known.opened() as store:
                 run = _run_of(context, settings)
                 if self.begins_again:
                     turn = asking.turn_of(context)
@@ -242,11 +244,18 @@ def _run_of(context: Mapping[str, Any], settings: Settings) -> EngineRun:
     params |= parameters_of(settings.ir, arrived)
     if not date and start is not None and schedule is not None:
         date = start.astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
+    try:
+        given = {p.name: params[p.name] for p in settings.ir.parameters if p.name in params}
+        bind_parameters(settings.ir, given)
+        part_of(settings.ir, selection)
+        date = run_date(settings.ir, date)
+    except RunnerError as error:  # no other try would be given anything else
+        raise task.Failed(str(error)) from None
     return EngineRun(
         record_id=names.run_id(dag_run.dag_id, dag_run.run_id),
         owner=names.owner(dag_run.dag_id, dag_run.run_id),
-        date=run_date(settings.ir, date),
-        parameters={p.name: params[p.name] for p in settings.ir.parameters if p.name in params},
+        date=date,
+        parameters=given,
         selection=selection,
         is_driven=driven_by(context) if by_hand else None,
         arrived=arrived,

@@ -102,7 +102,7 @@ def _facts(metadata: str, dag_id: str, run_id: str) -> dict[str, Any]:
     record_id = names.run_id(dag_id, run_id)
     link: Mapping[str, Any] = {"link": run_link(record_id, dag_id)}
     try:
-        with task.opened(known_url(metadata)) as store:
+        with known_url(metadata).opened() as store:
             now, _ = latest(store, task.EngineRun(record_id=record_id, owner="", date=""))
             return {**facts_of(store, now.record_id), "link": run_link(now.record_id, dag_id)}
     except TidemillError as error:

@@ -17,8 +17,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tidemill.errors import TidemillError
 from tidemill.runners.airflow import names
-from tidemill.runners.airflow.connection import url_of
-from tidemill.runners.base import task
+from tidemill.runners.airflow.connection import Known, url_of
 from tidemill.runners.base.waiting import Wait, over
 
 FIRST, MOST, GROWTH = 1.0, 10.0, 1.5
@@ -60,12 +59,12 @@ class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not there wh
                 one.cancel()
 
     async def _over(self) -> dict[str, Any]:
-        url = await _store_url(self.metadata)
+        known = await _known(self.metadata)
         wait = Wait.from_json(self.wait)
         pause, failed = FIRST, 0
         while failed < PATIENCE:
             try:
-                if await asyncio.to_thread(_ask, url, wait):
+                if await asyncio.to_thread(_ask, known, wait):
                     break
                 failed = 0
             except TidemillError as error:
@@ -77,17 +76,17 @@ class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not there wh
         return {}
 
 
-def _ask(url: str, wait: Wait) -> bool:
+def _ask(known: Known, wait: Wait) -> bool:
     if wait.until and time.time() * 1000 >= wait.until:
         return True
-    with task.opened(url) as store:
+    with known.opened() as store:
         return over(store, wait, time.time())
 
 
-async def _store_url(metadata: str) -> str:
-    """The URL of the store; see names.CONNECTION."""
+async def _known(metadata: str) -> Known:
+    """The store; see names.CONNECTION."""
     if not metadata.startswith(names.CONNECTION):
-        return metadata
+        return Known(metadata)
     connection = await BaseHook.aget_connection(metadata.removeprefix(names.CONNECTION))
     return url_of(connection)
 

@@ -13,7 +13,6 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from tidemill.errors import TidemillError
-from tidemill.runners.base import task
 from tidemill.runners.base.arrivals import files_arrived
 from tidemill.runtime.arriving import SpanWatch
 from tidemill.runtime.root import folder
@@ -61,5 +60,5 @@ class SpanTrigger(BaseEventTrigger):  # type: ignore[misc]  # Airflow is not the
     def _look(self) -> int | None:
         from tidemill.runners.airflow.connection import known_url
 
-        with task.opened(known_url(self._metadata)) as store:
+        with known_url(self._metadata).opened() as store:
             return self._watch.look(store)

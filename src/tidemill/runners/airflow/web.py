@@ -18,7 +18,6 @@ from tidemill.metadata.model import Run
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import names
 from tidemill.runners.airflow.connection import known_url
-from tidemill.runners.base import task
 from tidemill.runners.base.again import latest
 from tidemill.runners.base.run_page import lineage_of_run, run_page
 from tidemill.runners.base.task import EngineRun
@@ -61,7 +60,7 @@ def _failed(_: Any, error: Exception) -> Response:
 
 
 def _opened() -> Any:
-    return task.opened(known_url(""))
+    return known_url("").opened()
 
 
 def _run(store: MetadataStore, dag_id: str, run_id: str) -> Run:

@@ -29,7 +29,7 @@ from tidemill.runtime import owner
 from tidemill.runtime.base import available, find_base
 from tidemill.runtime.plan import Plan, make_plan
 from tidemill.runtime.reproduce import is_reproduction, reproduction_parameters, reproduction_plan
-from tidemill.runtime.select import Selection, restrict
+from tidemill.runtime.select import Selection, restrict, select
 
 QUEUED = "queued"
 """Key in the settings of a run that came from the queue: any worker may go on with it."""
@@ -61,6 +61,14 @@ def settings_of(
     if ir.max_active_runs:
         found[MOST_ACTIVE] = ir.max_active_runs
     return found
+
+
+def part_of(ir: PipelineIR, wanted: Mapping[str, Any]) -> Selection | None:
+    """The part of the pipeline that an engine's parameter names, {"only": [...], "from": [...], "to": [...]};
+    None for all of it. RunnerError when it cannot be."""
+    if not wanted:
+        return None
+    return select(ir, only=wanted.get("only", ()), start=wanted.get("from", ()), end=wanted.get("to", ()))
 
 
 def wish(

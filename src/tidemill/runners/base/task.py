@@ -23,7 +23,7 @@ from tidemill.metadata.open import open_store
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.base.arrivals import Arrived
 from tidemill.runners.base.blocked import blocked
-from tidemill.runners.base.starting import artifact_types, plan_of, selection_of, settings_of, wish
+from tidemill.runners.base.starting import artifact_types, part_of, plan_of, selection_of, settings_of, wish
 from tidemill.runners.base.waiting import OnWait, Wait
 from tidemill.runtime import loops, owner
 from tidemill.runtime.arriving import ARRIVALS
@@ -33,7 +33,6 @@ from tidemill.runtime.execute import CancelToken
 from tidemill.runtime.launch import Outcome, launch
 from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.root import folder
-from tidemill.runtime.select import select
 from tidemill.runtime.spawner import Spawner
 from tidemill.runtime.upstream import items_of
 
@@ -108,9 +107,9 @@ class EngineRun:
 
 
 @contextlib.contextmanager
-def opened(url: str) -> Iterator[MetadataStore]:
-    """The metadata store behind a URL."""
-    store = open_store(url)
+def opened(url: str, token: str = "") -> Iterator[MetadataStore]:
+    """The metadata store behind a URL; see open_store."""
+    store = open_store(url, token=token)
     try:
         yield store
     finally:
@@ -131,12 +130,7 @@ def sure_of_run(store: MetadataStore, settings: Settings, run: EngineRun) -> Run
     if known is not None:
         return known
     ir, workdir = settings.ir, _workdir(settings)
-    wanted = run.selection
-    selection = (
-        select(ir, only=wanted.get("only", ()), start=wanted.get("from", ()), end=wanted.get("to", ()))
-        if wanted
-        else None
-    )
+    selection = part_of(ir, run.selection)
     how = settings_of(ir, code_root=settings.code_root, workdir=workdir)
     if run.arrived:
         how[ARRIVALS] = [arrived.to_json() for arrived in run.arrived]

@@ -21,6 +21,7 @@ from tidemill.runners.kubeflow.executor_io import ExecutorInput
 from tidemill.runners.kubeflow.packing import unpack
 from tidemill.runtime.plan import run_date
 from tidemill.runtime.schedule import interval_start
+from tidemill.types.parameter import Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def typed(parameter: ParameterIR, value: Any) -> Any:
         return whole(value, parameter.name)
     if parameter.type == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    return value
+    return Text(value) if parameter.type == "json" and isinstance(value, str) else value
 
 
 def whole(value: Any, name: str) -> int:
