@@ -345,8 +345,8 @@ class OneProcessStoreSuite(
     """Every promise of the protocol but those to other processes, for a store that lives in one."""
 
 
-class ServedStoreSuite(_Fixtures, StorePublications, StoreUpkeep, StoreSearch):
-    """What a database behind a metadata server may change: values of every kind, errors, sizes, searching.
+class ServedStoreSuite(_Fixtures, StorePublications, StoreUpkeep):
+    """What a database behind a metadata server may change: values of every kind, errors, sizes, conditions.
 
     The rest is the server's, and is the same whatever lies behind it.
     """
