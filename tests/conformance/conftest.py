@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -58,6 +59,21 @@ def nursery() -> Iterator[Any]:
 def serving(nursery: Any) -> Any:
     """`serving("http" or "grpc", *options, **environment)`: a block with a metadata server on SQLite."""
     return partial(beside("served").serving, nursery)
+
+
+@pytest.fixture
+def behind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of a new database for a metadata server; empty for SQLite, which it makes itself.
+
+    TIDEMILL_SERVED_ON names another kind, for the whole suites on demand: postgresql or mariadb.
+    """
+    kind = getattr(request.cls, "behind", "") or os.environ.get("TIDEMILL_SERVED_ON", "sqlite")
+    if kind == "sqlite":
+        yield ""
+        return
+    server = request.getfixturevalue(f"{kind}_server")
+    with server.database() as name:
+        yield server.url(name)
 
 
 @pytest.fixture(params=["http", "grpc"])

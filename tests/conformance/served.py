@@ -129,11 +129,12 @@ class Served:
 
 @contextmanager
 def serving(
-    nursery: Nursery, scheme: str, *options: str, both: bool = False, **environment: str
+    nursery: Nursery, scheme: str, *options: str, both: bool = False, database: str = "", **environment: str
 ) -> Iterator[Served]:
-    """A server on a database of its own, in memory where the system offers that."""
+    """A server on the database of an address, or else on one of its own: SQLite, in memory where the system
+    offers that."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        server = Served(nursery, Path(folder), list(options), environment, scheme, both)
+        server = Served(nursery, Path(folder), list(options), environment, scheme, both, database=database)
         server.start()
         assert server.url, server.said
         try:

@@ -10,13 +10,27 @@ import pytest
 
 from tidemill.metadata.open import open_store
 from tidemill.testing.store_races import MakeStore
-from tidemill.testing.store_suite import StoreSuite
+from tidemill.testing.store_suite import ServedStoreSuite, StoreSuite
 
 
 class TestHttp(StoreSuite):
-    """A server process with a SQLite database of its own for each test, asked by threads and processes."""
+    """A server process with a database of its own for each test, asked by threads and processes.
+
+    It is SQLite's, or that of the kind which TIDEMILL_SERVED_ON names.
+    """
 
     @pytest.fixture
-    def make_store(self, serving: Any) -> Iterator[MakeStore]:
-        with serving("http") as server:
+    def make_store(self, serving: Any, behind: str) -> Iterator[MakeStore]:
+        with serving("http", database=behind) as server:
+            yield partial(open_store, server.url)
+
+
+class TestHttpOnMariadb(ServedStoreSuite):
+    """The same with MariaDB behind the server."""
+
+    behind = "mariadb"
+
+    @pytest.fixture
+    def make_store(self, serving: Any, behind: str) -> Iterator[MakeStore]:
+        with serving("http", database=behind) as server:
             yield partial(open_store, server.url)

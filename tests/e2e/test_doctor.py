@@ -48,7 +48,7 @@ CORRUPTIONS = {
         "node-and-execution-agree", "nothing-runs-unowned", "one-maker",
     },
     f"INSERT INTO Event (artifact_id, execution_id, type) SELECT {MODEL}, execution_id, 4"
-    " FROM tidemill_node WHERE node_id = 'make'": {"one-maker"},
+    " FROM tidemill_node WHERE node_id = 'make'": {"one-maker", "an-event-has-a-path"},
     f"DELETE FROM Event WHERE artifact_id = {MODEL}": {"one-maker", "dangling-reference"},
     "UPDATE tidemill_node SET fence = 7 WHERE node_id = 'fit'": {
         "attempts-and-fences-grow-together", "fence-counts-executions",
@@ -65,17 +65,36 @@ CORRUPTIONS = {
     f" SELECT r.context_id, e.id FROM tidemill_run r, Execution e WHERE e.name LIKE '%/fit/0/10'": {
         "a-success-is-its-nodes", "fence-counts-executions",
     },
-    "UPDATE Event SET id = id + 100 WHERE type = 4": {"an-input-was-made-before", "dangling-reference"},
+    "UPDATE Event SET id = id + 100 WHERE type = 4": {
+        "an-input-was-made-before", "dangling-reference", "an-event-has-a-path",
+    },
     "UPDATE Artifact SET state = 5 WHERE uri LIKE '%/result' AND type_id IN"
     " (SELECT id FROM Type WHERE name = 'JsonValue')": {"an-input-was-live"},
     f"UPDATE tidemill_node SET state = 'CACHED' WHERE node_id = 'fit';"
     f"UPDATE Execution SET last_known_state = 5 WHERE id = {FIT};"
     f"INSERT INTO Event (artifact_id, execution_id, type) SELECT v.artifact_id, {FIT}, 4 FROM Event v"
     " JOIN tidemill_node n ON n.execution_id = v.execution_id WHERE n.node_id = 'make'": {
-        "a-hit-has-an-equal-key", "one-maker",
+        "a-hit-has-an-equal-key", "one-maker", "an-event-has-a-path",
     },
     "DELETE FROM tidemill_run": {"a-node-has-a-run"},
     f"DELETE FROM Artifact WHERE id = {MODEL}": {"dangling-reference"},
+    f"UPDATE Artifact SET type_id = 999 WHERE id = {MODEL}": {"a-node-has-a-type"},
+    "DELETE FROM Type WHERE name = 'fit'": {"a-node-has-a-type"},
+    f"UPDATE Execution SET type_id = (SELECT type_id FROM Artifact WHERE id = {MODEL}) WHERE id = {FIT}": {
+        "a-node-has-a-type",
+    },
+    "UPDATE Context SET type_id = 1 WHERE name = 'daily'": {"a-node-has-a-type"},
+    "INSERT INTO TypeProperty VALUES (999, 'p', 1)": {"dangling-reference"},
+    "INSERT INTO ParentType VALUES (10, 999)": {"dangling-reference"},
+    "UPDATE ParentContext SET parent_context_id = 999": {"dangling-reference"},
+    "UPDATE ExecutionProperty SET string_value = NULL WHERE name = 'tidemill.log'": {
+        "a-property-has-one-value",
+    },
+    "UPDATE ArtifactProperty SET double_value = 0.5 WHERE name = 'bytes'": {"a-property-has-one-value"},
+    f"DELETE FROM Attribution WHERE artifact_id = {MODEL}": {"a-result-is-in-its-run"},
+    f"DELETE FROM EventPath WHERE event_id IN (SELECT id FROM Event WHERE artifact_id = {MODEL})": {
+        "an-event-has-a-path",
+    },
     "DELETE FROM Context WHERE name = 'daily.fit'": {"dangling-reference"},
     "UPDATE tidemill_run SET state = 'QUEUED'": {"a-queued-run-did-nothing"},
     "UPDATE tidemill_run SET base_run = 'nowhere'": {"a-base-run-exists"},

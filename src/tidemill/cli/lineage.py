@@ -34,7 +34,14 @@ _HIDDEN = {"digest", "bytes"}
     show_default=True,
     help="How to print the graph.",
 )
-@click.option("--max-nodes", default=1000, show_default=True, metavar="N", help="Stop after so many.")
+@click.option(
+    "--max-nodes",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Stop after so many.",
+)
 def lineage(target: str, workspace: Workspace, direction: str, form: str, max_nodes: int) -> None:
     """Trace the lineage of an artifact (by number) or of everything in a run.
 

@@ -49,8 +49,9 @@ def prune(
     """Delete the files of old runs that nothing kept refers to any more.
 
     What a kept run made, used or reused stays, whoever made it: the champion, the days of a window, what
-    the cache handed on. The record stays too: a deleted artifact is still in the lineage, as DELETED. Files
-    outside of the root, such as pushed models, are never touched. Without --yes nothing is changed.
+    the cache handed on. So does what somebody put into a context of their own, as an alias. The record stays
+    too: a deleted artifact is still in the lineage, as DELETED. Files outside of the root, such as pushed
+    models, are never touched. Without --yes nothing is changed.
 
     With --rows the record of a run goes too, executions, artifacts, events and all, when nothing that stays
     refers to anything it made; its lineage is lost then. End other programs that have the record open first.
@@ -159,7 +160,7 @@ def _tell(
     verb = "deleted" if yes else "would delete"
     click.echo(f"{verb} {len(doomed)} artifacts of {len(chosen.runs)} runs, {freed / 1e6:.1f} MB")
     if chosen.kept:
-        click.echo(f"kept {len(chosen.kept)} artifacts of these runs that a kept run refers to")
+        click.echo(f"kept {len(chosen.kept)} artifacts of these runs that a kept run or an alias refers to")
     if removed is not None:
         count = sum(map(len, removed.batches))
         click.echo(f"{'removed' if yes else 'would remove'} the record of {count} runs")

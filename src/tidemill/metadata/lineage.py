@@ -73,12 +73,10 @@ class Lineage:
     def to_dot(self) -> str:
         """A Graphviz digraph with the same shapes and arrows."""
         lines = ["digraph lineage {", "  rankdir=LR;"]
-        lines += [
-            f"  a{a.id} [shape=ellipse, label={json.dumps(_artifact_label(a))}];" for a in self.artifacts
-        ]
-        lines += [f"  e{e.id} [shape=box, label={json.dumps(_execution_label(e))}];" for e in self.executions]
+        lines += [f"  a{a.id} [shape=ellipse, label={_dot(_artifact_label(a))}];" for a in self.artifacts]
+        lines += [f"  e{e.id} [shape=box, label={_dot(_execution_label(e))}];" for e in self.executions]
         for event in self.events:
-            lines.append("  {} -> {} [label={}];".format(*_ends(event), json.dumps(_path_label(event))))
+            lines.append("  {} -> {} [label={}];".format(*_ends(event), _dot(_path_label(event))))
         if self.truncated:
             lines.append('  more [shape=plaintext, label="... and more"];')
         return "\n".join([*lines, "}"]) + "\n"
@@ -92,7 +90,8 @@ def trace(
 
     Upstream goes from an artifact to the execution that made it (not to those that took it from the
     cache) and on to that one's inputs; downstream to the executions that used it and their outputs. Both
-    is the union of the two, not everything that is connected. `max_nodes` bounds artifacts and executions
+    is the union of the two, not everything that is connected. What a run put out belongs to it, whichever
+    way is gone. `max_nodes` bounds artifacts and executions
     together; the nearest are kept. StoreError when the artifact or run is unknown, or neither is named.
     """
     if direction not in ("upstream", "downstream", "both"):
@@ -109,6 +108,8 @@ def trace(
         starts, kind = graph.take_executions(e.id for e in store.get_executions(run_id)), "execution"
     else:
         raise StoreError("name an artifact or a run to trace, one of them")
+    if kind == "execution":
+        graph.take_outputs(starts)
     if direction in ("upstream", "both"):
         graph.walk(starts, kind, upstream=True)
     if direction in ("downstream", "both"):
@@ -154,6 +155,10 @@ class _Graph:
         ids = self.take_artifacts({e.artifact_id for e in events})
         self._keep(events)
         return ids
+
+    def take_outputs(self, execution_ids: list[int]) -> None:
+        """Add what executions put out while there is room."""
+        self._artifacts_of(execution_ids, upstream=False)
 
     def take_executions(self, ids: Iterable[int], *, made_only: bool = False) -> list[int]:
         """Add executions while there is room; with `made_only`, not those that reused a result."""
@@ -216,3 +221,8 @@ def _path_label(event: Event) -> str:
 def _mermaid(text: str) -> str:
     """Mermaid reads quotes, pipes and brackets in labels as syntax; it knows HTML entities."""
     return "".join(c if c.isalnum() or c in " _-./:," else f"#{ord(c)};" for c in text)
+
+
+def _dot(text: str) -> str:
+    """A quoted text for Graphviz, which reads UTF-8 and knows no escapes of characters by number."""
+    return json.dumps(text, ensure_ascii=False)

@@ -36,7 +36,8 @@ class Retention:
     artifacts: tuple[Artifact, ...]
     """Artifacts of these runs that nothing kept refers to."""
     kept: tuple[Artifact, ...]
-    """Artifacts of these runs that stay, because a kept run made, used or reused them too."""
+    """Artifacts of these runs that stay: a kept run made, used or reused them too, or somebody put them into
+    a context of their own, such as an alias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

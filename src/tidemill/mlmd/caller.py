@@ -12,6 +12,13 @@ from tidemill.mlmd.options import ListOptions, call_with_list_options
 _MOST_RETRIES = 5
 """Attempts of a call that somebody else got in the way of, unless the config says otherwise."""
 
+_MAY_BE_NONE = (
+    "type_version",
+    "external_ids",
+    *(f"{kind}_type" for kind in ("artifact", "execution", "context")),
+)
+"""Fields that MLMD takes None for, too; a type is missed then by who stores it."""
+
 
 class Caller:
     """An open store. Threads may share it; `close` ends it, and so does the end of the object."""
@@ -56,13 +63,20 @@ class Caller:
 
     def _ask(self, method: str, **fields: Any) -> Any:
         """Make one call with these fields in its request."""
-        request = getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
-        return self._call(method, request)
+        return self._call(method, _request(method, fields))
 
     def _list(self, method: str, field: str, options: ListOptions | None, **fields: Any) -> list[Any]:
         """All pages of a list."""
-        request = getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
-        return call_with_list_options(self._connection.call, method, field, request, options)
+        return call_with_list_options(self._connection.call, method, field, _request(method, fields), options)
+
+
+def _request(method: str, fields: dict[str, Any]) -> Any:
+    """The request of a call. TypeError for None, which protobuf would take for a field that was left out:
+    a question about no context would become one about context 0. MLMD raises TypeError for the same."""
+    for name, value in fields.items():
+        if value is None and name not in _MAY_BE_NONE:
+            raise TypeError(f"{method}: {name} is None; give a value, an empty list for none")
+    return getattr(metadata_store_service_pb2, f"{method}Request")(**fields)
 
 
 def _connect_server(config: Any) -> Connection:

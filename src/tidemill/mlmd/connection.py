@@ -55,6 +55,11 @@ def connect(config: Any, *, upgrade: bool = False) -> Connection:
             f"Cannot connect sqlite3 database: {url} does not exist and connection_mode is READWRITE",
             errors.INTERNAL,
         )
+    if config.HasField("sqlite") and not Path(url).absolute().parent.is_dir():
+        raise errors.ConnectionFailedError(
+            f"Cannot connect sqlite3 database: the folder of {url} does not exist; make it first",
+            errors.INTERNAL,
+        )
     read_only = config.HasField("sqlite") and mode == _SQLITE.READONLY
     return _open(url, read_only=read_only, upgrade_from=0 if upgrade else SCHEMA_VERSION)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tidemill.errors import TidemillError
 
+OK = 0
 CANCELLED = 1
 UNKNOWN = 2
 INVALID_ARGUMENT = 3

@@ -19,6 +19,9 @@ from tidemill.mlmd.metadata_store_service_pb2 import GetLineageSubgraphRequest, 
 from tidemill.mlmd.options import ExtraOptions
 from tidemill.mlmd.putting import Putting
 
+_PORTION = 10_000
+"""Nodes of a lineage that are asked of a server at once: a message has a largest size, a lineage has none."""
+
 
 class MetadataStore(Putting, Getting, GettingTypes):
     """A metadata store, as `ml_metadata.MetadataStore` is.
@@ -67,7 +70,12 @@ class MetadataStore(Putting, Getting, GettingTypes):
             wanted = {f"{kind}s", f"{kind}_types"} & paths
             if not wanted:
                 continue
-            nodes = getattr(self, f"get_{kind}s_by_id")(n.id for n in getattr(skeleton, f"{kind}s"))
+            ids = [n.id for n in getattr(skeleton, f"{kind}s")]
+            nodes = [
+                node
+                for start in range(0, len(ids), _PORTION)
+                for node in getattr(self, f"get_{kind}s_by_id")(ids[start : start + _PORTION])
+            ]
             if f"{kind}s" in wanted:
                 getattr(graph, f"{kind}s").extend(nodes)
             if f"{kind}_types" in wanted:

@@ -345,6 +345,13 @@ class OneProcessStoreSuite(
     """Every promise of the protocol but those to other processes, for a store that lives in one."""
 
 
+class ServedStoreSuite(_Fixtures, StorePublications, StoreUpkeep):
+    """What a database behind a metadata server may change: values of every kind, errors, sizes, conditions.
+
+    The rest is the server's, and is the same whatever lies behind it.
+    """
+
+
 class StoreSuite(OneProcessStoreSuite, StoreProcesses):
     """Every promise of the MetadataStore protocol. Subclass it and define `make_store`."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import StoreError
-from tidemill.metadata.lineage import Lineage, trace
+from tidemill.metadata.lineage import Direction, Lineage, trace
 from tidemill.metadata.model import Artifact, Event, EventType, Execution, NodeState
 from tidemill.metadata.sql import SqlStore, open_store
 from tidemill.testing.store_stories import Ended, end_node, examples, model, start_run
@@ -82,6 +82,14 @@ def test_a_run_with_a_reused_result_leads_back_to_the_run_that_made_it(
     assert nodes(trace(store, run_id="r1", direction="upstream"), story) == {
         "gen", "stats", "trainer", "pusher",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("direction", ["upstream", "downstream", "both"])
+def test_a_run_has_what_it_put_out(store: SqlStore, story: dict[str, Ended], direction: Direction) -> None:
+    """Its last results too, to which nothing leads on."""
+    found = trace(store, run_id="r1", direction=direction)
+    assert {a.uri for a in found.artifacts} >= {"file:///examples", "file:///model", "s", "p"}
+    assert len([e for e in found.events if e.type is EventType.OUTPUT]) >= 4
 
 
 def test_a_long_chain_is_followed_to_its_end(store: SqlStore) -> None:
@@ -158,3 +166,9 @@ def test_dot() -> None:
         '  a7 -> e2 [label=""];',
         "}",
     ]
+
+
+def test_dot_keeps_letters_of_all_languages() -> None:
+    """Graphviz would show an escape like \\u00e4 as u00e4."""
+    graph = Lineage(artifacts=(Artifact(id=1, type="Modäll 日", uri="u"),), executions=(), events=())
+    assert '[shape=ellipse, label="Modäll 日 1"];' in graph.to_dot()

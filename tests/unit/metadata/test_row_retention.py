@@ -143,6 +143,30 @@ def test_what_keeps_a_run(store: SqlStore) -> None:
     assert store.remove_runs(["free", "used", "grouped", "there"]) == 1
 
 
+def test_what_an_alias_names_is_not_deleted(store: SqlStore) -> None:
+    """Neither its files nor its rows, though its run is old and no run uses it."""
+    store.put_pipeline_version("v1", "taxi", "{}")
+    made = []
+    for number in range(3):
+        run = Run(
+            id=f"r{number}", pipeline="taxi", version="v1", state=RunState.RUNNING, root="/p", owner="driver"
+        )
+        store.create_run(run, TYPES)
+        outputs = {"m": [Artifact(type="Model", uri=f"/p/{number}")]}
+        made.append(end_node(store, run.id, "gen", outputs=outputs).only("m"))
+        store.end_run(run.id, RunState.COMPLETE, owner="driver")
+    with store.database.writing() as tx:
+        type_id = tx.insert("Type", "name, type_kind", ("alias", 2))
+        context = tx.insert("Context", "type_id, name", (type_id, "production"))
+        tx.insert("Attribution", "context_id, artifact_id", (context, made[0].id))
+    policy = RetentionPolicy(root="/p", keep_last=1)
+    planned = store.plan_retention(policy)
+    assert ([a.uri for a in planned.artifacts], [a.uri for a in planned.kept]) == (["/p/1"], ["/p/0"])
+    assert [a.uri for a in store.mark_for_deletion(policy).artifacts] == ["/p/1"]
+    assert [a.uri for a in store.get_marked()] == ["/p/1"]
+    assert "alias 'production'" in {r.id: why for r, why in store.plan_row_retention(policy).kept}["r0"]
+
+
 KILLED = """
 import os, signal, sys
 from tidemill.metadata.retention import RetentionPolicy

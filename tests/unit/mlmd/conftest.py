@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[MetadataStore]:
         server.stop(5)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mlmd_python() -> str:
     """The interpreter with ml-metadata 1.17.1 that TIDEMILL_MLMD_PYTHON names."""
     python = os.environ.get("TIDEMILL_MLMD_PYTHON", "")

@@ -218,3 +218,20 @@ def test_optimistic_updates_over_the_wire(remote: MetadataStore) -> None:
     with pytest.raises(errors.FailedPreconditionError):
         remote._ask("PutArtifacts", artifacts=[stale], options={"abort_if_latest_updated_time_changed": True})
     assert remote.get_artifacts_by_id([artifact_id])[0].uri == ""
+
+
+def test_a_lineage_larger_than_a_message(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ids come at once, its nodes in portions: each must fit into a message, all need not."""
+    monkeypatch.setattr("tidemill.mlmd.store._PORTION", 10)
+    store = client_of(server, channel_arguments={"max_receive_message_length": 4000})
+    model = store.put_artifact_type(pb.ArtifactType(name="M"))
+    trainer = store.put_execution_type(pb.ExecutionType(name="T"))
+    made = [(0, i, pb.Event(type=pb.Event.OUTPUT)) for i in range(50)]
+    artifacts = [pb.Artifact(type_id=model, uri=f"{i}" * 100) for i in range(50)]
+    store.put_lineage_subgraph([pb.Execution(type_id=trainer)], artifacts, [], made)
+    start = pb.LineageSubgraphQueryOptions.StartingNodes(filter_query="id = 1")
+    found = store.get_lineage_subgraph(pb.LineageSubgraphQueryOptions(starting_executions=start))
+    assert [a.uri for a in found.artifacts] == [a.uri for a in artifacts]
+    with pytest.raises(errors.ResourceExhaustedError):
+        store.get_artifacts_by_id(range(1, 51))
+    store.close()

@@ -56,6 +56,13 @@ def test_a_missing_file_is_not_made(folder: Path, mode: int) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_a_missing_folder_is_not_made(folder: Path) -> None:
+    """A path with a slip of the pen is no new database."""
+    with pytest.raises(errors.ConnectionFailedError, match=r"the folder of .* does not exist"):
+        MetadataStore(sqlite(folder / "sub" / "none.db", MODES.READWRITE_OPENCREATE))
+    assert list(folder.iterdir()) == []
+
+
 def test_configs_that_name_nothing() -> None:
     with pytest.raises(RuntimeError, match="Unset"):
         MetadataStore(pb.ConnectionConfig())

@@ -175,6 +175,10 @@ def test_contexts_are_reused_on_demand(world: World) -> None:
     with pytest.raises(errors.InvalidArgumentError, match="type_id"):
         store.put_execution(execution, [], [pb.Context(id=2)])
     assert world.counts() == [2, 4, 2]
+    renamed = pb.Context(id=1, type_id=world.run, name="renamed")
+    old = pb.Context(type_id=world.run, name="a")  # nobody's any more, once the first is stored
+    _, _, ids = store.put_execution(execution, [], [renamed, old], reuse_context_if_already_exist=True)
+    assert ids == [1, 3]
 
 
 def test_artifacts_are_reused_by_external_id_on_demand(world: World) -> None:

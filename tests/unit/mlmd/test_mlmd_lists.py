@@ -198,3 +198,34 @@ def test_lineage_that_is_refused(chain: MetadataStore, monkeypatch: pytest.Monke
     assert len(ask(chain, "id = 1", max_num_hops=50).events) > 0
     with pytest.raises(errors.UnimplementedError, match="GetLineageSubgraph"):
         chain._call("GetLineageGraph", service.GetLineageGraphRequest())
+
+
+@pytest.mark.parametrize("options", [None, ListOptions(limit=1)])
+def test_no_context_has_the_id_0(many: MetadataStore, options: ListOptions | None) -> None:
+    """It once meant any."""
+    assert many.get_artifacts_by_context(0, options) == []
+    assert many.get_executions_by_context(0, options) == []
+
+
+def test_none_is_not_taken_for_nothing(many: MetadataStore) -> None:
+    """Protobuf takes it for a field that was left out; MLMD's client raises TypeError too."""
+    for ask in (
+        lambda: many.get_artifacts_by_context(None),  # type: ignore[arg-type]  # what is tested
+        lambda: many.get_artifacts_by_id(None),  # type: ignore[arg-type]  # what is tested
+        lambda: many.get_artifacts_by_type(None),  # type: ignore[arg-type]  # what is tested
+        lambda: many.put_events(None),  # type: ignore[arg-type]  # what is tested
+        lambda: many.put_artifacts(None),  # type: ignore[arg-type]  # what is tested
+    ):
+        with pytest.raises(TypeError, match="is None; give a value"):
+            ask()
+    assert many.get_artifact_by_type_and_name("Model", "none", None) is None
+
+
+def test_the_skeleton_of_a_lineage_has_every_type(many: MetadataStore) -> None:
+    """MLMD's system types among them, which lists of types leave out."""
+    request = service.GetLineageSubgraphRequest()
+    request.lineage_subgraph_query_options.starting_artifacts.filter_query = "id = 1"
+    found = many._call("GetLineageSubgraph", request).lineage_subgraph
+    names = [t.name for t in found.artifact_types]
+    assert (names[0], names[-1]) == ("mlmd.Dataset", "Model")
+    assert len(found.execution_types) == 5

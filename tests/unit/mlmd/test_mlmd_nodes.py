@@ -287,3 +287,15 @@ def test_databases_that_return_no_ids(store: MetadataStore, monkeypatch: pytest.
     assert [a.name for a in store.get_artifacts_by_id(ids)] == ["a", "b", "c"]
     with pytest.raises(errors.AlreadyExistsError):
         store.put_artifacts([pb.Artifact(type_id=type_id, name=name) for name in "da"])
+
+
+def test_nodes_of_one_call_are_stored_in_their_order(store: MetadataStore) -> None:
+    """An update may mean what was stored before it, and the first of two errors is the one that is told."""
+    type_id = model_type(store)
+    ids = store.put_artifacts([pb.Artifact(type_id=type_id, uri="new"), pb.Artifact(id=1, uri="changed")])
+    assert (ids, only(store.get_artifacts()).uri) == ([1, 1], "changed")
+    with pytest.raises(errors.InvalidArgumentError, match="given id 3"):
+        store.put_artifacts([pb.Artifact(id=3), pb.Artifact(type_id=type_id)])
+    assert len(store.get_artifacts()) == 1
+    with pytest.raises(errors.NotFoundError):  # before anybody looks at the missing name
+        store.put_contexts([pb.Context(type_id=type_id)])

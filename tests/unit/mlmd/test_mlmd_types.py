@@ -138,3 +138,15 @@ def test_all_kinds_in_one_call(store: MetadataStore) -> None:
     request.all_fields_match = False
     with pytest.raises(errors.UnimplementedError):
         store._call("PutTypes", request)
+
+
+def test_what_ml_metadata_does_with_types_in_corners(store: MetadataStore) -> None:
+    """As a differential test with 1.17.1 found: asked for twice, named like its own, based on themselves."""
+    first, second = (store.put_artifact_type(pb.ArtifactType(name=name)) for name in ("a", "b"))
+    asked = [second, first, second, 99]
+    assert [t.id for t in store.get_artifact_types_by_id(asked)] == [second, first, second]
+    store.put_context_type(pb.ContextType(name="mlmd.Dataset"))  # no system type: contexts have none
+    assert [t.name for t in store.get_context_types()] == ["mlmd.Dataset"]
+    own = pb.ArtifactType(name="mlmd.Dataset", base_type=pb.ArtifactType.DATASET)
+    with pytest.raises(errors.InvalidArgumentError, match="cycle"):
+        store.put_artifact_type(own)

@@ -1,7 +1,8 @@
 """What must hold of the record at any moment, whatever died and when: the questions of `doctor`.
 
 Each invariant is a query for the rows that break it. They are about tidemill's own runs; what other
-MLMD clients wrote beside them is checked for dangling references only.
+MLMD clients wrote beside them is checked for what no client can read: dangling references, nodes without
+a type, properties without a value.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tidemill.metadata.finding import Finding
-from tidemill.metadata.model import ArtifactState, EventType, ExecutionState, NodeState, RunState
+from tidemill.metadata.model import ArtifactState, EventType, ExecutionState, NodeState, RunState, TypeKind
 from tidemill.metadata.sql.database import Transaction
 from tidemill.types.json import digest
 
@@ -41,6 +42,28 @@ def _dangling(table: str, column: str, owner: str) -> _Invariant:
         f"{table} refers to {owner} {{0}}, which does not exist",
         f"SELECT DISTINCT x.{column} FROM {table} x LEFT JOIN {owner} o ON o.id = x.{column} "
         "WHERE o.id IS NULL",
+    )
+
+
+def _typed(kind: TypeKind) -> _Invariant:
+    table = kind.name.capitalize()
+    return _Invariant(
+        "a-node-has-a-type",
+        f"{table} {{0}} has the type {{1}}, and no {kind.name.lower()} type has that id",
+        f"SELECT x.id, x.type_id FROM {table} x LEFT JOIN Type t ON t.id = x.type_id "
+        f"AND t.type_kind = {kind.value} WHERE t.id IS NULL",
+    )
+
+
+def _valued(table: str) -> _Invariant:
+    """Rows that MLMD cannot read, with all that stands beside them in a list."""
+    values = ("int_value", "double_value", "string_value", "byte_value", "proto_value", "bool_value")
+    count = " + ".join(f"CASE WHEN {column} IS NULL THEN 0 ELSE 1 END" for column in values)
+    owner = table.removesuffix("Property").lower()
+    return _Invariant(
+        "a-property-has-one-value",
+        f"property {{1}} of {owner} {{0}} has {{2}} values instead of one",
+        f"SELECT {owner}_id, name, {count} FROM {table} WHERE {count} <> 1",
     )
 
 
@@ -86,6 +109,22 @@ _INVARIANTS = (
         f"AND e.last_known_state = {ExecutionState.COMPLETE.value} "
         f"WHERE a.state = {ArtifactState.LIVE.value} "
         "GROUP BY a.id, r.id HAVING COUNT(e.id) <> 1",
+    ),
+    _Invariant(
+        "a-result-is-in-its-run",
+        "artifact {1}, which execution {2} put out, is not in the context of its run {0}",
+        "SELECT n.run_id, v.artifact_id, v.execution_id FROM tidemill_node n "
+        "JOIN tidemill_run r ON r.id = n.run_id JOIN Event v ON v.execution_id = n.execution_id "
+        "LEFT JOIN Attribution t ON t.artifact_id = v.artifact_id AND t.context_id = r.context_id "
+        f"WHERE n.state IN ('{NodeState.COMPLETE}', '{NodeState.CACHED}') "
+        f"AND v.type = {EventType.OUTPUT.value} AND t.id IS NULL",
+    ),
+    _Invariant(
+        "an-event-has-a-path",
+        "nothing says what execution {0} calls artifact {1}, which it used or put out",
+        "SELECT v.execution_id, v.artifact_id FROM Event v JOIN tidemill_node n "
+        "ON n.execution_id = v.execution_id LEFT JOIN EventPath p ON p.event_id = v.id "
+        "WHERE p.event_id IS NULL",
     ),
     _Invariant(
         "a-failure-makes-nothing-live",
@@ -188,6 +227,17 @@ _INVARIANTS = (
     _dangling("ExecutionProperty", "execution_id", "Execution"),
     _dangling("ContextProperty", "context_id", "Context"),
     _dangling("EventPath", "event_id", "Event"),
+    _dangling("ParentContext", "context_id", "Context"),
+    _dangling("ParentContext", "parent_context_id", "Context"),
+    _dangling("TypeProperty", "type_id", "Type"),
+    _dangling("ParentType", "type_id", "Type"),
+    _dangling("ParentType", "parent_type_id", "Type"),
+    _typed(TypeKind.ARTIFACT),
+    _typed(TypeKind.EXECUTION),
+    _typed(TypeKind.CONTEXT),
+    _valued("ArtifactProperty"),
+    _valued("ExecutionProperty"),
+    _valued("ContextProperty"),
 )
 _CHECKED_HERE = (
     "execution-name",

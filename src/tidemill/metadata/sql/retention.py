@@ -91,7 +91,8 @@ def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
 
 
 def _used_elsewhere(tx: Transaction, artifact_ids: list[int], contexts: list[int]) -> set[int]:
-    """Those of the artifacts that an execution outside of the run contexts has an event with."""
+    """Those of the artifacts that an execution outside of the run contexts has an event with, or that
+    somebody put into a context of their own: so others name what they have in use, an alias for example."""
     inside = {
         execution_id
         for (execution_id,) in tx.rows_in(
@@ -101,7 +102,14 @@ def _used_elsewhere(tx: Transaction, artifact_ids: list[int], contexts: list[int
     events = tx.rows_in(
         "SELECT artifact_id, execution_id FROM Event WHERE artifact_id IN ({ids})", artifact_ids
     )
-    return {artifact_id for artifact_id, execution_id in events if execution_id not in inside}
+    used = {artifact_id for artifact_id, execution_id in events if execution_id not in inside}
+    own = ", ".join(f"'{name}'" for name in (names.PIPELINE, names.RUN, names.NODE))
+    grouped = tx.rows_in(
+        "SELECT a.artifact_id FROM Attribution a JOIN Context c ON c.id = a.context_id "
+        f"JOIN Type t ON t.id = c.type_id WHERE t.name NOT IN ({own}) AND a.artifact_id IN ({{ids}})",
+        artifact_ids,
+    )
+    return used | {artifact_id for (artifact_id,) in grouped}
 
 
 def _set_state(

@@ -40,7 +40,7 @@ def fill_subgraph(tx: Transaction, options: Message, mask: Iterable[str], out: M
             for node_id in ids:
                 nodes.add(id=node_id)
         if f"{kind.name}_types" in wanted:
-            types.fill_all_types(tx, kind, getattr(out, f"{kind.name}_types"))
+            types.fill_all_types(tx, kind, getattr(out, f"{kind.name}_types"), system=True)
 
 
 def fill_whole(

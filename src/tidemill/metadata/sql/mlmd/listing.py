@@ -25,8 +25,9 @@ _EVERYTHING = CompiledFilter(joins="", where="1 = 1", values=(), repeats=False)
 
 
 def page(
-    tx: Transaction, kind: Kind, options: Message, response: Message, *, context_id: int = 0, type_id: int = 0
-) -> list[int]:
+    tx: Transaction, kind: Kind, options: Message, response: Message, *, context_id: int | None = None,
+    type_id: int | None = None,
+) -> list[int]:  # fmt: skip
     """Ids of one page of nodes, of a context or type if one is given. Sets `next_page_token`."""
     if options.max_result_size <= 0:
         raise invalid(f"max_result_size must be greater than 0, not {options.max_result_size}")
@@ -36,14 +37,14 @@ def page(
     ascending = options.order_by_field.is_asc
     source = _source(kind, options.filter_query)
     joins, conditions, parameters = source.joins, [f"({source.where})"], list[object](source.values)
-    if context_id:
+    if context_id is not None:
         link = f"{kind.link} listed ON listed.{kind.owner} = n.id"
         # From the newest node on, asking of each whether it is in the context; unless that asks too many.
         ordered = not options.filter_query and not is_small(tx, kind.link or "", "context_id", context_id)
         joins += f" CROSS JOIN {link}" if ordered else f" JOIN {link}"
         conditions.append("listed.context_id = ?")
         parameters.append(context_id)
-    if type_id:
+    if type_id is not None:
         small = bool(options.filter_query) or is_small(tx, kind.table, "type_id", type_id)
         conditions.append(f"{'' if small else '+'}n.type_id = ?")  # `+` keeps an index from being used
         parameters.append(type_id)

@@ -91,7 +91,8 @@ def _put_artifacts(
     wanted = [a.external_id for a in artifacts if a.external_id and not a.HasField("id")] if reuse else []
     if not wanted:
         return put_nodes(tx, memory, ARTIFACT, artifacts)
-    if len(set(wanted)) < len(wanted):  # the first of two makes the artifact, the second updates it
+    updates = len(artifacts) > len([a for a in artifacts if not a.HasField("id")])
+    if len(artifacts) > 1 and (updates or len(set(wanted)) < len(wanted)):  # one may make what another means
         return [i for a in artifacts for i in _put_artifacts(tx, memory, [a], reuse=True)]
     stored = reading.ids_by_external_ids(tx, ARTIFACT, wanted)
     found = []
@@ -117,7 +118,7 @@ def _put_contexts(
     if not reuse:
         return put_nodes(tx, memory, CONTEXT, contexts)
     keys = [(c.type_id, c.name) for c in contexts if not c.HasField("id")]
-    if len(set(keys)) < len(keys):  # the first of two makes the context, the second is that one
+    if len(contexts) > 1 and len(set(keys)) < len(contexts):  # one may make or rename what another means
         return [i for c in contexts for i in _put_contexts(tx, memory, [c], reuse=True)]
     stored = reading.ids_by_names(tx, CONTEXT, keys)
     found = [0 if c.HasField("id") else stored.get((c.type_id, c.name), 0) for c in contexts]

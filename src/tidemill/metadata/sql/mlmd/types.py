@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tidemill.metadata.model import PropertyType
 from tidemill.metadata.sql.database import Row, Transaction
-from tidemill.metadata.sql.mlmd.kinds import EXECUTION, Kind, Message
+from tidemill.metadata.sql.mlmd.kinds import CONTEXT, EXECUTION, Kind, Message
 from tidemill.metadata.sql.mlmd.refusal import Refusal, Status, invalid, not_found
 from tidemill.metadata.sql.names import lock_registry
 from tidemill.metadata.sql.schema import SYSTEM_TYPES
@@ -86,17 +86,26 @@ def fill_type(tx: Transaction, kind: Kind, name: str, version: str, out: Message
 
 
 def fill_types_by_id(tx: Transaction, kind: Kind, ids: Iterable[int], out: Message) -> None:
-    """Add the types with these ids, in the order of first mention, to the repeated field `out`."""
-    rows = {row[0]: row for row in _rows_by_id(tx, kind, ids)}
-    found = [rows[i] for i in dict.fromkeys(ids) if i in rows]
-    _fill(tx, kind, found, (out.add() for _ in found))
+    """Add the types with these ids to the repeated field `out`: in their order, and as often as there."""
+    wanted = list(ids)
+    rows = {row[0]: row for row in _rows_by_id(tx, kind, wanted)}
+    first: dict[int, Message] = {}
+    again: list[tuple[Message, int]] = []
+    for type_id in wanted:
+        if type_id in first:
+            again.append((out.add(), type_id))
+        elif type_id in rows:
+            first[type_id] = out.add()
+    _fill(tx, kind, [rows[i] for i in first], iter(first.values()))
+    for message, type_id in again:
+        message.CopyFrom(first[type_id])
 
 
-def fill_all_types(tx: Transaction, kind: Kind, out: Message) -> None:
-    """Add every type of a kind, but MLMD's system types, to the repeated field `out`."""
-    system = {f"mlmd.{name}" for name, _ in SYSTEM_TYPES}
+def fill_all_types(tx: Transaction, kind: Kind, out: Message, *, system: bool = False) -> None:
+    """Add every type of a kind to the repeated field `out`; MLMD's system types only if asked for."""
     rows = tx.rows(f"SELECT {_COLUMNS} FROM Type WHERE type_kind = ? ORDER BY id", [kind.type_kind.value])
-    rows = [row for row in rows if row[1] not in system]
+    hidden = () if system or kind is CONTEXT else [f"mlmd.{name}" for name, _ in SYSTEM_TYPES]
+    rows = [row for row in rows if row[1] not in hidden]
     _fill(tx, kind, rows, (out.add() for _ in rows))
 
 
@@ -180,6 +189,8 @@ def _set_base(tx: Transaction, kind: Kind, type_id: int, new: Message) -> None:
     if not new.base_type or new.base_type not in bases:
         raise Refusal(Status.UNIMPLEMENTED, "base_type deletion is not supported yet")
     wanted = find_type(tx, kind, bases[new.base_type], "")
+    if wanted == type_id:
+        raise invalid(f"There is a cycle detected of the given relationship: {new.name} is its own base type")
     row = tx.row("SELECT parent_type_id FROM ParentType WHERE type_id = ?", (type_id,))
     if row is None:
         tx.insert_rows("ParentType", "type_id, parent_type_id", [(type_id, wanted)])

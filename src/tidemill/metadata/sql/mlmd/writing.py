@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import inf
 from operator import itemgetter
 
@@ -47,15 +48,19 @@ def put_nodes(
     tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Message], *,
     mask: Sequence[str] = (), abort_if_changed: bool = False, force_update_time: bool = False,
 ) -> list[int]:  # fmt: skip
-    """Store nodes without an id and update those with one; their ids in the order given."""
-    known = [node for node in nodes if node.HasField("id")]
-    if not known:
-        return _insert(tx, memory, kind, nodes) if nodes else []
-    _update(tx, memory, kind, known, mask, abort_if_changed=abort_if_changed, force=force_update_time)
-    if len(known) == len(nodes):
-        return [node.id for node in nodes]
-    ids = iter(_insert(tx, memory, kind, [node for node in nodes if not node.HasField("id")]))
-    return [node.id if node.HasField("id") else next(ids) for node in nodes]
+    """Store nodes without an id and update those with one, in the order given, which is that of the ids.
+
+    As in MLMD, one may update a node that was stored before it in the same call.
+    """
+    ids: list[int] = []
+    for known, alike in groupby(nodes, key=lambda node: bool(node.HasField("id"))):
+        part = list(alike)
+        if known:
+            _update(tx, memory, kind, part, mask, abort_if_changed=abort_if_changed, force=force_update_time)
+            ids += [node.id for node in part]
+        else:
+            ids += _insert(tx, memory, kind, part)
+    return ids
 
 
 def is_stored(tx: Transaction, kind: Kind, node_id: int) -> bool:
@@ -68,10 +73,10 @@ def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Mes
     for node in nodes:
         if not node.HasField("type_id"):
             raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
-        if kind is CONTEXT and not node.name:
-            raise invalid("Context name should not be empty")
         rows.append((node.type_id, *_fields(kind, node, kind.given), tx.now, tx.now))
     types = _types_of(tx, memory, kind, [(node, node.type_id) for node in nodes])
+    if kind is CONTEXT and not all(node.name for node in nodes):
+        raise invalid("Context name should not be empty")
     ids = tx.insert_counted(kind.table, kind.insertion, rows)
     if len(nodes) < _WORTHWHILE:
         properties: list[values.Row] = []
