@@ -45,6 +45,8 @@ class Known:
 
 _FEWEST_IDS = 100
 """Ids in one portion of `rows_in`, however many other values the query has."""
+_SOME_IDS = 16
+"""Ids from which on it is worth looking whether a range says the same: databases are faster with it."""
 
 
 class Transaction:
@@ -143,12 +145,12 @@ class Transaction:
         """The statements that ask for a list, portion by portion, and what is to be sent with each.
 
         The last id fills a portion up to the next power of two, so that lists of any length make a dozen
-        statements, which the database then knows already. Many ids without a gap are one portion.
+        statements, which the database then knows already. Ids without a gap are one portion, unless few.
         """
         wanted = list(ids)
         # A long filter has many values of its own; then the ids go in small portions beside them.
         step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
-        if len(wanted) > step and (ends := _ends(wanted)):
+        if len(wanted) >= _SOME_IDS and (ends := _ends(wanted)):
             yield sql.replace("IN ({ids})", "BETWEEN ? AND ?"), [*values, *ends]
             return
         for start in range(0, len(wanted), step):
