@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tidemill.mlmd import MetadataStore
+from tidemill.mlmd import MetadataStore, errors
 from tidemill.mlmd import metadata_store_pb2 as pb
 
 pytestmark = pytest.mark.parametrize("store", ["here"], indirect=True)  # it looks into the database
@@ -49,13 +49,22 @@ def publish(store: MetadataStore, mark: str, inputs: int, outputs: int, contexts
 def test_statements_of_put_execution(store: MetadataStore) -> None:
     publish(store, "first", 2, 2, 1)
     usual = publish(store, "usual", 2, 2, 1)
-    assert len(usual) <= 15, usual
+    assert len(usual) <= 14, usual
 
 
 def test_statements_of_put_execution_do_not_grow(store: MetadataStore) -> None:
     publish(store, "first", 1, 1, 8)
     counts = [len(publish(store, f"{n}", n, n, n)) for n in (2, 8)]
     assert counts[0] == counts[1]
+
+
+def test_a_batch_that_fails_halfway_leaves_nothing(store: MetadataStore) -> None:
+    model = store.put_artifact_type(pb.ArtifactType(name="Model"))
+    (stored,) = store.put_artifacts([pb.Artifact(type_id=model, name="taken")])
+    batch = [pb.Artifact(type_id=model, name=name) for name in ("a", "b", "taken", "c")]
+    with pytest.raises(errors.AlreadyExistsError):
+        store.put_artifacts(batch)
+    assert [artifact.id for artifact in store.get_artifacts()] == [stored]
 
 
 @pytest.mark.parametrize("hops", [None, 50])
@@ -75,4 +84,4 @@ def test_statements_of_a_lineage_do_not_grow_with_its_depth(store: MetadataStore
             graph = store.get_lineage_subgraph(query)
         assert len(graph.executions) == min(depth, 25 if hops else depth)
         counts.append(len(statements))
-    assert counts[0] == counts[1]
+    assert counts[0] == counts[1] <= 19

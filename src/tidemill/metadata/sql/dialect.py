@@ -49,6 +49,8 @@ class Dialect(ABC):
     """Characters that a column for names takes; 0 where the database does not care."""
     keeps_infinity: ClassVar[bool] = True
     """Whether a column for numbers takes infinity."""
+    insertion: ClassVar[str] = "INSERT INTO"
+    """Begins an INSERT. Where one fails, the whole transaction is undone: it need not be undone by itself."""
     keep_stored: ClassVar[str] = " ON CONFLICT DO NOTHING"
     """Ends an INSERT that leaves out the rows whose unique key is stored already."""
     counts_up: ClassVar[bool] = False

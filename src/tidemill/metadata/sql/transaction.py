@@ -45,6 +45,8 @@ class Known:
 
 _FEWEST_IDS = 100
 """Ids in one portion of `rows_in`, however many other values the query has."""
+_SOME_IDS = 16
+"""Ids from which on it is worth looking whether a range says the same: databases are faster with it."""
 
 
 class Transaction:
@@ -143,12 +145,12 @@ class Transaction:
         """The statements that ask for a list, portion by portion, and what is to be sent with each.
 
         The last id fills a portion up to the next power of two, so that lists of any length make a dozen
-        statements, which the database then knows already. Many ids without a gap are one portion.
+        statements, which the database then knows already. Ids without a gap are one portion, unless few.
         """
         wanted = list(ids)
         # A long filter has many values of its own; then the ids go in small portions beside them.
         step = max(dialect.MOST_PARAMETERS - len(values), _FEWEST_IDS)
-        if len(wanted) > step and (ends := _ends(wanted)):
+        if len(wanted) >= _SOME_IDS and (ends := _ends(wanted)):
             yield sql.replace("IN ({ids})", "BETWEEN ? AND ?"), [*values, *ends]
             return
         for start in range(0, len(wanted), step):
@@ -161,7 +163,7 @@ class Transaction:
         """Insert one row into a table whose key is a counted `id`; the id it got."""
         if self.dialect.longest_name:
             self._check_names(table, columns, row)
-        sql = _insertion(table, columns, len(row), 1)
+        sql = _insertion(self.dialect.insertion, table, columns, len(row), 1)
         return self.dialect.insert(self._cursor, sql, row, self._before())
 
     def insert_missing(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> None:
@@ -180,7 +182,7 @@ class Transaction:
                 self._check_names(table, columns, row)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            sql = _insertion(table, columns, len(rows[0]), len(part), ending)
+            sql = _insertion(self.dialect.insertion, table, columns, len(rows[0]), len(part), ending)
             self.execute(sql, [*chain.from_iterable(part)])
 
     def insert_alike(self, table: str, columns: str, alike: Sequence[object], rest: Sequence[object]) -> None:
@@ -194,7 +196,7 @@ class Transaction:
         step = (dialect.MOST_PARAMETERS - len(alike)) // own * own
         for start in range(0, len(rest), step):
             part = rest[start : start + step]
-            sql = _insertion_alike(table, columns, len(alike), own, len(part) // own)
+            sql = _insertion_alike(self.dialect.insertion, table, columns, len(alike), own, len(part) // own)
             self.execute(sql, [*alike, *part])
 
     def insert_counted(self, table: str, columns: str, rows: Sequence[Sequence[object]]) -> list[int]:
@@ -213,7 +215,8 @@ class Transaction:
         step = dialect.MOST_PARAMETERS // len(rows[0])
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            sql, values = _insertion(table, columns, len(rows[0]), len(part)), [*chain.from_iterable(part)]
+            sql = _insertion(self.dialect.insertion, table, columns, len(rows[0]), len(part))
+            values = [*chain.from_iterable(part)]
             if self.dialect.counts_up:
                 last = self.dialect.insert(self._cursor, sql, values, self._before())
                 found += range(last - len(part) + 1, last + 1)
@@ -258,17 +261,17 @@ def _with_ids(sql: str, count: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def _insertion(table: str, columns: str, width: int, rows: int, ending: str = "") -> str:
+def _insertion(words: str, table: str, columns: str, width: int, rows: int, ending: str = "") -> str:
     marks = f"({', '.join('?' * width)})"
-    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([marks] * rows)}{ending}"
+    return f"{words} {table} ({columns}) VALUES {', '.join([marks] * rows)}{ending}"
 
 
 @lru_cache(maxsize=256)
-def _insertion_alike(table: str, columns: str, alike: int, own: int, rows: int) -> str:
+def _insertion_alike(words: str, table: str, columns: str, alike: int, own: int, rows: int) -> str:
     first = ", ".join(f"?{n}" for n in range(1, alike + 1))
     begins = range(alike + 1, alike + 1 + rows * own, own)
     marks = (f"({first}, {', '.join(f'?{n}' for n in range(begin, begin + own))})" for begin in begins)
-    return f"INSERT INTO {table} ({columns}) VALUES {', '.join(marks)}"
+    return f"{words} {table} ({columns}) VALUES {', '.join(marks)}"
 
 
 @lru_cache(maxsize=256)

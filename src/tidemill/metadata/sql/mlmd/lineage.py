@@ -49,11 +49,13 @@ def fill_whole(
     """Fill a LineageGraph with whole nodes and their types, and all that fill_subgraph does."""
     wanted = set(mask)
     for kind, ids in _fill_edges(tx, options, wanted, out).items():
+        type_ids = set[int]()
         if kind.plural in wanted:
-            reading.fill_nodes(tx, memory, kind, ids, getattr(out, kind.plural))
-        if ids and f"{kind.name}_types" in wanted:
+            type_ids = reading.fill_nodes(tx, memory, kind, ids, getattr(out, kind.plural))
+        elif f"{kind.name}_types" in wanted:
             sql = f"SELECT DISTINCT type_id FROM {kind.table} WHERE id IN ({{ids}})"
             type_ids = {type_id for (type_id,) in tx.rows_in(sql, ids)}
+        if type_ids and f"{kind.name}_types" in wanted:
             types.fill_types_by_id(tx, kind, sorted(type_ids), getattr(out, f"{kind.name}_types"))
 
 

@@ -12,6 +12,7 @@ from tidemill.metadata.sql.mlmd.refusal import invalid
 
 Edge = tuple[int, int, Message]
 """(artifact id, execution id, the event), for an event whose own ids may be unset."""
+_NO_TYPE = "No event type is specified."
 
 
 def put_events(tx: Transaction, events: Sequence[Message]) -> None:
@@ -23,7 +24,8 @@ def put_events(tx: Transaction, events: Sequence[Message]) -> None:
             if not event.HasField(f"{name}_id"):
                 raise invalid(f"No {name} id is specified.")
         edges.append((event.artifact_id, event.execution_id, event))
-    _check_events(events)
+    if not all(event.type for event in events):
+        raise invalid(_NO_TYPE)
     _require(tx, ARTIFACT, (a for a, _, _ in edges), "No artifact with the given id {}")
     _require(tx, EXECUTION, (e for _, e, _ in edges), "No execution with the given id {}")
     add_events(tx, edges)
@@ -31,12 +33,13 @@ def put_events(tx: Transaction, events: Sequence[Message]) -> None:
 
 def add_events(tx: Transaction, edges: Sequence[Edge]) -> None:
     """Store events between nodes that need no check."""
-    _check_events([event for _, _, event in edges])
-    rows = [
-        (artifact_id, execution_id, event.type,
-         event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now)
-        for artifact_id, execution_id, event in edges
-    ]  # fmt: skip
+    rows = []
+    for artifact_id, execution_id, event in edges:
+        kind = event.type
+        if not kind:
+            raise invalid(_NO_TYPE)
+        time = event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now
+        rows.append((artifact_id, execution_id, kind, time))
     ids = tx.insert_counted("Event", "artifact_id, execution_id, type, milliseconds_since_epoch", rows)
     steps: list[tuple[int, bool, int | None, str | None]] = []
     for event_id, (_, _, event) in zip(ids, edges, strict=True):
@@ -118,11 +121,6 @@ def _above(parents: dict[int, set[int]], start: int) -> set[int]:
         found |= fresh
         pending += fresh
     return found
-
-
-def _check_events(events: Sequence[Message]) -> None:
-    if not all(event.type for event in events):
-        raise invalid("No event type is specified.")
 
 
 def _require(tx: Transaction, kind: Kind, ids: Iterable[int], message: str) -> None:

@@ -18,17 +18,18 @@ from tidemill.metadata.sql.mlmd.types import TypeMemory
 from tidemill.metadata.sql.properties import property_rows
 
 
-def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[int], out: Message) -> None:
+def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[int], out: Message) -> set[int]:
     """Add the nodes with these ids, without those that are not stored, to the repeated field `out`.
 
-    They come in the order of `ids`, each once.
+    They come in the order of `ids`, each once. The ids of their types.
     """
     wanted = list(dict.fromkeys(ids))
     rows = tx.rows_in(f"SELECT {kind.shown} FROM {kind.table} WHERE id IN ({{ids}}) ORDER BY id", wanted)
     if wanted != [row[0] for row in rows]:  # asked for in another order, in portions, or not all there
         found = {row[0]: row for row in rows}
         rows = [found[node_id] for node_id in wanted if node_id in found]
-    types = memory.get(tx, kind, {row[1] for row in rows})
+    type_ids = {row[1] for row in rows}
+    types = memory.get(tx, kind, type_ids)
     nodes = dict[int, Message]()
     for node_id, type_id, name, external_id, created, updated, state, *uri in rows:
         node = nodes[node_id] = out.add()
@@ -46,6 +47,7 @@ def fill_nodes(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Sequence[in
         if uri and uri[0] is not None:
             node.uri = uri[0]
     wire.fill_properties(nodes, property_rows(tx, kind.table, nodes))
+    return type_ids
 
 
 def fill_by_ids(tx: Transaction, memory: TypeMemory, kind: Kind, ids: Iterable[int], out: Message) -> None:

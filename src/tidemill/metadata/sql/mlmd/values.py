@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidemill.metadata.model import PropertyType
@@ -18,13 +18,13 @@ from tidemill.metadata.sql.mlmd.refusal import invalid
 
 COLUMNS = "int_value, double_value, string_value, proto_value, bool_value"
 
-Columns = tuple[int | None, float | None, str | None, bytes | None, bool | None]
-"""One property's value, in the order of COLUMNS; one of them is not None."""
+Stored = tuple[str, int | float | str | bytes | bool]
+"""One property's value: the one of COLUMNS that it stands in, and what stands there."""
+
+_NAMES = tuple(COLUMNS.split(", "))
 
 STRUCT = "mlmd-struct::"
 """Begins the text of a struct."""
-
-_NAMES = tuple(COLUMNS.split(", "))
 
 _KINDS = {
     "int_value": PropertyType.INT,
@@ -36,21 +36,8 @@ _KINDS = {
 }
 
 
-Row = tuple[int, str, bool, int | None, float | None, str | None, bytes | None, bool | None]
-"""A property row: the node's id, the name, whether it is custom, and the columns."""
-
 Groups = dict[tuple[str, bool, str], list[Any]]
 """(name, whether it is custom, column) -> node id, value, node id, value, ..."""
-
-
-def add_rows(rows: list[Row], node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
-    """Add a node's properties as rows: declared ones, which are checked, or custom ones (None)."""
-    custom = declared is None
-    for name in properties:
-        value = properties[name]
-        if declared is not None and _KINDS.get(value.WhichOneof("value")) != declared.get(name):
-            check_declared(name, value, declared)
-        rows.append((node_id, name, custom, *to_columns(name, value)))
 
 
 def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[str, int] | None) -> None:
@@ -66,24 +53,26 @@ def group(groups: Groups, node_id: int, properties: Message, declared: Mapping[s
         elif which == "int_value":
             stored = value.int_value
         else:
-            which, stored = next(
-                (c, v) for c, v in zip(_NAMES, to_columns(name, value), strict=True) if v is not None
-            )
-        try:
-            groups[name, custom, which] += (node_id, stored)
-        except KeyError:
-            groups[name, custom, which] = [node_id, stored]
+            which, stored = to_stored(name, value)
+        key = (name, custom, which)
+        if key in groups:
+            groups[key] += (node_id, stored)
+        else:
+            groups[key] = [node_id, stored]
 
 
-def rows_of(groups: Groups) -> list[Row]:
-    """The property rows in groups."""
-    rows: list[Any] = []
-    for (name, custom, column), pairs in groups.items():
-        place = _NAMES.index(column)
-        before, after = (None,) * place, (None,) * (len(_NAMES) - place - 1)
+def rows_of(groups: Groups) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The columns that the groups have values in, and their property rows, sorted by name: the node's id,
+    the name, whether it is custom, those columns."""
+    columns = tuple(sorted({column for _, _, column in groups}))
+    rows: list[tuple[Any, ...]] = []
+    for key in sorted(groups):
+        name, custom, column = key
+        pairs, place = groups[key], columns.index(column)
+        before, after = (None,) * place, (None,) * (len(columns) - place - 1)
         for i in range(0, len(pairs), 2):
             rows.append((pairs[i], name, custom, *before, pairs[i + 1], *after))
-    return rows
+    return columns, rows
 
 
 def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> None:
@@ -97,27 +86,32 @@ def check_declared(name: str, value: Message, declared: Mapping[str, int]) -> No
         raise invalid(f"Found unmatched property type: {name} is {PropertyType(kind).name}, not {found}")
 
 
-def to_columns(name: str, value: Message) -> Columns:
-    """The columns of one value. Refused: no value, NaN, an `Any` without a type."""
+def to_stored(name: str, value: Message) -> Stored:
+    """The column of one value, and what stands there. Refused: no value, NaN, an `Any` without a type."""
     which = value.WhichOneof("value")
-    if which == "string_value":
-        return (None, None, value.string_value, None, None)
-    if which == "int_value":
-        return (value.int_value, None, None, None, None)
+    if which in {"string_value", "int_value", "bool_value"}:
+        return (which, getattr(value, which))
     if which == "double_value":
         if math.isnan(value.double_value):
             raise invalid(f"Property {name} is NaN, which SQL cannot keep: leave it out, or store it as text")
-        return (None, value.double_value, None, None, None)
-    if which == "bool_value":
-        return (None, None, None, None, value.bool_value)
+        return (which, value.double_value)
     if which == "struct_value":
         packed = value.struct_value.SerializeToString(deterministic=True)
-        return (None, None, STRUCT + base64.b64encode(packed).decode(), None, None)
+        return ("string_value", STRUCT + base64.b64encode(packed).decode())
     if which == "proto_value":
         if not value.proto_value.type_url:
             raise invalid(f"Property {name} is a proto without type_url: use Pack() to set it")
-        return (None, None, None, base64.b64encode(value.proto_value.SerializeToString()), None)
+        return (which, base64.b64encode(value.proto_value.SerializeToString()))
     raise invalid(f"Found unmatched property type: {name} has no value")
+
+
+def stored_in(columns: Sequence[Any]) -> Stored:
+    """One property's value, from what COLUMNS have in its row; of no column when it has none."""
+    pairs = zip(_NAMES, columns, strict=True)
+    column, value = next((pair for pair in pairs if pair[1] is not None), ("", ""))
+    if column == "bool_value":
+        return column, bool(value)
+    return column, value.encode() if column == "proto_value" and isinstance(value, str) else value
 
 
 def fill(value: Message, stored: int | float | str | bytes | None) -> None:

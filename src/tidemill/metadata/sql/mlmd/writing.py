@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import inf
-from operator import itemgetter
 
 from tidemill.metadata.sql import dialect
 from tidemill.metadata.sql.database import Transaction
@@ -36,11 +35,11 @@ class _Stored:
     type_id: int
     name: str | None
     time: int
-    before: tuple[object, ...]
+    before: list[object]
     """Values of Kind.fields."""
-    properties: dict[PropertyKey, values.Columns] = field(default_factory=dict)
-    after: tuple[object, ...] = ()
-    wanted: dict[PropertyKey, values.Columns] = field(default_factory=dict)
+    after: list[object]
+    properties: dict[PropertyKey, values.Stored] = field(default_factory=dict)
+    wanted: dict[PropertyKey, values.Stored] = field(default_factory=dict)
     touched: bool = False
 
 
@@ -74,22 +73,24 @@ def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Mes
         if not node.HasField("type_id"):
             raise invalid(f"Type id is missing. Each new {kind.name} must have the id of its type")
         rows.append((node.type_id, *_fields(kind, node, kind.given), tx.now, tx.now))
-    types = _types_of(tx, memory, kind, [(node, node.type_id) for node in nodes])
+    type_ids = [row[0] for row in rows]
+    types = _types(tx, memory, kind, type_ids)
     if kind is CONTEXT and not all(node.name for node in nodes):
         raise invalid("Context name should not be empty")
     ids = tx.insert_counted(kind.table, kind.insertion, rows)
-    if len(nodes) < _WORTHWHILE:
-        properties: list[values.Row] = []
-        for node_id, node in zip(ids, nodes, strict=True):
-            values.add_rows(properties, node_id, node.properties, types[node.type_id].properties)
-            values.add_rows(properties, node_id, node.custom_properties, None)
-        _insert_properties(tx, kind, properties)
-        return ids
-    groups: values.Groups = {}
-    for node_id, node in zip(ids, nodes, strict=True):
-        values.group(groups, node_id, node.properties, types[node.type_id].properties)
-        values.group(groups, node_id, node.custom_properties, None)
-    _insert_groups(tx, kind, groups)
+
+    def grouped(types: Mapping[int, NodeType]) -> values.Groups:
+        groups: values.Groups = {}
+        for node_id, node, type_id in zip(ids, nodes, type_ids, strict=True):
+            values.group(groups, node_id, node.properties, types[type_id].properties)
+            values.group(groups, node_id, node.custom_properties, None)
+        return groups
+
+    try:
+        groups = grouped(types)
+    except Refusal:
+        groups = grouped(_types(tx, memory, kind, type_ids, again=True))
+    _insert_properties(tx, kind, groups)
     return ids
 
 
@@ -110,39 +111,43 @@ def _update(
                 f"abort_if_latest_updated_time_changed: {kind.name} {node.id} was updated at {found.time}, "
                 f"not at {node.last_update_time_since_epoch}",
             )
-    types = _types_of(tx, memory, kind, [(node, stored[node.id].type_id) for node in nodes])
+    type_ids = [node.type_id for node in stored.values()]
+    types = _types(tx, memory, kind, type_ids)
     keys = _masked_keys(mask)
-    for node in nodes:
-        declared = types[stored[node.id].type_id].properties
-        for name in node.properties:
-            if _covers(keys, (name, False)):
-                values.check_declared(name, node.properties[name], declared)
-    for node in nodes:
-        _apply(kind, node, stored[node.id], types[stored[node.id].type_id], mask, keys, force=force)
+
+    def wanted(types: Mapping[int, NodeType]) -> list[dict[PropertyKey, values.Stored]]:
+        return [_wanted(node, types[stored[node.id].type_id].properties, keys) for node in nodes]
+
+    try:
+        properties = wanted(types)
+    except Refusal:
+        types = _types(tx, memory, kind, type_ids, again=True)
+        properties = wanted(types)
+    for node, own in zip(nodes, properties, strict=True):
+        found = stored[node.id]
+        _apply(kind, node, found, types[found.type_id], own, mask, keys, force=force)
     _write(tx, kind, stored)
 
 
 def _apply(
-    kind: Kind, node: Message, stored: _Stored, node_type: NodeType, mask: Sequence[str], keys: _Keys, *,
-    force: bool,
+    kind: Kind, node: Message, stored: _Stored, node_type: NodeType,
+    wanted: dict[PropertyKey, values.Stored], mask: Sequence[str], keys: _Keys, *, force: bool,
 ) -> None:  # fmt: skip
     """Work out what the node shall be; `keys` are the properties that `mask` names."""
     after = given = _fields(kind, node, kind.fields)
-    wanted = _columns_of(node, keys)
     if mask:
         fields = zip(kind.fields, given, stored.after, strict=True)
-        after = tuple(new if name in mask else old for name, new, old in fields)
+        after = [new if name in mask else old for name, new, old in fields]
         wanted = {k: v for k, v in stored.wanted.items() if not _covers(keys, k)} | wanted
     if kind is CONTEXT and not after[0]:
         raise invalid("Context name should not be empty")
-    name = node.name if node.HasField("name") else None
     same = (
         not force
-        and given == stored.after
-        and wanted == stored.wanted
-        and (name == stored.name or kind is CONTEXT)
         and node.HasField("type")
         and node.type == node_type.name
+        and given == stored.after
+        and wanted == stored.wanted
+        and (kind is CONTEXT or (node.name if node.HasField("name") else None) == stored.name)
         and not node.HasField("system_metadata")
     )
     stored.touched |= not same
@@ -151,22 +156,26 @@ def _apply(
 
 def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
     gone: list[tuple[int, str, bool]] = []
-    made: list[values.Row] = []
+    made: values.Groups = {}
     alike: dict[tuple[tuple[str, object], ...], list[int]] = defaultdict(list)
     for node_id, node in stored.items():
         if not node.touched:
             continue
         time = max(tx.now, node.time + 1)  # later than what any reader has seen
-        # What is the same stays out of the statement: writing it would write its indexes too.
-        pairs = zip(kind.fields, node.before, node.after, strict=True)
-        changed = tuple((name, new) for name, old, new in pairs if new != old)
+        changed: list[tuple[str, object]] = []
+        if node.after != node.before:
+            # What is the same stays out of the statement: writing it would write its indexes too.
+            pairs = zip(kind.fields, node.before, node.after, strict=True)
+            changed = [(name, new) for name, old, new in pairs if new != old]
         alike[(*changed, (TIMES[1], time))].append(node_id)
-        if node.properties is node.wanted:
+        if node.properties == node.wanted:
             continue
         for key in node.properties.keys() | node.wanted.keys():
             if node.properties.get(key) != node.wanted.get(key):
                 gone += [(node_id, *key)] if key in node.properties else []
-                made += [(node_id, *key, *node.wanted[key])] if key in node.wanted else []
+                if key in node.wanted:
+                    column, value = node.wanted[key]
+                    made.setdefault((*key, column), []).extend((node_id, value))
     for changes, ids in alike.items():
         assignments = ", ".join(f"{name} = ?" for name, _ in changes)
         values_set = [value for _, value in changes]
@@ -184,51 +193,54 @@ def _write(tx: Transaction, kind: Kind, stored: Mapping[int, _Stored]) -> None:
 
 def _read(tx: Transaction, kind: Kind, ids: Iterable[int]) -> dict[int, _Stored]:
     rows = tx.rows_in(f"SELECT {kind.stored} FROM {kind.table} WHERE id IN ({{ids}})", set(ids))
-    found = {i: _Stored(type_id, name, time, tuple(rest)) for i, type_id, name, time, *rest in rows}
+    found = {i: _Stored(type_id, name, time, rest, rest) for i, type_id, name, time, *rest in rows}
     properties = tx.rows_in(
         f"SELECT {kind.owner}, name, is_custom_property, {values.COLUMNS} "
         f"FROM {kind.table}Property WHERE {kind.owner} IN ({{ids}})",
         found,
     )
-    for node_id, name, custom, whole, real, text, proto, truth in properties:
-        encoded = proto.encode() if isinstance(proto, str) else proto
-        found[node_id].properties[name, bool(custom)] = (
-            whole, real, text, encoded, None if truth is None else bool(truth)
-        )  # fmt: skip
+    for node_id, name, custom, *columns in properties:
+        found[node_id].properties[name, bool(custom)] = values.stored_in(columns)
     for node in found.values():
-        node.after, node.wanted = node.before, node.properties
+        node.wanted = node.properties
     return found
 
 
-def _types_of(
-    tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[tuple[Message, int]]
+def _types(
+    tx: Transaction, memory: TypeMemory, kind: Kind, type_ids: Iterable[int], *, again: bool = False
 ) -> dict[int, NodeType]:
-    """Types of nodes by id, as new as the nodes need them; refused when one is not stored."""
-    type_ids = {type_id for _, type_id in nodes}
-    types = memory.get(tx, kind, type_ids)
-    if missing := type_ids - types.keys():
-        raise not_found(f"Cannot find type for {kind.name}: there is no type_id {min(missing)}")
-    if any(not types[type_id].properties.keys() >= set(node.properties) for node, type_id in nodes):
-        memory.read_again(tx, kind, sorted(type_ids))  # another process may have added some
-        types = memory.get(tx, kind, type_ids)
+    """Types by id, read `again` where another process may have added properties; refused when one is not
+    stored."""
+    wanted = set(type_ids)
+    if again:
+        memory.read_again(tx, kind, sorted(wanted))
+    types = memory.get(tx, kind, wanted)
+    if len(types) < len(wanted):
+        missing = min(wanted - types.keys())
+        raise not_found(f"Cannot find type for {kind.name}: there is no type_id {missing}")
     return types
 
 
-def _fields(kind: Kind, node: Message, names: Sequence[str]) -> tuple[object, ...]:
+def _fields(kind: Kind, node: Message, names: Sequence[str]) -> list[object]:
     """Values of Kind.fields, or Kind.given; an unset field is NULL, but a uri is never."""
     fields = [getattr(node, name) if node.HasField(name) else None for name in names]
     if kind is ARTIFACT and fields[0] is None:
         fields[0] = ""
-    return tuple(fields)
+    return fields
 
 
-def _columns_of(node: Message, keys: _Keys = None) -> dict[PropertyKey, values.Columns]:
+def _wanted(
+    node: Message, declared: Mapping[str, int], keys: _Keys = None
+) -> dict[PropertyKey, values.Stored]:
     """The node's properties, as far as `keys` cover them."""
     found = {}
     for custom, properties in ((False, node.properties), (True, node.custom_properties)):
         for name in properties:
             if _covers(keys, (name, custom)):
-                found[name, custom] = values.to_columns(name, properties[name])
+                value = properties[name]
+                if not custom:
+                    values.check_declared(name, value, declared)
+                found[name, custom] = values.to_stored(name, value)
     return found
 
 
@@ -254,24 +266,23 @@ def _covers(keys: _Keys, key: PropertyKey) -> bool:
     return keys is None or key in keys or ("", key[1]) in keys
 
 
-def _insert_properties(tx: Transaction, kind: Kind, rows: list[values.Row]) -> None:
-    """Store property rows, in the order of the indexes on their values: that costs a third less."""
-    if not rows:
+def _insert_properties(tx: Transaction, kind: Kind, groups: values.Groups) -> None:
+    """Store new properties, in the order of the indexes on their values: that costs a third less.
+
+    Of many nodes group by group, which takes the database half the time.
+    """
+    if not groups:
         return
-    _check_finite(tx, (row[4] for row in rows))
-    rows.sort(key=itemgetter(1, 2))
-    tx.insert_rows(f"{kind.table}Property", f"{kind.owner}, name, is_custom_property, {values.COLUMNS}", rows)
-
-
-def _insert_groups(tx: Transaction, kind: Kind, groups: values.Groups) -> None:
-    """Store new properties: of many nodes group by group, which takes the database half the time."""
+    for (_, _, column), pairs in groups.items():
+        if column == "double_value":
+            _check_finite(tx, pairs[1::2])
+    table, key = f"{kind.table}Property", "name, is_custom_property"
     if sum(map(len, groups.values())) < 2 * _WORTHWHILE * len(groups):
-        _insert_properties(tx, kind, values.rows_of(groups))
+        columns, rows = values.rows_of(groups)
+        tx.insert_rows(table, ", ".join((kind.owner, key, *columns)), rows)
         return
     for (name, custom, column), pairs in groups.items():
-        _check_finite(tx, pairs[1::2] if column == "double_value" else ())
-        columns = f"name, is_custom_property, {kind.owner}, {column}"
-        tx.insert_alike(f"{kind.table}Property", columns, (name, custom), pairs)
+        tx.insert_alike(table, f"{key}, {kind.owner}, {column}", (name, custom), pairs)
 
 
 def _check_finite(tx: Transaction, numbers: Iterable[float | None]) -> None:
