@@ -172,7 +172,10 @@ except ImportError:
         dag: DAG = made()
 else:
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
-    from airflow.serialization.serialized_objects import DagSerialization
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
     for wrong in ({{"spec": {{"nodeSelectr": {{}}}}}}, {{"spec": {{"tolerations": {{}}}}}}):
         try:
