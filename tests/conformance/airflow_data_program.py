@@ -17,13 +17,13 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import airflow
 from airflow.configuration import conf
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.timetables.base import TimeRestriction
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
+import airflow
 from tidemill.runners.airflow import operator as operators
 
 try:

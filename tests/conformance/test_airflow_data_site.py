@@ -163,7 +163,9 @@ def place(beside: Callable[[str], Any], airflow_database: str) -> Iterator[Place
             f"tidemill://:{'sqlite%3A%2F%2F%2F'}{str(folder).replace('/', '%2F')}%2Fmetadata.db@",
         )
         patch.setenv("TIDEMILL_METADATA", "airflow://records")
-        with beside("airflow_site").Site(PYTHON, folder / "home", database=airflow_database, triggerer=True) as site:
+        with beside("airflow_site").Site(
+            PYTHON, folder / "home", database=airflow_database, triggerer=True
+        ) as site:
             yield Place(site, folder)
 
 
