@@ -85,9 +85,11 @@ class Under(RunnerSuite):
 
 @pytest.fixture(scope="module")
 def jobs(
-    site: Any, beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[str, Future[Any]]]:
-    """Everything that needs no Airflow of its own, under way."""
+    site: Any, beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Mapping[str, Future[Any]]]:  # fmt: skip
+    """Everything that needs no Airflow of its own, under way; of the scenarios those that are asked for."""
+    asked = {item.name for item in request.session.items}
     suite, nights = Under(site), beside("airflow_nights")
     folder = tmp_path_factory.mktemp("nights")
     with ThreadPoolExecutor(len(TOGETHER) + len(NIGHTS) + 2) as pool:
@@ -99,6 +101,8 @@ def jobs(
             begun[way] = pool.submit(nights.by_airflow, site, folder / way, backfill=backfill)
         begun["a task is killed"] = pool.submit(a_task_is_killed, site, tmp_path_factory.mktemp("napping"))
         for scenario in TOGETHER:
+            if f"test_scenario[{scenario.name}]" not in asked:
+                continue
             folder = tmp_path_factory.mktemp(scenario.name)
             begun[scenario.name] = pool.submit(suite.check, scenario, folder)
         yield begun
@@ -227,7 +231,7 @@ class Held:
         """Wait until the node's body began so often; its process."""
         begun = self.folder / "begun"
         self.site.wait(
-            lambda: begun.exists() and begun.read_text().count("\n") >= times, 120, "the node to begin"
+            lambda: begun.exists() and begun.read_text().count("\n") >= times, 300, "the node to begin"
         )
         return int(begun.read_text().split()[-1])
 
