@@ -130,7 +130,7 @@ def ended(terminal: Shell, show: str) -> bool:
     return bool(state == "COMPLETE")
 
 
-def until(answer: object, what: str, log: Path, seconds: float = 400.0) -> None:
+def until(answer: object, what: str, log: Path, seconds: float = 700.0) -> None:
     """Ask until it is so. AssertionError with Airflow's words when it never is."""
     assert callable(answer)
     end, pause = time.monotonic() + seconds, threading.Event()
