@@ -112,6 +112,8 @@ def test_the_readmes_commands_bring_a_run_on_airflow(
             assert status == 0, f"{command}\n{said}"
         terminal.run(f"{first[-1]} > standalone.log 2>&1 &")
         log = clone / "my_flow" / "standalone.log"
+        # Whoever reads waits for the address; tasks that start before the API server answers have failed.
+        until(lambda: "Airflow is ready" in log.read_text(errors="replace"), "Airflow to be ready", log)
         until(lambda: "my_flow" in terminal.run(unpause[0])[1], "Airflow to know the DAG", log)
         until(lambda: ended(terminal, show[0]), "the run to end", log)
         status, said = terminal.run(show[0])
