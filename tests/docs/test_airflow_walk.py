@@ -112,8 +112,8 @@ def test_the_readmes_commands_bring_a_run_on_airflow(
             assert status == 0, f"{command}\n{said}"
         terminal.run(f"{first[-1]} > standalone.log 2>&1 &")
         log = clone / "my_flow" / "standalone.log"
-        # Whoever reads looks at the address first; tasks that start before it answers have failed, and Airflow
-        # says that it is ready without having asked.
+        # Whoever reads looks at the address first; tasks that start before it answers have failed, and
+        # Airflow says that it is ready without having asked.
         until(lambda: answers(int(port)), "Airflow's page to answer", log)
         until(lambda: "my_flow" in terminal.run(unpause[0])[1], "Airflow to know the DAG", log)
         until(lambda: ended(terminal, show[0]), "the run to end", log)
