@@ -19,13 +19,18 @@ from zoneinfo import ZoneInfo
 
 from airflow.configuration import conf
 from airflow.models.asset import AssetEvent, AssetModel
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 
+import airflow
 from tidemill.errors import DefinitionError
 from tidemill.runners.airflow import operator as operators
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:  # Airflow 3.1
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
 FILE = """import datetime
 from airflow.sdk import DAG
@@ -258,6 +263,11 @@ def importable(dags: Path, name: str, text: str) -> None:
         sys.path.insert(0, str(folder))
 
 
+def version(dags: Path) -> list[int]:
+    """Airflow's, by its first two numbers."""
+    return [int(part) for part in airflow.__version__.split(".")[:2]]
+
+
 def deadline(dags: Path, dag: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """When runs of three kinds are late, for an interval that ended at the first of April 2024, 0:00 local
     time less 1 hour, and runs that were queued on 2026-01-02, 3:00; and what the alert is kept as."""
@@ -328,7 +338,7 @@ DO: dict[str, Callable[..., Any]] = {
     "scheduled": scheduled, "backfilled": backfilled, "run": run, "events": events, "shape": shape,
     "refused": refused, "tries": tries, "stores": stores, "refusal": refusal,
     "arrived": arrived, "watched": watched, "importable": importable, "deadline": deadline,
-    "pages": pages,
+    "pages": pages, "version": version,
 }  # fmt: skip
 
 if __name__ == "__main__":

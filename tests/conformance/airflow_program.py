@@ -6,14 +6,17 @@ has no Airflow, and this program no test.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
+from airflow.sdk.execution_time import supervisor
 from airflow.utils.db import initdb
 
 FILE = """from airflow.sdk import DAG
@@ -24,7 +27,10 @@ dag = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={roo
 
 def main() -> None:
     logging.disable(logging.WARNING)
-    answers, sys.stdout = sys.stdout, sys.stderr
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever Airflow prints or logs, it is no answer
+    # Before 3.3 Airflow makes the application of its API server anew for each task, for seconds of CPU time.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
     initdb()
     dags = Path(conf.get("core", "dags_folder"))
     dags.mkdir(parents=True, exist_ok=True)

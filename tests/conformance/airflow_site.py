@@ -48,10 +48,12 @@ class Site:
     """`with Site(python, folder) as site`: `dags` is its dags folder.
 
     `database` is the SQLAlchemy URL of Airflow's own database; SQLite in the folder unless given.
+    `triggerer`: whether there is to be one, for tasks that wait and for data that arrives.
     """
 
-    def __init__(self, python: str, home: Path, *, database: str = "") -> None:
+    def __init__(self, python: str, home: Path, *, database: str = "", triggerer: bool = False) -> None:
         self.python, self.home = python, home
+        self.parts = ["dag-processor", "scheduler", *(["triggerer"] if triggerer else [])]
         self.dags = home / "dags"
         self.dags.mkdir(parents=True)
         self.port, self.tasks_port = free_port(), free_port()
@@ -82,8 +84,8 @@ class Site:
             self.begin("api-server", "--apps", "execution", "--port", str(self.tasks_port), name="tasks")
             # A task that starts before somebody answers it has failed.
             self.wait(self._answers, START_SECONDS, "Airflow's API to answer")
-            self.begin("dag-processor")
-            self.begin("scheduler")
+            for part in self.parts:
+                self.begin(part)
             self.wait(self._healthy, START_SECONDS, "Airflow to start")
         except BaseException:
             self.__exit__()
@@ -163,6 +165,11 @@ class Site:
         found = self.ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=100&order_by=run_after")
         return list(found["dag_runs"])
 
+    def version(self) -> tuple[int, ...]:
+        """The first two numbers of Airflow's version."""
+        found = str(self.ask("GET", "/api/v2/version")["version"])
+        return tuple(int(part) for part in found.split(".")[:2])
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         found = self.ask("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=500")
@@ -204,7 +211,7 @@ class Site:
 
     def _healthy(self) -> bool:
         health = self.ask("GET", "/api/v2/monitor/health")
-        return all(health[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
+        return all(health[part.replace("-", "_")]["status"] == "healthy" for part in self.parts)
 
     def wait(self, answer: Any, seconds: float, what: str) -> Any:
         """What `answer()` gives once it gives something. AssertionError with the logs when it never does."""

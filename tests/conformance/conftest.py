@@ -39,6 +39,23 @@ def postgresql_server() -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def airflow_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """SQLAlchemy's URL of a database for an Airflow of these tests; empty for its own SQLite file.
+
+    With TIDEMILL_AIRFLOW_DATABASE=postgresql it is one of the server above, which the interpreter with
+    Airflow needs psycopg2-binary and asyncpg for.
+    """
+    wanted = os.environ.get("TIDEMILL_AIRFLOW_DATABASE", "")
+    assert wanted in ("", "postgresql"), f"TIDEMILL_AIRFLOW_DATABASE={wanted}: only postgresql is to be had"
+    if not wanted:
+        yield ""
+        return
+    server = request.getfixturevalue("postgresql_server")
+    with server.database() as name:
+        yield server.url(name, server.port).replace("postgresql://", "postgresql+psycopg2://")
+
+
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[Any]:
     servers = beside("servers")

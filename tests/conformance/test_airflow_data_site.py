@@ -5,16 +5,14 @@ On demand only, as test_airflow_scheduler.py: TIDEMILL_AIRFLOW_PYTHON and TIDEMI
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -95,16 +93,6 @@ class Writes(BaseNotifier):
 '''
 
 
-def airflow_site() -> ModuleType:
-    """The module beside this one: pytest keeps test folders off the import path."""
-    spec = importlib.util.spec_from_file_location("airflow_site", Path(__file__).with_name("airflow_site.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Place:
     """An Airflow, a record, and the pipelines above as DAGs."""
 
@@ -159,7 +147,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
+def place(beside: Callable[[str], Any], airflow_database: str) -> Iterator[Place]:
     """One Airflow for all tests."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
@@ -175,7 +163,9 @@ def place() -> Iterator[Place]:
             f"tidemill://:{'sqlite%3A%2F%2F%2F'}{str(folder).replace('/', '%2F')}%2Fmetadata.db@",
         )
         patch.setenv("TIDEMILL_METADATA", "airflow://records")
-        with airflow_site().Site(PYTHON, folder / "home") as site:
+        with beside("airflow_site").Site(
+            PYTHON, folder / "home", database=airflow_database, triggerer=True
+        ) as site:
             yield Place(site, folder)
 
 

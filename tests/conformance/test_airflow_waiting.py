@@ -1,4 +1,5 @@
-"""What needs Airflow's own processes: its page of approvals, its triggerer, clearing the tasks of a run.
+"""What needs Airflow's own processes: its page of approvals, its triggerer, clearing the tasks of a run,
+runs that wait for each other.
 
 On demand only, for it takes minutes: TIDEMILL_AIRFLOW_PYTHON names the interpreter, and
 TIDEMILL_AIRFLOW_SCHEDULER is set to anything.
@@ -6,13 +7,11 @@ TIDEMILL_AIRFLOW_SCHEDULER is set to anything.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -34,23 +33,15 @@ pytestmark = [
 ]
 
 
-def airflow_site() -> ModuleType:
-    """The module beside this one: pytest keeps test folders off the import path."""
-    spec = importlib.util.spec_from_file_location("airflow_site", Path(__file__).with_name("airflow_site.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def site() -> Iterator[Any]:
+def site(beside: Callable[[str], Any], airflow_database: str) -> Iterator[Any]:
     """One Airflow for all of them, whose connection `records` is the store."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, pytest.MonkeyPatch.context() as env:
         env.setenv("AIRFLOW_CONN_RECORDS", f"sqlite:///{home}/records.db")
         env.setenv("AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT", "60")  # a busy machine is no failure
-        with airflow_site().Site(PYTHON, Path(home) / "airflow") as running:
+        folder = Path(home) / "airflow"
+        made = beside("airflow_site").Site(PYTHON, folder, database=airflow_database, triggerer=True)
+        with made as running:
             running.metadata = f"sqlite:///{home}/records.db"
             yield running
 
@@ -219,3 +210,103 @@ def test_the_time_of_a_retry_is_waited_for_by_the_triggerer_until_a_cancel(site:
         store.request_cancel(run.id)
     assert site.ended(place)["state"] == "failed"
     assert record(site, dag)[0][0].state.value == "CANCELED"
+
+
+POOLED = """
+from tidemill import component, pipeline
+
+@component
+def hold(place: str, name: str) -> str:
+    "Say when it has the slot and when it gives it back; the first one waits until it may."
+    import pathlib, threading
+    folder = pathlib.Path(place)
+    with (folder / "slots").open("a") as slots:
+        slots.write(f"{name} takes\\n")
+    while not (folder / "go").exists():
+        threading.Event().wait(0.1)
+    threading.Event().wait(0.5)  # longer than a second one would need to come in
+    with (folder / "slots").open("a") as slots:
+        slots.write(f"{name} gives\\n")
+    return name
+
+@pipeline
+def PIPELINE(place: str = "") -> None:
+    "A node that needs the only slot."
+    hold(place=place, name="PIPELINE").with_options(pool="one", slots=1)
+"""
+
+
+def test_runs_of_several_pipelines_share_the_one_slot_of_a_pool(site: Any, tmp_path: Path) -> None:
+    with closing(open_store(site.metadata)) as store:
+        store.put_pool("one", 1)
+    names = ["pooled_a", "pooled_b", "pooled_c"]
+    dags = [install(site, tmp_path, name, POOLED.replace("PIPELINE", name)) for name in names]
+    slots, conf = tmp_path / "slots", {"place": str(tmp_path)}
+    places = [site.start(dags[0], conf)]
+    site.wait(slots.exists, 240, "the first node to have the slot")
+    places += [site.start(dag, conf) for dag in dags[1:]]
+    for place in places[1:]:
+        waits(site, place, "hold")
+    with closing(open_store(site.metadata)) as store:
+        assert [(p.slots, p.held) for p in store.get_pools() if p.name == "one"] == [(1, 1)]
+    assert state_of(site, places[0], "hold") == "running"
+    (tmp_path / "go").touch()
+    assert [site.ended(place)["state"] for place in places] == ["success"] * 3
+    took = [line.split() for line in slots.read_text().splitlines()]
+    assert [verb for _, verb in took] == ["takes", "gives"] * 3, "never two at a time"
+    assert took[0][0] == "pooled_a"
+    assert all(first == then for (first, _), (then, _) in zip(took[::2], took[1::2], strict=True))
+    assert {name for name, _ in took} == {*names}
+    with closing(open_store(site.metadata)) as store:
+        assert [p.held for p in store.get_pools() if p.name == "one"] == [0]
+
+
+EQUAL = """
+from tidemill import component, pipeline
+
+@component
+def make(place: str) -> int:
+    "Begins once, and ends when it may."
+    import pathlib, threading
+    with pathlib.Path(place, "begun").open("a") as begun:
+        begun.write("x")
+    while not pathlib.Path(place, "go").exists():
+        threading.Event().wait(0.1)
+    return 7
+
+@pipeline
+def equal(place: str = "") -> None:
+    "One node."
+    make(place=place)
+"""
+
+
+def test_the_second_of_two_equal_runs_waits_and_takes_what_the_first_one_made(
+    site: Any, tmp_path: Path
+) -> None:
+    dag, conf = install(site, tmp_path, "equal", EQUAL), {"place": str(tmp_path)}
+    first = site.start(dag, conf)
+    site.wait((tmp_path / "begun").exists, 240, "the first run to be at it")
+    second = site.start(dag, conf)
+    waits(site, second, "make")
+    assert len(record(site, dag)[0]) == 1, "the second one is none yet"
+    (tmp_path / "go").touch()
+    assert [site.ended(place)["state"] for place in (first, second)] == ["success", "success"]
+    (newest, oldest), states, _ = record(site, dag)
+    assert [newest.state.value, oldest.state.value, states] == ["COMPLETE", "COMPLETE", {"make": "CACHED"}]
+    assert (tmp_path / "begun").read_text() == "x"
+
+
+PATIENT = GATED.replace('with_id("gate")', 'with_id("gate").with_options(timeout=8)')
+
+
+def test_an_approval_that_nobody_gives_ends_its_run_when_its_time_is_over(site: Any, tmp_path: Path) -> None:
+    dag = install(site, tmp_path, "gated_late", PATIENT.replace("PIPELINE", "gated_late"))
+    place = site.start(dag, {})
+    waits(site, place, "gate")
+    assert site.ended(place)["state"] == "failed"
+    (run,), states, decisions = record(site, dag)
+    assert (run.state.value, states, decisions) == ("FAILED", {"gate": "FAILED"}, [])
+    with closing(open_store(site.metadata)) as store:
+        (execution,) = store.get_executions(run.id, "gate")
+    assert execution.custom_properties["tidemill.failure"] == "TIMEOUT", execution

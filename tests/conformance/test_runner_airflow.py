@@ -81,6 +81,7 @@ class TestDagTest(RunnerSuite):
 
 
 DAG_FILE = """
+import os
 import sys
 sys.path.insert(0, {code!r})
 from airflow.sdk import DAG
@@ -88,6 +89,10 @@ from tidemill.runners.airflow import AirflowDagRunner
 from mine import mine
 dag: DAG = AirflowDagRunner(metadata="airflow://records", root={root!r}).run(mine, tags=["team"])
 assert dag.tags == {{"team"}}
+from tidemill.runners.airflow.links import run_link
+os.environ["TIDEMILL_URL"] = "https://mill.example/ui/"
+assert run_link("a b", "mine", "train.x", 2) == "https://mill.example/ui/runs/a%20b?node=train.x&iteration=2"
+del os.environ["TIDEMILL_URL"]
 """
 MODULE = """
 from tidemill import component, pipeline
@@ -172,7 +177,10 @@ except ImportError:
         dag: DAG = made()
 else:
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
-    from airflow.serialization.serialized_objects import DagSerialization
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
     for wrong in ({{"spec": {{"nodeSelectr": {{}}}}}}, {{"spec": {{"tolerations": {{}}}}}}):
         try:

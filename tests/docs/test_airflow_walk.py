@@ -112,12 +112,22 @@ def test_the_readmes_commands_bring_a_run_on_airflow(
             assert status == 0, f"{command}\n{said}"
         terminal.run(f"{first[-1]} > standalone.log 2>&1 &")
         log = clone / "my_flow" / "standalone.log"
+        # Whoever reads looks at the address first; tasks that start before it answers have failed, and
+        # Airflow says that it is ready without having asked.
+        until(lambda: answers(int(port)), "Airflow's page to answer", log)
         until(lambda: "my_flow" in terminal.run(unpause[0])[1], "Airflow to know the DAG", log)
         until(lambda: ended(terminal, show[0]), "the run to end", log)
         status, said = terminal.run(show[0])
         assert status == 0, said
         assert "COMPLETE" in said
         assert "fit" in said
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens at the port."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
 
 
 def ended(terminal: Shell, show: str) -> bool:
@@ -130,7 +140,7 @@ def ended(terminal: Shell, show: str) -> bool:
     return bool(state == "COMPLETE")
 
 
-def until(answer: object, what: str, log: Path, seconds: float = 400.0) -> None:
+def until(answer: object, what: str, log: Path, seconds: float = 700.0) -> None:
     """Ask until it is so. AssertionError with Airflow's words when it never is."""
     assert callable(answer)
     end, pause = time.monotonic() + seconds, threading.Event()

@@ -33,7 +33,7 @@ class Pages:
 def _deadline_references() -> list[Any]:
     try:
         from tidemill.runners.airflow.deadlines import IntervalEnd
-    except ImportError:  # before Airflow 3.2 there is none to be had
+    except ImportError:  # before Airflow 3.3 there is none to be had in public
         return []
     return [IntervalEnd]
 

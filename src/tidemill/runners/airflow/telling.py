@@ -42,7 +42,7 @@ def alert_options(settings: Settings, alerts: Alerts, *, watched: bool = True) -
 
 
 def _deadline(settings: Settings, seconds: float, alerts: Alerts) -> Any:
-    """Airflow's alert; DefinitionError before Airflow 3.2, whose deadlines cannot count from our end."""
+    """Airflow's alert; DefinitionError before Airflow 3.3, whose deadlines cannot count from our end."""
     try:
         from airflow.sdk import AsyncCallback, DeadlineAlert
 
@@ -51,7 +51,7 @@ def _deadline(settings: Settings, seconds: float, alerts: Alerts) -> Any:
         raise DefinitionError(
             "this Airflow has no deadlines that count from the end of an interval",
             where=settings.ir.name,
-            hint="take Airflow 3.2 or newer, or pass deadline=None to load_dag or run",
+            hint="take Airflow 3.3 or newer, or pass deadline=None to load_dag or run",
         ) from None
     told = {
         "metadata": names.without_secret(settings.metadata),

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -48,18 +49,18 @@ class WaitTrigger(BaseTrigger):  # type: ignore[misc]  # Airflow is not there wh
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event: {"ready": since when the node could start}, or what was answered on Airflow's page."""
-        waits = [asyncio.ensure_future(self._over())]
-        if self.answer is not None:
-            waits.append(asyncio.ensure_future(_answered(self.answer)))
+        over = asyncio.ensure_future(self._over(await _known(self.metadata)))
+        page = None if self.answer is None else _Page(self.answer)
+        waits = [over] if page is None else [over, page.answer]
         try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            yield TriggerEvent({"ready": self.wait.get("ready", 0), **next(iter(done)).result()})
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            answered = await page.end() if page is not None else {}
+            yield TriggerEvent({"ready": self.wait.get("ready", 0), **answered})
         finally:
             for one in waits:
                 one.cancel()
 
-    async def _over(self) -> dict[str, Any]:
-        known = await _known(self.metadata)
+    async def _over(self, known: Known) -> dict[str, Any]:
         wait = Wait.from_json(self.wait)
         pause, failed = FIRST, 0
         while failed < PATIENCE:
@@ -91,11 +92,28 @@ async def _known(metadata: str) -> Known:
     return url_of(connection)
 
 
-async def _answered(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody answered on Airflow's page."""
-    from airflow.providers.standard.triggers.hitl import HITLTrigger
+class _Page:
+    """Asks Airflow's page for an answer, by Airflow's own trigger.
 
-    async with contextlib.aclosing(HITLTrigger(**arguments).run()) as events:
-        async for event in events:
-            return dict(event.payload)
-    return {}
+    It is never canceled, for it may be asking just then: the answer to that would be read as the one to the
+    next question of whichever trigger, which ends the triggerer of Airflow 3.1 (apache/airflow#64620). So it
+    is told that its time is over, and ends at its next look.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        from airflow.providers.standard.triggers.hitl import HITLTrigger
+
+        self.trigger = HITLTrigger(**arguments)
+        self.answer = asyncio.ensure_future(self._ask())
+
+    async def _ask(self) -> dict[str, Any]:
+        async with contextlib.aclosing(self.trigger.run()) as events:
+            async for event in events:
+                return dict(event.payload)
+        return {}
+
+    async def end(self) -> dict[str, Any]:
+        """What somebody answered; empty for nothing."""
+        self.trigger.timeout_datetime = datetime.now(UTC) - timedelta(seconds=1)
+        found = await self.answer
+        return found if found.get("chosen_options") else {}
