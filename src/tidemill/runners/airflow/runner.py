@@ -14,7 +14,7 @@ from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import ahead, names
 from tidemill.runners.airflow.alerting import Alerts, alerts_of
 from tidemill.runners.airflow.files import MOST_MAPPED, check, check_alerts
-from tidemill.runners.airflow.options import Given, options_of
+from tidemill.runners.airflow.options import Given, check_places, options_of
 from tidemill.runners.airflow.outputs import RESULTS
 from tidemill.runners.base.task import Settings, read_ir
 from tidemill.runtime.root import absolute, default_metadata
@@ -69,7 +69,7 @@ class AirflowDagRunner:
             ir, found = above.compile_now(pipeline)
         check(ir, self.max_map_length)
         of_nodes = options_of(ir, self.options)
-        elsewhere = [node_id for node_id, options in of_nodes.items() if options.python]
+        elsewhere = [node_id for node_id, options in of_nodes.items() if options.python or options.pod]
         ahead.begin(ir, names.dag_id(ir.name), elsewhere)
         check_alerts(ir, self.alerts)
         root = absolute(self.root or os.environ.get(ROOT, ".tidemill"))
@@ -78,6 +78,7 @@ class AirflowDagRunner:
             raise RunnerError(
                 f"the root {root} cannot hold the record", hint=f"set {METADATA}, or metadata=URL"
             )
+        check_places(ir, of_nodes, metadata=metadata, root=root)
         settings = Settings(
             ir=ir, metadata=metadata, root=root, workdir=self.workdir,
             code_root=str(Path(code_root or found).resolve()),
