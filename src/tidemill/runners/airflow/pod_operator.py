@@ -63,7 +63,8 @@ class PodOperator(NodeTask, KubernetesPodOperator):  # type: ignore[misc]  # Air
             name=names.pod_name(settings.ir.name, pipeline_node),
             full_pod_spec=pods.v1_pod(made, pipeline_node, "pod.template"),
             namespace=mine.namespace or None, cmds=[*COMMAND], get_logs=True,
-            startup_timeout_seconds=mine.startup_timeout_seconds, on_finish_action=mine.on_finish_action,
+            startup_timeout_seconds=mine.startup_timeout_seconds, startup_check_interval_seconds=1,
+            on_finish_action=mine.on_finish_action,
             deferrable=mine.deferrable, log_events_on_failure=True, log_pod_spec_on_failure=False,
             do_xcom_push=False, **options,
         )  # fmt: skip
