@@ -1,9 +1,8 @@
 """What stands in for a cluster of Kubernetes: its API for pods, each of which is a process of this machine.
 
-It speaks as much of the API as Kubernetes' own client needs for Airflow's KubernetesPodOperator: pods are made,
-read, listed by labels, followed, patched and deleted, over HTTP. Variables from secrets are found by name, as a
-kubelet does. Images, volumes and limits are not looked at. A real cluster is used in its place where
-TIDEMILL_KUBECONFIG names one.
+It speaks as much of the API as Kubernetes' own client needs for Airflow's KubernetesPodOperator: pods are
+made, read, listed by labels, followed, patched and deleted, over HTTP. Variables from secrets are found by
+name, as a kubelet does. Images, volumes and limits are not looked at.
 """
 
 from __future__ import annotations
@@ -27,7 +26,9 @@ from urllib.parse import parse_qs, urlsplit
 class Pod:
     """A pod, and the process that it is."""
 
-    def __init__(self, asked: dict[str, Any], namespace: str, secrets: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, asked: dict[str, Any], namespace: str, secrets: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self.asked = asked
         asked["metadata"].setdefault("namespace", namespace)
         asked["metadata"] |= {"uid": asked["metadata"]["name"], "creationTimestamp": _now()}

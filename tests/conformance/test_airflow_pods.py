@@ -1,8 +1,9 @@
 """Nodes of Airflow in pods of their own: scenarios of the runner suite, and what a pod is started for.
 
-The pods are processes behind Kubernetes' API (pod_cluster.py); where TIDEMILL_KUBECONFIG names a cluster on this
-machine, they are its pods. TIDEMILL_AIRFLOW_PYTHON names an interpreter with Airflow and its provider for
-Kubernetes; without it the tests are skipped, and say so.
+The pods are processes behind Kubernetes' API (pod_cluster.py). TIDEMILL_AIRFLOW_PYTHON names an interpreter
+with Airflow and its provider for Kubernetes; without it the tests are skipped, and say so. What Airflow's own
+processes show, and a real cluster, is in test_airflow_pods_site.py. TIDEMILL_POD_SCENARIOS names scenarios,
+or `all`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -35,16 +37,19 @@ pytestmark = pytest.mark.skipif(
 )
 FILE = """from airflow.sdk import DAG
 from tidemill.runners.airflow import load_dag
-dag: DAG = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={root!r}, workdir={workdir!r},
-               options={options!r})
+dag: DAG = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={root!r},
+                    workdir={workdir!r}, options={options!r})
 """
 
 
 class Pods:
     """The cluster, Airflow beside it, and servers of records, which both ask over HTTP with a token."""
 
-    def __init__(self, cluster: Any, airflow: subprocess.Popen[str], serve: Callable[[str], str]) -> None:
-        self.cluster, self.airflow, self.serve = cluster, airflow, serve
+    def __init__(
+        self, cluster: Any, home: Path, airflow: subprocess.Popen[str], serve: Callable[[str], str]
+    ) -> None:
+        self.cluster, self.home, self.airflow, self.serve = cluster, home, airflow, serve
+        self.said = ""
 
     def options(self, order: RunOrder, code_root: Path) -> dict[str, Any]:
         """Every node in a pod, which finds the record and the token by a secret."""
@@ -81,7 +86,10 @@ class Pods:
         assert self.airflow.stdout is not None
         self.airflow.stdin.write(json.dumps(order) + "\n")
         self.airflow.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.airflow.stdout.readline())
+        while not (line := self.airflow.stdout.readline()).startswith("{"):
+            assert line, "Airflow's process ended"  # others are errors that its log shows
+            self.said += line
+        answer: dict[str, Any] = json.loads(line)
         assert "error" not in answer, answer["error"]
         return answer
 
@@ -115,7 +123,7 @@ def pods(beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory)
             [PYTHON, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **settings},
         ) as process:  # fmt: skip
-            yield Pods(cluster, process, serve)
+            yield Pods(cluster, home, process, serve)
             assert process.stdin is not None
             process.stdin.close()
         for server in servers.values():
@@ -141,3 +149,110 @@ class TestInPods(RunnerSuite):
             (run,) = store.get_runs(limit=1)
         assert (state == "success") == (run.state.value == "COMPLETE"), (state, run.state)
         return run.state.value
+
+
+STORY = """
+from tidemill import When, component, pipeline
+
+@component
+def give(number: int) -> int:
+    "A number."
+    print("giving", number)
+    return number
+
+@component
+def hold(number: int, place: str) -> int:
+    "At first until somebody ends it."
+    import pathlib, threading
+    with pathlib.Path(place, "begun").open("a") as begun:
+        begun.write("once ")
+    if place and pathlib.Path(place, "begun").read_text() == "once ":
+        threading.Event().wait(120)
+    return number
+
+@pipeline
+def NAME(number: int = 1, place: str = "", wanted: bool = False) -> None:
+    "One after the other, and one that is not wanted."
+    with When(wanted):
+        hold(number=give(number=number).outputs.result, place=place)
+"""
+
+
+class Story:
+    """A pipeline in a folder, run again and again."""
+
+    def __init__(self, pods: Pods, folder: Path, name: str) -> None:
+        self.pods, self.folder, self.name = pods, folder, name
+        (folder / f"{name}.py").write_text(STORY.replace("NAME", name), encoding="utf-8")
+        self.metadata = f"sqlite:///{folder / 'metadata.db'}"
+
+    def run(self, parameters: dict[str, Any], **more: Any) -> str:
+        order = RunOrder(
+            file=self.folder / f"{self.name}.py", parameters=parameters, date="", root=self.folder / "root",
+            metadata=self.metadata, workdir=self.folder,
+        )  # fmt: skip
+        return self.pods.run(order, **more)
+
+    def record(self) -> dict[str, tuple[str, int]]:
+        """Of the newest run: state and attempt of each node."""
+        with closing(open_store(self.metadata)) as store:
+            (run,) = store.get_runs(limit=1)
+            return {n.node_id: (n.state.value, n.attempt) for n in store.get_nodes(run.id)}
+
+    def made(self) -> list[str]:
+        """Tasks that a pod was made for, in order, since the last time."""
+        mine = [p for p in self.pods.cluster.made if p["metadata"]["labels"]["dag_id"] == self.name]
+        self.pods.cluster.made.clear()
+        return [pod["metadata"]["labels"]["task_id"] for pod in mine]
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["watched", "deferred"])
+def test_a_pod_is_for_what_executes_alone_and_holds_no_secret(
+    pods: Pods, tmp_path: Path, *, deferrable: bool
+) -> None:
+    story = Story(pods, tmp_path, f"seldom_{deferrable}".lower())
+    pods.cluster.made.clear()
+    assert story.run({"wanted": True}, deferrable=deferrable) == "success"
+    texts = json.dumps(pods.cluster.made)
+    assert story.made() == ["give", "hold"]
+    assert story.record() == {"give": ("COMPLETE", 1), "hold": ("COMPLETE", 1)}
+    assert story.run({"wanted": True}) == "success"
+    assert story.record() == {"give": ("CACHED", 1), "hold": ("CACHED", 1)}
+    assert story.run({}) == "success"
+    assert story.record() == {"give": ("SKIPPED", 1), "hold": ("SKIPPED", 1)}
+    assert story.made() == []
+    dags = "".join(f.read_text() for f in (pods.home / "dags").iterdir() if f.is_file())
+    database = (pods.home / "airflow.db").read_bytes()
+    assert TOKEN not in texts + dags + pods.said
+    assert TOKEN.encode() not in database, "DAGs, rendered fields, XComs and triggers"
+    assert "metadata=" not in texts
+
+
+@pytest.mark.parametrize("how", ["lost", "evicted"])
+def test_a_pod_that_its_cluster_takes_away_is_made_again(pods: Pods, tmp_path: Path, how: str) -> None:
+    story = Story(pods, tmp_path, how)
+    cluster = pods.cluster
+
+    def take() -> None:
+        begun = tmp_path / "begun"
+        while not begun.exists() or not begun.read_text():
+            if over.wait(0.05):
+                return
+        (name,) = (n for n in cluster.pods if n.startswith(f"{how}-hold"))
+        cluster.remove(name, 0.0 if how == "lost" else 30.0)
+
+    over = threading.Event()
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        assert story.run({"wanted": True, "place": str(tmp_path)}) == "success"
+    finally:
+        over.set()
+        thread.join()
+    assert story.record() == {"give": ("COMPLETE", 1), "hold": ("COMPLETE", 2)}
+    assert story.made() == ["give", "hold", "hold"]
+    with closing(open_store(story.metadata)) as store:
+        (run,) = store.get_runs(limit=1)
+        states = [execution.state.name for execution in store.get_executions(run.id, "hold")]
+        assert store.findings() == []
+    assert states == ["FAILED" if how == "lost" else "CANCELED", "COMPLETE"]
