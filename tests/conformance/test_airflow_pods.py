@@ -29,7 +29,7 @@ from tidemill.testing.scenario_list import SCENARIOS, Scenario
 
 PYTHON = os.environ.get("TIDEMILL_AIRFLOW_PYTHON", "")
 PROGRAM = Path(__file__).with_name("airflow_program.py")
-CHOSEN = os.environ.get("TIDEMILL_POD_SCENARIOS", "cache,retry,skips,loop_output,cancel").split(",")
+CHOSEN = os.environ.get("TIDEMILL_POD_SCENARIOS", "retry,loop_output,cancel").split(",")
 TOKEN = "a-token-of-these-tests-and-no-others"
 
 pytestmark = pytest.mark.skipif(

@@ -130,7 +130,10 @@ def test_the_pod_has_image_variables_and_resources_and_no_secret() -> None:
     node = NodeIR(id="n", component="c", executor="m:f", options=OptionsIR(resources=resources))
     side = {"name": "proxy", "image": "p:1"}
     base = {"name": "base", "env": [{"name": "B", "value": "old"}], "resources": {"limits": {"cpu": "9"}}}
-    template = {"metadata": {"labels": {"team": "a"}}, "spec": {"containers": [side, base], "priority": 3}}
+    template: dict[str, Any] = {
+        "metadata": {"labels": {"team": "a"}},
+        "spec": {"containers": [side, base], "priority": 3},
+    }
     options = PodOptions(
         image="i:1", service_account_name="mill", env={"B": "new"}, template=template,
         secret_env={"TIDEMILL_TOKEN": "records/token", "EXTRA": "records/extra?"},
