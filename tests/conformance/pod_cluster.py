@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ class Pod:
         (self.container,) = asked["spec"]["containers"]
         self.output = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it lives as long as the pod
         self.process: subprocess.Popen[bytes] | None = None
+        self.over = threading.Event()
         self.why = ""
         with suppress(KeyError):
             environment = dict(self._variables(secrets))
@@ -88,6 +88,7 @@ class Pod:
             self.process.wait(grace)
         self.process.kill()
         self.process.wait()
+        self.over.set()
 
 
 class Cluster:
@@ -195,7 +196,7 @@ class _Answers(BaseHTTPRequestHandler):
             if ended:
                 self.wfile.write(b"0\r\n\r\n")
                 return
-            time.sleep(0.05)
+            pod.over.wait(0.05)
 
     def _pod(self, name: str) -> Pod | None:
         found = self.cluster.pods.get(name)
