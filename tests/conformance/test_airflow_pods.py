@@ -3,7 +3,7 @@
 The pods are processes behind Kubernetes' API (pod_cluster.py). TIDEMILL_AIRFLOW_PYTHON names an interpreter
 with Airflow and its provider for Kubernetes; without it the tests are skipped, and say so. What Airflow's own
 processes show, and a real cluster, is in test_airflow_pods_site.py. TIDEMILL_POD_SCENARIOS names scenarios,
-or `all`.
+or `all`, and brings the longer tests with them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from tidemill.testing.scenario_list import SCENARIOS, Scenario
 
 PYTHON = os.environ.get("TIDEMILL_AIRFLOW_PYTHON", "")
 PROGRAM = Path(__file__).with_name("airflow_program.py")
-CHOSEN = os.environ.get("TIDEMILL_POD_SCENARIOS", "retry,loop_output,cancel").split(",")
+ASKED = os.environ.get("TIDEMILL_POD_SCENARIOS", "")
+CHOSEN = (ASKED or "retry").split(",")
+MORE = pytest.mark.skipif(not ASKED, reason="on demand: TIDEMILL_POD_SCENARIOS names scenarios, or `all`")
 TOKEN = "a-token-of-these-tests-and-no-others"
 
 pytestmark = pytest.mark.skipif(
@@ -77,7 +79,9 @@ class Pods:
             ir=str(file), code_root=str(code_root), metadata=self.serve(order.metadata), root=str(order.root),
             workdir=str(order.workdir), options=options,
         )  # fmt: skip
-        conf = {**order.parameters, "tidemill_date": order.date}
+        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+        if order.only or order.first or order.last:
+            conf["tidemill_select"] = {"only": order.only, "from": order.first, "to": order.last}
         answer = self.ask({"name": order.file.stem, "file": text, "conf": conf})
         return str(answer["state"])
 
@@ -206,7 +210,7 @@ class Story:
         return [pod["metadata"]["labels"]["task_id"] for pod in mine]
 
 
-@pytest.mark.parametrize("deferrable", [False, True], ids=["watched", "deferred"])
+@pytest.mark.parametrize("deferrable", [False, pytest.param(True, marks=MORE)], ids=["watched", "deferred"])
 def test_a_pod_is_for_what_executes_alone_and_holds_no_secret(
     pods: Pods, tmp_path: Path, *, deferrable: bool
 ) -> None:
@@ -228,7 +232,7 @@ def test_a_pod_is_for_what_executes_alone_and_holds_no_secret(
     assert "metadata=" not in texts
 
 
-@pytest.mark.parametrize("how", ["lost", "evicted"])
+@pytest.mark.parametrize("how", ["lost", pytest.param("evicted", marks=MORE)])
 def test_a_pod_that_its_cluster_takes_away_is_made_again(pods: Pods, tmp_path: Path, how: str) -> None:
     story = Story(pods, tmp_path, how)
     cluster = pods.cluster
