@@ -97,6 +97,7 @@ class Cluster:
     def __init__(self, secrets: dict[str, dict[str, str]]) -> None:
         self.secrets = secrets
         self.pods: dict[str, Pod] = {}
+        self.every: list[Pod] = []
         self.made: list[dict[str, Any]] = []
         """Every pod that was ever asked for."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (_Answers,), {"cluster": self}))
@@ -136,8 +137,9 @@ def cluster(secrets: dict[str, dict[str, str]]) -> Iterator[Cluster]:
         found.server.shutdown()
         thread.join()
         found.server.server_close()
-        for pod in [*found.pods.values()]:
+        for pod in found.every:
             pod.end(0)
+            pod.output.close()
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -151,6 +153,7 @@ class _Answers(BaseHTTPRequestHandler):
         pod = Pod(asked, self._parts()[0], self.cluster.secrets)
         self.cluster.made.append(json.loads(json.dumps(asked)))
         self.cluster.pods[asked["metadata"]["name"]] = pod
+        self.cluster.every.append(pod)
         self._answer(pod.to_json(), 201)
 
     def do_GET(self) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,43 @@ pytestmark = pytest.mark.skipif(
 FILE = """from airflow.sdk import DAG
 from tidemill.runners.airflow import load_dag
 dag: DAG = load_dag({ir!r}, code_root={code_root!r}, metadata={metadata!r}, root={root!r},
-                    workdir={workdir!r}, options={options!r})
+                    workdir={workdir!r}, options={options!r}, assets="none")
 """
+
+
+def dag_file(order: RunOrder, metadata: str, **more: Any) -> str:
+    """A DAG whose nodes have pods, which find the record, and the token by a secret."""
+    found, code_root = load_pipeline(str(order.file))
+    ir = compile_pipeline(found)
+    file = order.workdir / f"{ir.name}.json"
+    file.write_text(codec.dumps(ir), encoding="utf-8")
+    mount = {"name": "here", "mountPath": str(order.workdir)}
+    spec = {
+        "volumes": [{"name": "here", "hostPath": {"path": str(order.workdir)}}],
+        "containers": [{"name": "base", "volumeMounts": [mount]}],
+    }
+    pod = {
+        "image": "mill:1", "kubernetes_conn_id": "cluster", "template": {"spec": spec},
+        "env": {"TIDEMILL_CODE_ROOT": str(code_root), "TIDEMILL_WORKDIR": str(order.workdir)},
+        "secret_env": {"TIDEMILL_TOKEN": "records/token"}, **more,
+    }  # fmt: skip
+    return FILE.format(
+        ir=str(file), code_root=str(code_root), metadata=metadata, root=str(order.root),
+        workdir=str(order.workdir), options={"*": {"pod": pod}},
+    )  # fmt: skip
+
+
+def airflow_settings(home: Path, cluster: Any) -> dict[str, str]:
+    """Environment variables of an Airflow that knows the cluster."""
+    (home / "kubeconfig").write_text(json.dumps(cluster.kubeconfig), encoding="utf-8")
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(home / "kubeconfig")}}
+    return {
+        "AIRFLOW_CONN_CLUSTER": json.dumps(connection), "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore",
+        "TIDEMILL_TOKEN": TOKEN,
+    }  # fmt: skip
 
 
 class Pods:
@@ -53,32 +88,9 @@ class Pods:
         self.cluster, self.home, self.airflow, self.serve = cluster, home, airflow, serve
         self.said = ""
 
-    def options(self, order: RunOrder, code_root: Path) -> dict[str, Any]:
-        """Every node in a pod, which finds the record and the token by a secret."""
-        mount = {"name": "here", "mountPath": str(order.workdir)}
-        spec = {
-            "volumes": [{"name": "here", "hostPath": {"path": str(order.workdir)}}],
-            "containers": [{"name": "base", "volumeMounts": [mount]}],
-        }
-        pod = {
-            "image": "mill:1", "kubernetes_conn_id": "cluster", "template": {"spec": spec},
-            "env": {"TIDEMILL_CODE_ROOT": str(code_root), "TIDEMILL_WORKDIR": str(order.workdir)},
-            "secret_env": {"TIDEMILL_TOKEN": "records/token"},
-        }  # fmt: skip
-        return {"*": {"pod": pod}}
-
     def run(self, order: RunOrder, **more: Any) -> str:
         """A DAG run; its state."""
-        found, code_root = load_pipeline(str(order.file))
-        ir = compile_pipeline(found)
-        file = order.workdir / f"{ir.name}.json"
-        file.write_text(codec.dumps(ir), encoding="utf-8")
-        options = self.options(order, Path(code_root))
-        options["*"]["pod"] |= more
-        text = FILE.format(
-            ir=str(file), code_root=str(code_root), metadata=self.serve(order.metadata), root=str(order.root),
-            workdir=str(order.workdir), options=options,
-        )  # fmt: skip
+        text = dag_file(order, self.serve(order.metadata), **more)
         conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
         if order.only or order.first or order.last:
             conf["tidemill_select"] = {"only": order.only, "from": order.first, "to": order.last}
@@ -114,22 +126,16 @@ def pods(beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory)
         return str(servers[metadata].url)
 
     with closing(nursery), beside("pod_cluster").cluster({"records": {"token": TOKEN}}) as cluster:
-        (home / "kubeconfig").write_text(json.dumps(cluster.kubeconfig), encoding="utf-8")
-        connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(home / "kubeconfig")}}
-        settings = {
-            "AIRFLOW_CONN_CLUSTER": json.dumps(connection), "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TIDEMILL_TOKEN": TOKEN,
-        }  # fmt: skip
         with subprocess.Popen(
             [PYTHON, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **settings},
+            env={**os.environ, **airflow_settings(home, cluster)},
         ) as process:  # fmt: skip
             yield Pods(cluster, home, process, serve)
             assert process.stdin is not None
             process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            process.kill()  # of a test that failed, whose run goes on
         for server in servers.values():
             server.kill()
 
@@ -260,3 +266,66 @@ def test_a_pod_that_its_cluster_takes_away_is_made_again(pods: Pods, tmp_path: P
         states = [execution.state.name for execution in store.get_executions(run.id, "hold")]
         assert store.findings() == []
     assert states == ["FAILED" if how == "lost" else "CANCELED", "COMPLETE"]
+
+
+HOLDING = """
+from tidemill import component, pipeline
+
+@component
+def hold() -> int:
+    "Say that it began, and go on when it is told to."
+    import os, pathlib, threading
+    folder = pathlib.Path("PLACE")
+    with (folder / "begun").open("a") as begun:
+        begun.write("once ")
+    while not (folder / "go").exists():
+        threading.Event().wait(0.1)
+    return 1
+
+@pipeline
+def outlived() -> None:
+    "A node that takes its time."
+    hold()
+"""
+
+
+def test_a_pod_outlives_its_worker_and_is_found_again(
+    beside: Callable[[str], Any], nursery: Any, tmp_path: Path
+) -> None:
+    """The process of the first try is killed, and that of the second one watches the same pod to its end."""
+    (tmp_path / "outlived.py").write_text(HOLDING.replace("PLACE", str(tmp_path)), encoding="utf-8")
+    metadata, served = f"sqlite:///{tmp_path / 'metadata.db'}", beside("served")
+    server = served.Served(nursery, tmp_path / "served", [], {"TIDEMILL_TOKEN": TOKEN}, database=metadata)
+    server.folder.mkdir()
+    server.start()
+    with beside("pod_cluster").cluster({"records": {"token": TOKEN}}) as cluster:
+        home = tmp_path / "airflow"
+        home.mkdir()
+        settings = {**os.environ, **airflow_settings(home, cluster)}
+        order = RunOrder(
+            file=tmp_path / "outlived.py", parameters={}, date="", root=tmp_path / "root", metadata=metadata,
+            workdir=tmp_path,
+        )  # fmt: skip
+        (tmp_path / "dag.py").write_text(dag_file(order, server.url), encoding="utf-8")
+        words = [PYTHON, str(PROGRAM.with_name("pod_task_program.py")), str(tmp_path / "dag.py")]
+        with subprocess.Popen([*words, "1"], env=settings) as first:
+            pause = threading.Event()
+            while not (tmp_path / "begun").exists():
+                assert first.poll() is None
+                pause.wait(0.1)
+            first.kill()
+        (pod,) = cluster.pods
+        (tmp_path / "go").touch()
+        second = subprocess.run(
+            [*words, "2"], env=settings, check=False, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert second.returncode == 0, second.stdout
+        assert len(cluster.made) == 1, second.stdout
+        assert cluster.made[0]["metadata"]["name"] == pod
+    server.kill()
+    assert (tmp_path / "begun").read_text() == "once ", "the body ran once"
+    with closing(open_store(metadata)) as store:
+        (run,) = store.get_runs(limit=1)
+        assert [e.state.name for e in store.get_executions(run.id, "hold")] == ["COMPLETE"]
+        assert store.findings() == []

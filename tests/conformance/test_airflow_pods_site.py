@@ -145,6 +145,7 @@ def bench(
         patch = held.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("AIRFLOW_CONN_CLUSTER", json.dumps(connection))
         patch.setenv("TIDEMILL_TOKEN", TOKEN)
+        patch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "240")  # a machine that does much else
 
         def serve(metadata: str) -> str:
             if metadata not in servers:
