@@ -3,20 +3,24 @@
 The pods are processes behind Kubernetes' API (pod_cluster.py). TIDEMILL_AIRFLOW_PYTHON names an interpreter
 with Airflow and its provider for Kubernetes; without it the tests are skipped, and say so. What Airflow's own
 processes show, and a real cluster, is in test_airflow_pods_site.py. TIDEMILL_POD_SCENARIOS names scenarios,
-or `all`, and brings the longer tests with them.
+or `all`, and brings the longer tests with them. Scenarios run in a real cluster of one node, this machine,
+where TIDEMILL_KUBECONFIG names one, and TIDEMILL_POD_IMAGE an image with this tidemill that it can get.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,9 +33,13 @@ from tidemill.testing.scenario_list import SCENARIOS, Scenario
 
 PYTHON = os.environ.get("TIDEMILL_AIRFLOW_PYTHON", "")
 PROGRAM = Path(__file__).with_name("airflow_program.py")
+CONFIG, IMAGE = os.environ.get("TIDEMILL_KUBECONFIG", ""), os.environ.get("TIDEMILL_POD_IMAGE", "")
+REAL = bool(CONFIG and IMAGE)
+SPACE = f"tidemill-{secrets.token_hex(4)}"
 ASKED = os.environ.get("TIDEMILL_POD_SCENARIOS", "")
 CHOSEN = (ASKED or "retry").split(",")
 MORE = pytest.mark.skipif(not ASKED, reason="on demand: TIDEMILL_POD_SCENARIOS names scenarios, or `all`")
+OF_PROCESSES = pytest.mark.skipif(REAL, reason="it looks at the processes that stand in for pods")
 TOKEN = "a-token-of-these-tests-and-no-others"
 
 pytestmark = pytest.mark.skipif(
@@ -53,11 +61,15 @@ def dag_file(order: RunOrder, metadata: str, **more: Any) -> str:
     mount = {"name": "here", "mountPath": str(order.workdir)}
     spec = {
         "volumes": [{"name": "here", "hostPath": {"path": str(order.workdir)}}],
-        "containers": [{"name": "base", "volumeMounts": [mount]}],
+        "containers": [
+            {"name": "base", "volumeMounts": [mount], "securityContext": {"runAsUser": os.getuid()}}
+        ],
     }
+    # A scenario is in the image, as part of tidemill.
+    code = {} if REAL and Path(code_root) != order.workdir else {"TIDEMILL_CODE_ROOT": str(code_root)}
     pod = {
-        "image": "mill:1", "kubernetes_conn_id": "cluster", "template": {"spec": spec},
-        "env": {"TIDEMILL_CODE_ROOT": str(code_root), "TIDEMILL_WORKDIR": str(order.workdir)},
+        "image": IMAGE or "mill:1", "kubernetes_conn_id": "cluster", "template": {"spec": spec},
+        "env": {**code, "TIDEMILL_WORKDIR": str(order.workdir)}, "namespace": SPACE,
         "secret_env": {"TIDEMILL_TOKEN": "records/token"}, **more,
     }  # fmt: skip
     return FILE.format(
@@ -77,6 +89,41 @@ def airflow_settings(home: Path, cluster: Any) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore",
         "TIDEMILL_TOKEN": TOKEN,
     }  # fmt: skip
+
+
+class Kubernetes:
+    """A real cluster of one node, which is this machine: a namespace of it with the token."""
+
+    def __init__(self) -> None:
+        self.kubeconfig = json.loads(kubectl("config", "view", "--raw", "--flatten", "--output", "json"))
+        server = urlsplit(self.kubeconfig["clusters"][0]["cluster"]["server"])
+        with socket.create_connection((server.hostname or "", server.port or 443), 10) as connection:
+            self.host = str(connection.getsockname()[0])
+
+
+def kubectl(*words: str) -> str:
+    """What a command of kubectl's prints."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", CONFIG, "--namespace", SPACE, *words], text=True, check=False,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, f"kubectl {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def a_cluster(beside: Callable[[str], Any]) -> Iterator[Any]:
+    """Where pods run."""
+    if not REAL:
+        with beside("pod_cluster").cluster({"records": {"token": TOKEN}}) as cluster:
+            yield cluster
+        return
+    kubectl("create", "namespace", SPACE)
+    try:
+        kubectl("create", "secret", "generic", "records", f"--from-literal=token={TOKEN}")
+        yield Kubernetes()
+    finally:
+        kubectl("delete", "namespace", SPACE, "--wait=false")
 
 
 class Pods:
@@ -119,13 +166,15 @@ def pods(beside: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory)
     def serve(metadata: str) -> str:
         if metadata not in servers:
             server = served.Served(
-                nursery, tmp_path_factory.mktemp("served"), [], {"TIDEMILL_TOKEN": TOKEN}, database=metadata
-            )
+                nursery, tmp_path_factory.mktemp("served"), ["--host", host], {"TIDEMILL_TOKEN": TOKEN},
+                database=metadata,
+            )  # fmt: skip
             server.start()
             servers[metadata] = server
-        return str(servers[metadata].url)
+        return f"http://{host}:{servers[metadata].ports['http']}"
 
-    with closing(nursery), beside("pod_cluster").cluster({"records": {"token": TOKEN}}) as cluster:
+    with closing(nursery), a_cluster(beside) as cluster:
+        host = cluster.host if REAL else "127.0.0.1"
         with subprocess.Popen(
             [PYTHON, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **airflow_settings(home, cluster)},
@@ -216,6 +265,7 @@ class Story:
         return [pod["metadata"]["labels"]["task_id"] for pod in mine]
 
 
+@OF_PROCESSES
 @pytest.mark.parametrize("deferrable", [False, pytest.param(True, marks=MORE)], ids=["watched", "deferred"])
 def test_a_pod_is_for_what_executes_alone_and_holds_no_secret(
     pods: Pods, tmp_path: Path, *, deferrable: bool
@@ -238,6 +288,7 @@ def test_a_pod_is_for_what_executes_alone_and_holds_no_secret(
     assert "metadata=" not in texts
 
 
+@OF_PROCESSES
 @pytest.mark.parametrize("how", ["lost", pytest.param("evicted", marks=MORE)])
 def test_a_pod_that_its_cluster_takes_away_is_made_again(pods: Pods, tmp_path: Path, how: str) -> None:
     story = Story(pods, tmp_path, how)
@@ -289,6 +340,7 @@ def outlived() -> None:
 """
 
 
+@OF_PROCESSES
 def test_a_pod_outlives_its_worker_and_is_found_again(
     beside: Callable[[str], Any], nursery: Any, tmp_path: Path
 ) -> None:

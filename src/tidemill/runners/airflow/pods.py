@@ -32,7 +32,8 @@ def pod_of(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
     Memory is requested with OVERHEAD added, and limited at `memory_max` where the node may grow so far.
     """
     pod: dict[str, Any] = copy.deepcopy(dict(options.pod_override or {}))
-    if asked := requests(node.options.resources, options.gpu_resource):
+    asked = requests(node.options.resources, options.gpu_resource)
+    if asked or pod.get("spec", {}).get("containers"):
         _ask(_base(pod), asked)
     return pod
 
@@ -47,8 +48,6 @@ def pod_of_node(
     """
     pod: dict[str, Any] = copy.deepcopy(dict(options.template))
     base = _base(pod)
-    pod["spec"]["containers"].remove(base)
-    pod["spec"]["containers"].insert(0, base)  # Airflow takes the first one for the task's
     environment = node.options.environment
     of_node = environment.image if environment else ""
     base["image"] = options.image or of_node
@@ -61,23 +60,22 @@ def pod_of_node(
     base["env"] = [item for item in base.get("env", []) if item.get("name") not in names_of_mine] + mine
     if options.service_account_name:
         pod["spec"]["serviceAccountName"] = options.service_account_name
-    if asked := requests(node.options.resources, gpu):
-        _ask(base, asked)
+    _ask(base, requests(node.options.resources, gpu))
     return pod
 
 
 def _base(pod: dict[str, Any]) -> dict[str, Any]:
-    """The container of the task or node, put first where there was none."""
-    containers = pod.setdefault("spec", {}).setdefault("containers", [])
-    found: dict[str, Any] | None = next((c for c in containers if c.get("name") == names.BASE), None)
-    if found is None:
-        found = {"name": names.BASE}
-        containers.insert(0, found)
+    """The container of the task or node, put first: Airflow goes by places, and takes the first for it."""
+    containers: list[dict[str, Any]] = pod.setdefault("spec", {}).setdefault("containers", [])
+    found = next((c for c in containers if c.get("name") == names.BASE), {"name": names.BASE})
+    containers[:] = [found, *(c for c in containers if c is not found)]
     return found
 
 
 def _ask(container: dict[str, Any], asked: Mapping[str, Mapping[str, str]]) -> None:
     """Request resources; what the container asks for itself wins."""
+    if not asked:
+        return
     given = container.get("resources", {})
     container["resources"] = given | {kind: {**asked[kind], **given.get(kind, {})} for kind in asked}
 
