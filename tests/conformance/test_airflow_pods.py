@@ -341,10 +341,10 @@ def outlived() -> None:
 
 
 @OF_PROCESSES
-def test_a_pod_outlives_its_worker_and_is_found_again(
+def test_a_pod_outlives_its_worker_and_no_other_one_is_made(
     beside: Callable[[str], Any], nursery: Any, tmp_path: Path
 ) -> None:
-    """The process of the first try is killed, and that of the second one watches the same pod to its end."""
+    """The process of the first try is killed; that of the second one finds the pod, or what it published."""
     (tmp_path / "outlived.py").write_text(HOLDING.replace("PLACE", str(tmp_path)), encoding="utf-8")
     metadata, served = f"sqlite:///{tmp_path / 'metadata.db'}", beside("served")
     server = served.Served(nursery, tmp_path / "served", [], {"TIDEMILL_TOKEN": TOKEN}, database=metadata)
