@@ -18,7 +18,7 @@ _SCHEDULER = "tests/conformance/test_airflow_scheduler.py"
 _DATA = "tests/conformance/test_airflow_data.py"
 _WAITING = "tests/conformance/test_airflow_waiting.py"
 _SITE = "tests/conformance/test_airflow_data_site.py"
-_OPTIONS = "tests/unit/runners/test_airflow_options.py"
+_PODS = "tests/unit/runners/test_airflow_pod_options.py"
 _AGAIN = "tests/unit/runners/test_engine_again.py"
 _KFP_GOLDEN = "tests/golden/test_golden_kubeflow.py"
 _KFP_CHECK = "tests/unit/runners/test_kubeflow_check.py"
@@ -198,10 +198,7 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
         Feature(
             "Options of pods: resources, selectors, tolerations, secrets, volumes",
             local=_NO_PODS,
-            airflow=Once(
-                f"{_OPTIONS}::test_a_pod_asks_for_what_the_node_does_and_keeps_what_was_given",
-                "resources only",
-            ),
+            airflow=yes(f"{_PODS}::test_the_pod_has_image_variables_and_resources_and_no_secret"),
             kubeflow=Once(f"{_KFP_GOLDEN}::test_everything_that_kubernetes_can_be_asked_for", "not written"),
         ),
         Feature(

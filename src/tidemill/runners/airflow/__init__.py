@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidemill.runners.airflow.alerting import Alert, Alerts
     from tidemill.runners.airflow.options import AirflowOptions
+    from tidemill.runners.airflow.pod_options import PodOptions
     from tidemill.runners.airflow.runner import AirflowDagRunner, load_dag
 
-__all__ = ["AirflowDagRunner", "AirflowOptions", "Alert", "Alerts", "load_dag"]
+__all__ = ["AirflowDagRunner", "AirflowOptions", "Alert", "Alerts", "PodOptions", "load_dag"]
 _HOMES = {
     "AirflowDagRunner": "runner",
     "AirflowOptions": "options",
     "Alert": "alerting",
     "Alerts": "alerting",
+    "PodOptions": "pod_options",
     "load_dag": "runner",
 }
 

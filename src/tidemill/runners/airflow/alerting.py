@@ -81,6 +81,11 @@ def alerts_of(data: Mapping[str, Any], where: str) -> Alerts:
     return Alerts(**made)
 
 
+def looks_secret(name: str) -> bool:
+    """Whether something of that name is a secret, which neither DAG files nor pods may hold."""
+    return bool(_SECRET.search(name))
+
+
 def _problems(data: Mapping[str, Any], where: str) -> Iterator[Problem]:
     for name, tables in data.items():
         if name not in OCCASIONS:
@@ -98,7 +103,7 @@ def _problems_of_one(name: str, table: Mapping[str, Any], where: str) -> Iterato
         hint = "write its class, such as airflow.providers.smtp.notifications.smtp.SmtpNotifier"
         yield Problem(f"{name}: the notifier is {notifier!r}", where, hint)
     for key, value in table.items():
-        if _SECRET.search(key):
+        if looks_secret(key):
             hint = (
                 "put it into an Airflow connection, and name that: most notifiers have an argument for its id"
             )

@@ -19,7 +19,7 @@ from tidemill.runners.airflow import names, pods
 from tidemill.runners.airflow.alerting import Alerts
 from tidemill.runners.airflow.defaults import RESULTS
 from tidemill.runners.airflow.operator import IterationsOperator, NodeOperator, RunEndOperator
-from tidemill.runners.airflow.options import AirflowOptions
+from tidemill.runners.airflow.options import AirflowOptions, in_pod, plain_of
 from tidemill.runners.airflow.timing import schedule_options
 from tidemill.runners.base import task
 from tidemill.runners.base.task import Settings
@@ -110,9 +110,10 @@ class _Builder:
 
     def _task(self, node: NodeIR) -> Any:
         options = self._options(node)
-        if mine := self.of_nodes.get(node.id):
+        mine = self.of_nodes.get(node.id)
+        if mine is not None:
             options |= _of_airflow(node, mine)
-        operator = _operator(node)
+        operator = _operator(node, mine)
         if not node.loops:
             made: Any = operator(pipeline_node=node.id, **options, **self.alike)
         else:
@@ -176,12 +177,29 @@ class _Builder:
         return self.groups[path]
 
 
-def _operator(node: NodeIR) -> Any:
-    if node.kind != "approval":
-        return NodeOperator
-    from tidemill.runners.airflow.approvals import ApprovalOperator  # few pipelines have one
+def _operator(node: NodeIR, options: AirflowOptions | None) -> Any:
+    if node.kind == "approval":
+        from tidemill.runners.airflow.approvals import ApprovalOperator  # few pipelines have one
 
-    return ApprovalOperator
+        return ApprovalOperator
+    if options is not None and in_pod(node, options):
+        return _pod_operator(node.id)
+    return NodeOperator
+
+
+def _pod_operator(where: str) -> Any:
+    try:  # nothing else needs Kubernetes' client
+        from tidemill.runners.airflow.pod_operator import PodOperator
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith(("airflow.providers.cncf", "kubernetes")):
+            raise
+        raise DefinitionError(
+            "a pod of the node's own needs Airflow's provider for Kubernetes, which is not installed where "
+            "the DAG is read",
+            where=where,
+            hint="install apache-airflow-providers-cncf-kubernetes, or tidemill[airflow-pods]",
+        ) from None
+    return PodOperator
 
 
 def _of_airflow(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
@@ -198,6 +216,8 @@ def _of_airflow(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
         found["python"] = options.python
     if options.executor_config:
         found["executor_config"] = dict(options.executor_config)
+    if in_pod(node, options):
+        found["pod_options"], found["gpu_resource"] = plain_of(options)["pod"], options.gpu_resource
     if options.pod_override is not None:
         found["executor_config"] = {"pod_override": pods.v1_pod(pods.pod_of(node, options), node.id)}
     return found

@@ -18,7 +18,7 @@ from tidemill.ir.model import PipelineIR
 from tidemill.runners.airflow import names
 from tidemill.runners.airflow.alerting import Alerts
 from tidemill.runners.airflow.defaults import MOST_MAPPED, RESULTS
-from tidemill.runners.airflow.options import Given, options_of, plain_of
+from tidemill.runners.airflow.options import Given, check_places, options_of, plain_of
 from tidemill.runners.airflow.outputs import chosen
 from tidemill.runners.base.task import DATE, SELECT
 
@@ -53,7 +53,7 @@ def dag_files(
     and for a URL with a password.
     """
     check(ir, max_map_length)
-    options_of(ir, options or {})
+    check_places(ir, options_of(ir, options or {}), metadata=metadata, root=root)
     chosen(ir, tuple(assets) or RESULTS)
     check_alerts(ir, alerts)
     if names.has_password(metadata):

@@ -18,6 +18,8 @@ ITEMS_SUFFIX = "--iterations"
 """What the task that lists the iterations of an inner loop is called after the loop's node."""
 GROUP_SUFFIX = "--group"
 """What a group is called after its path where a task has that id: Airflow counts both as one kind of name."""
+BASE = "base"
+"""Airflow's name for the container of a task or node in its pod."""
 ASSETS = "x-tidemill://"
 """Begins the URI of each asset of ours. Airflow takes a scheme that starts with `x-` as it stands."""
 _MOST = 200
@@ -39,6 +41,11 @@ def group_id(path: str, pipeline: PipelineIR) -> str:
     """The task group of a sub-pipeline: its path, unless a node has the same name beside it."""
     taken = any(node.id == path for node in pipeline.nodes)
     return _plain(path) + (GROUP_SUFFIX if taken else "")
+
+
+def pod_name(pipeline: str, node_id: str) -> str:
+    """What the pod of a node is called; Airflow adds what makes it one of its own."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{pipeline}-{node_id}".lower()).strip("-")[:_MOST] or "node"
 
 
 def run_id(dag: str, airflow_run_id: str) -> str:

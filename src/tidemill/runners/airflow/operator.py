@@ -16,6 +16,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator
 
 from tidemill.errors import RunnerError, TidemillError
+from tidemill.ir.model import PipelineIR
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
 from tidemill.runners.airflow import ahead, asking, assets, names
@@ -28,9 +29,10 @@ from tidemill.runners.base import task
 from tidemill.runners.base.again import begun_again, latest
 from tidemill.runners.base.arrivals import date_of, parameters_of
 from tidemill.runners.base.starting import part_of
-from tidemill.runners.base.task import EngineRun, Settings
+from tidemill.runners.base.task import Begin, EngineRun, Settings
 from tidemill.runners.base.waiting import Wait
 from tidemill.runtime.execute import CancelToken
+from tidemill.runtime.launch import Outcome
 from tidemill.runtime.plan import bind_parameters, run_date
 from tidemill.runtime.spawner import Spawner
 
@@ -116,21 +118,32 @@ class NodeTask(_TidemillOperator):
                 settings, run, self.pipeline_node, store=store, iteration=self.iteration,
                 attempt=context["ti"].try_number, cancel=self._cancel, ready=int(told.get("ready") or 0),
                 python=self.python, on_wait=on_wait, spawner=spawner,
+                begin=self.elsewhere(context, settings.ir),
             )  # fmt: skip
-            assets.tell(self, context, store, settings.ir.name, run, outcome)
-            if outcome is None:
-                self.log.info("%s is not part of this run", self.pipeline_node)
-            else:
-                self.log.info("%s: %s %s", self.pipeline_node, outcome.state, outcome.message)
-                record = (run.record_id, outcome.execution_id, outcome.log)
-                self.log.info("record: run %s, execution %s, log %s", *record)
-            if settings.ir.node(self.pipeline_node).loop is None:
-                return None
-            # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
-            # skipped, or is not part of the run, has no iterations.
-            return _mappable([*range(outcome.iterations or 0)]) if outcome is not None else []
+            return self.told(context, store, settings, run, outcome)
 
         return self._with_store(context, work)
+
+    def elsewhere(self, context: Any, ir: PipelineIR) -> Begin | None:  # noqa: ARG002 - for what is below
+        """What launches the node in place of this process; None for this process."""
+        return None
+
+    def told(
+        self, context: Any, store: MetadataStore, settings: Settings, run: EngineRun, outcome: Outcome | None
+    ) -> list[int] | None:
+        """Tell Airflow how a node ended that succeeded, or is not part of the run; the task's answer."""
+        assets.tell(self, context, store, settings.ir.name, run, outcome)
+        if outcome is None:
+            self.log.info("%s is not part of this run", self.pipeline_node)
+        else:
+            self.log.info("%s: %s %s", self.pipeline_node, outcome.state, outcome.message)
+            record = (run.record_id, outcome.execution_id, outcome.log)
+            self.log.info("record: run %s, execution %s, log %s", *record)
+        if settings.ir.node(self.pipeline_node).loop is None:
+            return None
+        # Airflow fails a task that others are mapped over and that answers nothing: a loop that was
+        # skipped, or is not part of the run, has no iterations.
+        return _mappable([*range(outcome.iterations or 0)]) if outcome is not None else []
 
     def resume(
         self, context: Any, event: Mapping[str, Any] | None = None, ready: int = 0

@@ -7,7 +7,6 @@ here, under patterns of node ids. Nothing here needs Airflow: what is wrong is s
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tidemill.errors import DefinitionError, Problem, did_you_mean
-from tidemill.ir.model import PipelineIR
+from tidemill.ir.model import NodeIR, PipelineIR
+from tidemill.runners.airflow import pod_options
+from tidemill.runners.airflow.pod_options import PodOptions, is_json
 
 Wait = Literal["defer", "hold"]
-_POD_PARTS = ("apiVersion", "kind", "metadata", "spec")
 _SECTIONS = ("nodes", "max_map_length")
 
 
@@ -47,6 +47,9 @@ class AirflowOptions:
     python: str = ""
     """Interpreter, as the workers see its path, that executes the node in place of Airflow's own: one that
     has the libraries of the node's code. It needs neither Airflow nor tidemill."""
+    pod: PodOptions | Mapping[str, Any] | None = None
+    """The pod that the node runs in, which Airflow's task starts and watches. None: the node runs where the
+    task does. Of several patterns, fields of later ones are added to those of earlier ones."""
     wait: Wait = "defer"
     """How the task waits, for the time of a retry, for a tidemill pool, for an approval: `defer` leaves that
     to the triggerer and frees the worker's slot; `hold` keeps it, for where no triggerer runs."""
@@ -103,16 +106,62 @@ def options_of(ir: PipelineIR, given: Given) -> dict[str, AirflowOptions]:
     for pattern, options in plain.items():
         for node in ir.nodes:
             if fnmatchcase(node.id, pattern):
-                found[node.id] = found.get(node.id, {}) | options
-    return {node_id: AirflowOptions(**options) for node_id, options in found.items()}
+                before = found.get(node.id, {})
+                found[node.id] = before | options
+                if "pod" in before and "pod" in options:
+                    found[node.id]["pod"] = pod_options.merged(before["pod"], options["pod"])
+    if problems := [p for node_id, options in found.items() for p in _together(ir, node_id, options)]:
+        raise DefinitionError.of(f"the Airflow options of pipeline {ir.name!r}", problems)
+    return {node_id: AirflowOptions(**_typed(options)) for node_id, options in found.items()}
+
+
+def in_pod(node: NodeIR, options: AirflowOptions) -> bool:
+    """Whether the node runs in a pod of its own: only components execute anything."""
+    return options.pod is not None and node.kind == "component"
+
+
+def check_places(
+    ir: PipelineIR, of_nodes: Mapping[str, AirflowOptions], *, metadata: str = "", root: str = ""
+) -> None:
+    """DefinitionError that lists the nodes whose pods would not find the record or the pipeline root; both
+    as all tasks have them, empty where only the workers know."""
+    found = [
+        problem
+        for node_id, options in of_nodes.items()
+        if in_pod(ir.node(node_id), options) and isinstance(options.pod, PodOptions)
+        for problem in pod_options.places(options.pod, node_id, metadata, root)
+    ]
+    if found:
+        raise DefinitionError.of(f"the pods of pipeline {ir.name!r}", found)
 
 
 def plain_of(options: AirflowOptions | Mapping[str, Any]) -> dict[str, Any]:
     """Options as plain values; of AirflowOptions those that differ from the defaults, in their order."""
-    if not isinstance(options, AirflowOptions):
-        return dict(options)
-    default = AirflowOptions()
-    return {name: value for name in NAMES if (value := getattr(options, name)) != getattr(default, name)}
+    if isinstance(options, AirflowOptions):
+        default = AirflowOptions()
+        given = {n: value for n in NAMES if (value := getattr(options, n)) != getattr(default, n)}
+    else:
+        given = dict(options)
+    if isinstance(given.get("pod"), PodOptions):
+        given["pod"] = pod_options.plain_of(given["pod"])
+    return given
+
+
+def _typed(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: PodOptions(**value) if n == "pod" else value for n, value in options.items()}
+
+
+def _together(ir: PipelineIR, node_id: str, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """What cannot be of a node once all its patterns are put together."""
+    if "pod" not in options:
+        return
+    if options.get("pod_override") is not None:
+        yield Problem(
+            "pod and pod_override are both given", node_id,
+            "pod runs the node in a pod of its own, pod_override changes the one that the KubernetesExecutor "
+            "runs the task in: leave one out",
+        )  # fmt: skip
+    yield from pod_options.of_node(ir.node(node_id), options["pod"])
 
 
 def _problems(ir: PipelineIR, pattern: str, options: Mapping[str, Any]) -> Iterator[Problem]:
@@ -122,6 +171,8 @@ def _problems(ir: PipelineIR, pattern: str, options: Mapping[str, Any]) -> Itera
     for name, value in options.items():
         if name not in NAMES:
             yield Problem(f"{name!r} is no option", pattern, did_you_mean(name, NAMES))
+        elif name == "pod":
+            yield from pod_options.problems(value, pattern)
         elif why := _wrong(name, value):
             yield Problem(f"{name} is {value!r}", pattern, why)
     if options.get("executor_config") and options.get("pod_override") is not None:
@@ -155,34 +206,6 @@ def _wrong(name: str, value: Any) -> str:
 def _wrong_table(name: str, value: Any) -> str:
     if not isinstance(value, Mapping):
         return "write a table (a dict)"
-    if not _is_json(value):
+    if not is_json(value):
         return "it must be JSON: texts, numbers, true or false, lists and tables of these"
-    if name != "pod_override":
-        return ""
-    strange = [part for part in value if part not in _POD_PARTS]
-    if strange:
-        return f"a pod has no {strange[0]!r}; {did_you_mean(str(strange[0]), _POD_PARTS)}"
-    return _wrong_spec(value.get("spec", {}))
-
-
-def _wrong_spec(spec: Any) -> str:
-    """What is wrong with the parts of a pod that a node's resources are put into."""
-    if not isinstance(spec, Mapping):
-        return "spec is a table"
-    containers = spec.get("containers", [])
-    if not isinstance(containers, list) or not all(isinstance(c, Mapping) for c in containers):
-        return "spec.containers is a list of tables"
-    resources = [c.get("resources", {}) for c in containers]
-    if not all(
-        isinstance(r, Mapping) and all(isinstance(r.get(k, {}), Mapping) for k in ("requests", "limits"))
-        for r in resources
-    ):
-        return "resources of a container are tables, requests and limits in them too"
-    return ""
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError):
-        return False
+    return pod_options.wrong_pod(value) if name == "pod_override" else ""

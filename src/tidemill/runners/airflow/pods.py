@@ -1,7 +1,7 @@
-"""The pod that the KubernetesExecutor runs a task in: what the node asks for, and what an installation adds.
+"""Pods, of two kinds: the one that the KubernetesExecutor runs a task in, and that of a node alone.
 
-Kubernetes' client makes it, so that a pod which it does not know is refused when the DAG is built; it is
-installed with Airflow's cncf.kubernetes provider, without which that executor does not run either.
+Kubernetes' client makes them, so that a pod which it does not know is refused when the DAG is built; it is
+installed with Airflow's cncf.kubernetes provider, without which neither kind is ever started.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 
 from tidemill.errors import DefinitionError, Problem, did_you_mean
 from tidemill.ir.model import NodeIR, ResourcesIR
+from tidemill.runners.airflow import names
 from tidemill.runners.airflow.options import AirflowOptions
+from tidemill.runners.airflow.pod_options import PodOptions, named_in
+from tidemill.runners.base.container import METADATA
+from tidemill.runtime.inside import INSIDE
 
-BASE = "base"
-"""The executor's name for the container of the task."""
 OVERHEAD = 512 * 2**20
 """Bytes that Airflow's task process and the launcher take beside the executor, whose memory is the node's."""
 _CONTAINER = re.compile(r"list\[(\w+)\]|dict\(str, (\w+)\)|dict\[str, (\w+)\]")
@@ -30,16 +32,60 @@ def pod_of(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
     Memory is requested with OVERHEAD added, and limited at `memory_max` where the node may grow so far.
     """
     pod: dict[str, Any] = copy.deepcopy(dict(options.pod_override or {}))
-    if asked := requests(node.options.resources, options.gpu_resource):
-        spec = pod.setdefault("spec", {})
-        containers = spec.setdefault("containers", [])
-        base = next((c for c in containers if c.get("name") == BASE), None)
-        if base is None:
-            base = {"name": BASE}
-            containers.insert(0, base)
-        given = base.get("resources", {})
-        base["resources"] = given | {kind: asked[kind] | given.get(kind, {}) for kind in asked}
+    asked = requests(node.options.resources, options.gpu_resource)
+    if asked or pod.get("spec", {}).get("containers"):
+        _ask(_base(pod), asked)
     return pod
+
+
+def pod_of_node(
+    node: NodeIR, options: PodOptions, metadata: str, gpu: str = "nvidia.com/gpu"
+) -> dict[str, Any]:
+    """The pod that a node runs in alone, as JSON: its image, variables and resources in the container `base`,
+    the first one, over what the template has. The variables name secrets, and hold none.
+
+    `metadata` is the store's URL for a pod that no secret tells it, and is one that everybody may read.
+    """
+    pod: dict[str, Any] = copy.deepcopy(dict(options.template))
+    base = _base(pod)
+    environment = node.options.environment
+    of_node = environment.image if environment else ""
+    base["image"] = options.image or of_node
+    plain = dict(options.env) if named_in(options) else {METADATA: metadata, **options.env}
+    if of_node:
+        plain[INSIDE] = of_node
+    mine = [{"name": name, "value": plain[name]} for name in sorted(plain)]
+    mine += [_from_secret(name, options.secret_env[name]) for name in sorted(options.secret_env)]
+    names_of_mine = {item["name"] for item in mine}
+    base["env"] = [item for item in base.get("env", []) if item.get("name") not in names_of_mine] + mine
+    if options.service_account_name:
+        pod["spec"]["serviceAccountName"] = options.service_account_name
+    _ask(base, requests(node.options.resources, gpu))
+    return pod
+
+
+def _base(pod: dict[str, Any]) -> dict[str, Any]:
+    """The container of the task or node, put first: Airflow goes by places, and takes the first for it."""
+    containers: list[dict[str, Any]] = pod.setdefault("spec", {}).setdefault("containers", [])
+    found = next((c for c in containers if c.get("name") == names.BASE), {"name": names.BASE})
+    containers[:] = [found, *(c for c in containers if c is not found)]
+    return found
+
+
+def _ask(container: dict[str, Any], asked: Mapping[str, Mapping[str, str]]) -> None:
+    """Request resources; what the container asks for itself wins."""
+    if not asked:
+        return
+    given = container.get("resources", {})
+    container["resources"] = given | {kind: {**asked[kind], **given.get(kind, {})} for kind in asked}
+
+
+def _from_secret(variable: str, where: str) -> dict[str, Any]:
+    secret, _, key = where.removesuffix("?").partition("/")
+    source: dict[str, Any] = {"name": secret, "key": key}
+    if where.endswith("?"):
+        source["optional"] = True
+    return {"name": variable, "valueFrom": {"secretKeyRef": source}}
 
 
 def requests(resources: ResourcesIR, gpu: str = "nvidia.com/gpu") -> dict[str, dict[str, str]]:
@@ -56,17 +102,17 @@ def requests(resources: ResourcesIR, gpu: str = "nvidia.com/gpu") -> dict[str, d
     return {kind: found for kind, found in (("requests", low), ("limits", high)) if found}
 
 
-def v1_pod(pod: Mapping[str, Any], where: str) -> Any:
+def v1_pod(pod: Mapping[str, Any], where: str, option: str = "pod_override") -> Any:
     """The pod as Kubernetes' client has it. DefinitionError without the client, and for what no pod has."""
     try:
         from kubernetes import client
     except ImportError:
         raise DefinitionError(
-            "pod_override needs Kubernetes' client, which is not installed where the DAG is read",
+            f"{option} needs Kubernetes' client, which is not installed where the DAG is read",
             where=where,
-            hint="install apache-airflow-providers-cncf-kubernetes, as the KubernetesExecutor needs it too",
+            hint="install apache-airflow-providers-cncf-kubernetes, or tidemill[airflow-pods]",
         ) from None
-    if problems := [*_problems(client, pod, "V1Pod", "pod_override", where)]:
+    if problems := [*_problems(client, pod, "V1Pod", option, where)]:
         raise DefinitionError.of(f"the pod of node {where!r}", problems)
     made: Any = client.ApiClient(client.Configuration()).deserialize(_Answer(json.dumps(pod)), "V1Pod")
     return made

@@ -66,7 +66,7 @@ class AirflowDagRunner:
         ahead.begin(names.dag_id(pipeline.name))
         from tidemill.ir.model import PipelineIR
         from tidemill.runners.airflow.files import check, check_alerts
-        from tidemill.runners.airflow.options import options_of
+        from tidemill.runners.airflow.options import check_places, options_of
         from tidemill.runners.base.task import Settings
         from tidemill.runtime.root import absolute, default_metadata
 
@@ -84,7 +84,9 @@ class AirflowDagRunner:
             raise RunnerError(
                 f"the root {root} cannot hold the record", hint=f"set {METADATA}, or metadata=URL"
             )
-        ahead.settle(ir, metadata, [node_id for node_id, options in of_nodes.items() if options.python])
+        elsewhere = [node_id for node_id, options in of_nodes.items() if options.python or options.pod]
+        ahead.settle(ir, metadata, elsewhere)
+        check_places(ir, of_nodes, metadata=metadata, root=root)
         settings = Settings(
             ir=ir, metadata=metadata, root=root, workdir=self.workdir,
             code_root=str(Path(code_root or found).resolve()),

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ POLL_SECONDS = 1.0
 POOL_SECONDS = 120.0
 """After so long a node asks again itself: slots that a dead process held are seen by a claim alone, and a run
 that its engine has forgotten by who asks the engine."""
+Begin = Callable[[NodeCall, MetadataStore], Outcome]
+"""Launches a call somewhere, and waits until it has ended or somebody has to wait for something first."""
 _BASE_LOOKS = 60
 _PATIENCE = 10
 """Looks at what another task is about to record, before it is taken for dead."""
@@ -165,14 +168,15 @@ def _workdir(settings: Settings) -> str:
 def launch_node(
     settings: Settings, run: EngineRun, node_id: str, *, store: MetadataStore, iteration: int = 0,
     attempt: int = 0, cancel: CancelToken, ready: int = 0, python: str = "", spawner: Spawner | None = None,
-    on_wait: OnWait | None = None, last: bool = False,
+    on_wait: OnWait | None = None, last: bool = False, begin: Begin | None = None,
 ) -> Outcome | None:  # fmt: skip
     """One attempt at a node, `attempt` being the engine's count of its tries, if it has one; None for a node
     that is not part of what the run does. See the errors above.
 
     `on_wait` is called while there is something to wait for, by default to sleep a little; it may raise what
     leaves this, and `ready` is then the wait's when the task starts again. `python`: see NodeCall. `last`:
-    the engine says that no earlier try goes on, so none is waited for.
+    the engine says that no earlier try goes on, so none is waited for. `begin`: launches in place of this
+    process.
     """
     wait = on_wait or _hold
     found = _sure_in_time(store, settings, run, node_id, cancel, wait)
@@ -197,14 +201,20 @@ def launch_node(
         workdir=_workdir(settings), isolation=settings.isolation, python=python,
         run_state=_state(store, ir, found).value if node.on_exit else "",
     )  # fmt: skip
+    begin = begin or partial(launch, pipeline=ir, cancel=cancel, spawner=spawner)
     with _watching(store, found, node, cancel):
-        while (outcome := launch(call, store, pipeline=ir, cancel=cancel, spawner=spawner)).waiting:
+        while (outcome := begin(call, store)).waiting:
             if cancel.canceled:
                 raise Blocked("the run is to end")
             wait(store, _wait_of(node, call))
+    return judged(ir, outcome, cancel)
+
+
+def judged(ir: PipelineIR, outcome: Outcome, cancel: CancelToken) -> Outcome:
+    """An outcome that succeeded; Again or Failed for any other one."""
     if outcome.state.succeeded:
         return outcome
-    why = f"{loops.place(ir, node_id, iteration)} is {outcome.state}: {outcome.message}"
+    why = f"{loops.place(ir, outcome.node_id, outcome.iteration)} is {outcome.state}: {outcome.message}"
     if outcome.retry_at and not cancel.canceled:
         raise Again(why)
     raise Failed(why)

@@ -11,34 +11,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import FrameType
-from typing import get_args
 
-from tidemill.errors import RunnerError, TidemillError, did_you_mean
+from tidemill.errors import RunnerError, TidemillError
 from tidemill.metadata.model import RunState
 from tidemill.metadata.store import MetadataStore
-from tidemill.runners.base import task
+from tidemill.runners.base import container, task
+from tidemill.runners.base.container import say
 from tidemill.runners.base.task import EngineRun, Settings
 from tidemill.runners.kubeflow import names
 from tidemill.runners.kubeflow.executor_io import ExecutorInput, parse
 from tidemill.runners.kubeflow.facts import Facts, pipeline_of, read_facts, run_of
 from tidemill.runners.kubeflow.results import write_results
 from tidemill.runtime import loops
-from tidemill.runtime.call import Isolation
 from tidemill.runtime.execute import CancelToken
 
 RETRY_INDEX = "KFP_RETRY_INDEX"
 """Set by KFP where a task has a retry policy: 0 for the first try."""
-ISOLATION = "TIDEMILL_ISOLATION"
-"""What keeps executors apart from the task's own process: process (as everywhere), fresh or none. With none a
-task starts quicker, and its time limits are KFP's alone: nobody in the container watches any more."""
-ENDED = 128 + signal.SIGTERM
-"""Exit code after SIGTERM, as a shell has it: a failure to KFP, so that an evicted pod is tried again."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -47,15 +37,15 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--executor_input", required=True, metavar="JSON", help="KFP's placeholder {{$}}")
     parser.add_argument("--component", default="", help="name of the component, for people who look at pods")
     given = parser.parse_args(words)
-    _writable_home(os.environ)
+    container.writable_home(os.environ)
     cancel = CancelToken()
-    ended = _heed_signals(cancel)
+    ended = container.heed_signals(cancel)
     try:
         code = perform(parse(given.executor_input), os.environ, cancel)
     except TidemillError as error:
         say(f"error: {error}")
         code = 1
-    return ENDED if ended and code else code
+    return container.ENDED if ended and code else code
 
 
 def perform(given: ExecutorInput, environ: Mapping[str, str], cancel: CancelToken) -> int:
@@ -70,9 +60,9 @@ def perform(given: ExecutorInput, environ: Mapping[str, str], cancel: CancelToke
             root=_needed(
                 environ, names.ROOT, "pipeline root, a folder or URI that all pods see", "the platform"
             ),
-            code_root=environ.get(names.CODE_ROOT, "") or str(Path.cwd()),
+            code_root=container.code_root(environ),
             workdir=environ.get(names.WORKDIR, ""),
-            isolation=_isolation(environ),
+            isolation=container.isolation(environ),
         )
         run = run_of(facts, ir)
         _check_made(store, facts, run)
@@ -140,51 +130,9 @@ def _attempt(environ: Mapping[str, str]) -> int:
     return int(index) + 1 if index.isdecimal() else 0
 
 
-def _isolation(environ: Mapping[str, str]) -> Isolation:
-    wanted = environ.get(ISOLATION, "") or "process"
-    for known in get_args(Isolation):
-        if wanted == known:
-            return known  # type: ignore[no-any-return]  # get_args does not say what it gives
-    hint = did_you_mean(wanted, get_args(Isolation))
-    raise RunnerError(f"{ISOLATION} {wanted!r} is unknown", hint=hint)
-
-
 def _needed(environ: Mapping[str, str], name: str, what: str, source: str) -> str:
-    found = environ.get(name, "")
-    if not found:
-        raise RunnerError(
-            f"the container has no {name}: the {what}",
-            hint=f"it comes from {source}; see the platform options of `tidemill compile --to kubeflow`",
-        )
-    return found
-
-
-def _heed_signals(cancel: CancelToken) -> list[int]:
-    """Cancel on SIGTERM and SIGINT; the list gets the signals that came."""
-    came: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        came.append(number)
-        cancel.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
-    return came
-
-
-def _writable_home(environ: os._Environ[str]) -> None:
-    """A home that can be written, for libraries that put caches there: the user of a pod often has none."""
-    home = environ.get("HOME", "")
-    if home and (os.access(home, os.W_OK) or os.access(Path(home) / ".cache", os.W_OK)):
-        return
-    environ["HOME"] = tempfile.gettempdir()
-
-
-def say(text: str) -> None:
-    """A line for the pod's log."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    see = "see the platform options of `tidemill compile --to kubeflow`"
+    return container.needed(environ, name, what, f"{source}; {see}")
 
 
 if __name__ == "__main__":

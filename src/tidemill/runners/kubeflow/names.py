@@ -10,6 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from tidemill.runners.base import container
+
 RESERVED = "tidemill_"
 """Begins every input and output of ours, so that none can be taken for a user's."""
 
@@ -49,10 +51,10 @@ PAGE = "tidemill_page"
 """system.HTML: the page of an artifact, of components whose artifacts have one."""
 
 # --- environment variables of the container --------------------------------------------------------
-METADATA_URL = "TIDEMILL_METADATA"
+METADATA_URL = container.METADATA
 ROOT = "TIDEMILL_ROOT"
-CODE_ROOT = "TIDEMILL_CODE_ROOT"
-WORKDIR = "TIDEMILL_WORKDIR"
+CODE_ROOT = container.CODE_ROOT
+WORKDIR = container.WORKDIR
 INSIDE_IMAGE = "TIDEMILL_INSIDE_IMAGE"
 """The image that the container is made of, as the compiled file names it."""
 
