@@ -143,9 +143,11 @@ def test_a_pod_asks_for_what_the_node_does_and_keeps_what_was_given() -> None:
     mine = {"name": "base", "image": "i:1", "resources": {"limits": {"cpu": "9"}, "claims": []}}
     given = {"spec": {"containers": [side, mine]}}
     made = pod_of(node, AirflowOptions(pod_override=given))
-    first, base = made["spec"]["containers"]
-    assert (first, base["image"]) == (side, "i:1")
+    base, second = made["spec"]["containers"]
+    assert (second, base["image"]) == (side, "i:1"), "Airflow runs the task in the first one"
     assert base["resources"]["limits"]["cpu"] == "9", "what was given wins"
     assert base["resources"]["requests"] == asked["requests"]
     assert given["spec"]["containers"][1]["resources"] == {"limits": {"cpu": "9"}, "claims": []}
     assert pod_of(IR.nodes[0], AirflowOptions(pod_override={})) == {}, "nothing is asked for"
+    beside = AirflowOptions(pod_override={"spec": {"containers": [side]}})
+    assert pod_of(IR.nodes[0], beside) == {"spec": {"containers": [{"name": "base"}, side]}}

@@ -30,16 +30,21 @@ def pod_of(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
     Memory is requested with OVERHEAD added, and limited at `memory_max` where the node may grow so far.
     """
     pod: dict[str, Any] = copy.deepcopy(dict(options.pod_override or {}))
-    if asked := requests(node.options.resources, options.gpu_resource):
-        spec = pod.setdefault("spec", {})
-        containers = spec.setdefault("containers", [])
-        base = next((c for c in containers if c.get("name") == BASE), None)
-        if base is None:
-            base = {"name": BASE}
-            containers.insert(0, base)
+    asked = requests(node.options.resources, options.gpu_resource)
+    if asked or pod.get("spec", {}).get("containers"):
+        base = _base(pod)
         given = base.get("resources", {})
-        base["resources"] = given | {kind: asked[kind] | given.get(kind, {}) for kind in asked}
+        if asked:
+            base["resources"] = given | {kind: asked[kind] | given.get(kind, {}) for kind in asked}
     return pod
+
+
+def _base(pod: dict[str, Any]) -> dict[str, Any]:
+    """The container of the task, put first: Airflow goes by places, and would run it in whichever is there."""
+    containers: list[dict[str, Any]] = pod.setdefault("spec", {}).setdefault("containers", [])
+    found = next((c for c in containers if c.get("name") == BASE), {"name": BASE})
+    containers[:] = [found, *(c for c in containers if c is not found)]
+    return found
 
 
 def requests(resources: ResourcesIR, gpu: str = "nvidia.com/gpu") -> dict[str, dict[str, str]]:
