@@ -40,7 +40,7 @@ def pod_of(node: NodeIR, options: AirflowOptions) -> dict[str, Any]:
 
 
 def _base(pod: dict[str, Any]) -> dict[str, Any]:
-    """The container of the task, put first: Airflow goes by places, and would run it in whichever is there."""
+    """The container of the task, put first: Airflow goes by places, and runs it in the first."""
     containers: list[dict[str, Any]] = pod.setdefault("spec", {}).setdefault("containers", [])
     found = next((c for c in containers if c.get("name") == BASE), {"name": BASE})
     containers[:] = [found, *(c for c in containers if c is not found)]
