@@ -228,7 +228,7 @@ class Held:
             assert store.findings() == []
             nodes = [record.node_id for record in store.get_nodes(run.id)]
             return run.state.value, {
-                node: [e.state.value for e in store.get_executions(run.id, node)] for node in nodes
+                node: [e.state.name for e in store.get_executions(run.id, node)] for node in nodes
             }
 
 
