@@ -48,30 +48,34 @@ class Site:
     """`with Site(python, folder) as site`: `dags` is its dags folder.
 
     `database` is the SQLAlchemy URL of Airflow's own database; SQLite in the folder unless given.
-    `triggerer`: whether there is to be one, for tasks that wait and for data that arrives.
+    `triggerer`: whether there is to be one, for tasks that wait and for data that arrives. `host` is the
+    address that its API listens on, and `settings` are variables for all of its processes.
     """
 
-    def __init__(self, python: str, home: Path, *, database: str = "", triggerer: bool = False) -> None:
-        self.python, self.home = python, home
+    def __init__(
+        self, python: str, home: Path, *, database: str = "", triggerer: bool = False,
+        host: str = "127.0.0.1", settings: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.python, self.home, self.host = python, home, host
         self.parts = ["dag-processor", "scheduler", *(["triggerer"] if triggerer else [])]
         self.dags = home / "dags"
         self.dags.mkdir(parents=True)
         self.port, self.tasks_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.token = ""
         self.turn = threading.Lock()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         mine = {
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__HOST": host,
             "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.tasks_port}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://{host}:{self.tasks_port}/execution/",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
         }
         # A writer of SQLite gives up after 5 s unless it is told to wait, and with it the scheduler ends.
         mine["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database or f"sqlite:///{home}/airflow.db?timeout=60"
-        self.environment = {**os.environ, **QUICK, **mine}
+        self.environment = {**os.environ, **QUICK, **mine, **(settings or {})}
         # Each of the many processes would compile all it imports.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -204,7 +208,7 @@ class Site:
     def _answers(self) -> bool:
         try:
             self.token = self.ask("GET", "/auth/token")["access_token"]
-            socket.create_connection(("127.0.0.1", self.tasks_port), 5).close()
+            socket.create_connection((self.host, self.tasks_port), 5).close()
         except (OSError, AssertionError):
             return False
         return True
