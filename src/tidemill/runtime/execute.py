@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -44,14 +44,26 @@ class CancelToken:
         self._lock = threading.RLock()  # a signal may come while its own thread cancels
         self._pipe: tuple[int, int] | None = None
         self._closed = False
+        self._is_sure = False
+        self._is_wanted: Callable[[], bool] | None = None
 
-    def cancel(self) -> None:
-        """Ask all executions to end."""
+    def cancel(self, is_wanted: Callable[[], bool] | None = None) -> None:
+        """Ask all executions to end. Without `is_wanted` somebody wants that; with it, see `lost`."""
         with self._lock:
+            self._is_sure = self._is_sure or is_wanted is None
+            self._is_wanted = is_wanted or self._is_wanted
             if not self.canceled:
                 self.canceled = True
                 if self._pipe is not None and not self._closed:
                     os.close(self._pipe[1])
+
+    @property
+    def lost(self) -> bool:
+        """Canceled though nobody wants the node to end: its machine goes away, and another try is to do it.
+
+        To be asked once all has ended, for finding out may take as long as `is_wanted` does.
+        """
+        return self.canceled and not self._is_sure and self._is_wanted is not None and not self._is_wanted()
 
     def __del__(self) -> None:
         """A process that drives many runs must not run out of descriptors."""

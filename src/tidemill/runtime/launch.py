@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 LOG, REASON = "tidemill.log", "tidemill.cache"
 """Custom properties of an execution: its log, reason of reuse or not."""
+LOST = "its machine, pod or worker was to end, and the node with it; the next try does it"
+"""Message of an outcome that was not published; see CancelToken.lost."""
 
 
 Perform = Callable[[Order, Path], Answer | Failure]
@@ -126,6 +128,12 @@ def launch(
     with holds.using():
         publication, failure = attempt.run()
         attempt.keep_log()
+    if failure is not None and attempt.cancel.lost:
+        # Published, it would be a failure of the node. Whoever takes the claim over records that it was lost.
+        return Outcome(
+            state=NodeState.RUNNING, node_id=node.id, iteration=claim.iteration, attempt=claim.attempt,
+            execution_id=claim.execution_id, message=LOST, log=str(publication.properties.get(LOG, "")),
+        )  # fmt: skip
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
     crashpoint.reach("publish.after")

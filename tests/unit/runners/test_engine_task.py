@@ -202,6 +202,37 @@ def test_tries_that_never_came_to_the_launcher_are_no_attempts(place: Any) -> No
     assert [e.state.name for e in store.get_executions(run.record_id, node_id)] == ["COMPLETE"]
 
 
+@pytest.mark.parametrize("ending", ["lost", "wanted", "canceled as well"])
+def test_a_machine_that_goes_away_loses_a_try_and_publishes_nothing(place: Any, ending: str) -> None:
+    settings, run, store = place
+    node_id = settings.ir.nodes[0].id
+    cancel = CancelToken()
+    cancel.cancel(lambda: ending == "wanted")
+    if ending == "canceled as well":
+        cancel.cancel()
+    with pytest.raises(Again if ending == "lost" else Failed):
+        task.launch_node(settings, run, node_id, store=store, attempt=1, cancel=cancel)
+    (first,) = store.get_executions(run.record_id, node_id)
+    if ending != "lost":
+        assert first.state.name == "CANCELED"
+        return
+    assert first.state.name == "RUNNING"
+    assert launched(place, node_id, attempt=2).state is NodeState.COMPLETE
+    states = [execution.state.name for execution in store.get_executions(run.record_id, node_id)]
+    assert states == ["FAILED", "COMPLETE"]
+
+
+def test_a_task_that_waits_for_another_run_ends_as_well(place: Any) -> None:
+    settings, run, store = place
+    task.sure_of_run(store, settings, run)
+    other = replace(run, record_id="other", owner="airflow/linear/other", is_driven=lambda _: True)
+    for is_wanted, error in ((False, Again), (True, Blocked)):
+        cancel = CancelToken()
+        cancel.cancel(lambda is_wanted=is_wanted: is_wanted)
+        with pytest.raises(error, match="to end"):
+            task.launch_node(settings, other, settings.ir.nodes[0].id, store=store, attempt=1, cancel=cancel)
+
+
 @pytest.mark.parametrize("dies", [False, True])
 def test_what_two_tasks_take_from_the_base_run_is_recorded_once(
     place: Any, monkeypatch: pytest.MonkeyPatch, dies: bool

@@ -33,6 +33,15 @@ def driven_by(context: Mapping[str, Any]) -> Callable[[Run], bool]:
     return ask
 
 
+def still_runs(context: Mapping[str, Any]) -> bool:
+    """Whether the task is running to Airflow, and not marked, cleared, removed or given up by it."""
+    ti = context["ti"]
+    asked = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])
+    index = getattr(ti, "map_index", None)
+    name = ti.task_id if index is None or index < 0 else f"{ti.task_id}_{index}"
+    return str(asked.get(ti.run_id, {}).get(name) or "") == "running"
+
+
 def turn_of(context: Mapping[str, Any]) -> int:
     """How often tasks of the run were cleared so far."""
     return int(getattr(context["dag_run"], "clear_number", 0) or 0)

@@ -6,8 +6,9 @@ exactly when the pipeline has one. Everything happens in `execute`; nothing is r
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from tidemill.runners.airflow import ahead, asking, assets, names
 from tidemill.runners.airflow.asking import driven_by
 from tidemill.runners.airflow.connection import metadata_url
 from tidemill.runners.airflow.defaults import MOST_MAPPED
+from tidemill.runners.airflow.killing import Doubt
 from tidemill.runners.airflow.links import RunLink
 from tidemill.runners.airflow.versions import AirflowException, AirflowFailException
 from tidemill.runners.base import task
@@ -90,6 +92,7 @@ class NodeTask(_TidemillOperator):
     wait: str
     python: str
     _cancel: CancelToken
+    _doubt: Doubt | None
 
     def set_task(
         self, settings: Settings, version: str, node: str, iteration: int, wait: str, python: str = ""
@@ -98,15 +101,27 @@ class NodeTask(_TidemillOperator):
         self.settings, self.pipeline_version = settings, version
         self.pipeline_node, self.iteration = node, iteration
         self.wait, self.python = wait, python
-        self._cancel = CancelToken()
+        self._cancel, self._doubt = CancelToken(), None
 
     def launch(self, context: Any, event: Mapping[str, Any] | None = None) -> list[int] | None:
         """Launch the node; the numbers of the iterations, for the node of an outermost loop."""
         spawner = ahead.taken()
         try:
-            return self._launch(context, event or {}, spawner)
+            with self.heeding(context):
+                return self._launch(context, event or {}, spawner)
         finally:
             spawner.close()
+
+    @contextlib.contextmanager
+    def heeding(self, context: Any) -> Iterator[None]:
+        """A block in which Airflow is asked why, when the task is killed."""
+        with Doubt(lambda: asking.still_runs(context), self.killed) as self._doubt:
+            try:
+                if self._cancel.canceled:  # before there was anybody to ask
+                    self._doubt.ask()
+                yield
+            finally:
+                self._doubt = None
 
     def _launch(self, context: Any, told: Mapping[str, Any], spawner: Spawner) -> list[int] | None:
         def on_wait(_: MetadataStore, wait: Wait) -> None:
@@ -132,6 +147,7 @@ class NodeTask(_TidemillOperator):
         self, context: Any, store: MetadataStore, settings: Settings, run: EngineRun, outcome: Outcome | None
     ) -> list[int] | None:
         """Tell Airflow how a node ended that succeeded, or is not part of the run; the task's answer."""
+        self._is_wanted()  # before Airflow 3.3 one question must be over when another one begins
         assets.tell(self, context, store, settings.ir.name, run, outcome)
         if outcome is None:
             self.log.info("%s is not part of this run", self.pipeline_node)
@@ -175,8 +191,18 @@ class NodeTask(_TidemillOperator):
         self.leave(context, wait)
 
     def on_kill(self) -> None:
-        """End what the node started."""
-        self._cancel.cancel()
+        """End what the node started: at once, whoever is behind it. Airflow calls it in a signal handler."""
+        doubt = self._doubt
+        self._cancel.cancel(self._is_wanted)
+        if doubt is not None:
+            doubt.ask()
+
+    def killed(self, is_wanted: bool) -> None:
+        """Called on a thread once it is known whether somebody wants that, for operators that must know."""
+
+    def _is_wanted(self) -> bool:
+        doubt = self._doubt
+        return doubt is not None and doubt.is_wanted()
 
 
 class NodeOperator(NodeTask):

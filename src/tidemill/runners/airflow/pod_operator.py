@@ -25,6 +25,7 @@ from tidemill.runners.airflow.entry import COMMAND
 from tidemill.runners.airflow.operator import NodeTask
 from tidemill.runners.airflow.pod_options import PodOptions
 from tidemill.runners.base import task
+from tidemill.runners.base.container import ENDED
 from tidemill.runners.base.elsewhere import outcome_of
 from tidemill.runners.base.task import Begin, EngineRun, Settings
 from tidemill.runtime.call import NodeCall
@@ -94,6 +95,12 @@ class PodOperator(NodeTask, KubernetesPodOperator):  # type: ignore[misc]  # Air
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> list[int] | None:
         """The triggerer saw the pod end: as after watching it here."""
+        with self.heeding(context):
+            full, answer = self._reentered(context, event)
+        return self.launch(context) if full else answer
+
+    def _reentered(self, context: Any, event: dict[str, Any]) -> tuple[bool, list[int] | None]:
+        """Whether the pool was full after all, and the task's answer."""
         said = ""
         try:
             KubernetesPodOperator.trigger_reentry(self, context, event)
@@ -110,12 +117,24 @@ class PodOperator(NodeTask, KubernetesPodOperator):  # type: ignore[misc]  # Air
             return self.told(context, store, settings, run, task.judged(settings.ir, outcome, self._cancel))
 
         answer = self._with_store(context, work)
-        return self.launch(context) if full else answer
+        return full, answer
 
     def on_kill(self) -> None:
-        """Remove the pod, whose launcher is given time to end the node and to record that."""
+        """See NodeTask and `killed`; after `execute`, which a time limit of Airflow's ended, remove the pod."""
+        under_way = self._doubt is not None
         super().on_kill()
-        KubernetesPodOperator.on_kill(self)
+        if not under_way:
+            KubernetesPodOperator.on_kill(self)
+
+    def killed(self, is_wanted: bool) -> None:
+        """Remove the pod, whose launcher is given time to end the node and to record that; if nobody wants
+        that, leave it to the next try, which finds it."""
+        if is_wanted:
+            KubernetesPodOperator.on_kill(self)
+            return
+        self.log.info("this worker is to end, and the task with it; the pod goes on, and the next try finds it")
+        # Any other way out of Airflow's operator removes the pod first. To Airflow it is a failed try.
+        os._exit(ENDED)
 
     def _in_pod(self, context: Any, call: NodeCall) -> str:
         """Start the pod, or find it again, and watch it to its end; what Airflow says of one that failed.

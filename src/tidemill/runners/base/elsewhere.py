@@ -36,7 +36,7 @@ def outcome_of(
         raise Again(f"{node_id}: the container was lost while the node ran{tail}")
     if record.state is NodeState.CANCELED:
         asked = store.get_run(run.id)
-        if not cancel.canceled and (asked is None or asked.request != CANCEL):
+        if (cancel.lost or not cancel.canceled) and (asked is None or asked.request != CANCEL):
             raise Again(f"{node_id}: the cluster ended the container, and nobody here had asked for it{tail}")
     (execution,) = store.get_executions_by_id([record.execution_id])
     return Outcome(

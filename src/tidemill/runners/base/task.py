@@ -31,7 +31,7 @@ from tidemill.runtime.arriving import ARRIVALS
 from tidemill.runtime.base import succeeded, take_from_base
 from tidemill.runtime.call import Isolation, NodeCall
 from tidemill.runtime.execute import CancelToken
-from tidemill.runtime.launch import Outcome, launch
+from tidemill.runtime.launch import LOST, Outcome, launch
 from tidemill.runtime.retry import failed_nodes
 from tidemill.runtime.root import folder
 from tidemill.runtime.spawner import Spawner
@@ -205,7 +205,7 @@ def launch_node(
     with _watching(store, found, node, cancel):
         while (outcome := begin(call, store)).waiting:
             if cancel.canceled:
-                raise Blocked("the run is to end")
+                raise _ended(cancel)
             wait(store, _wait_of(node, call))
     return judged(ir, outcome, cancel)
 
@@ -215,9 +215,14 @@ def judged(ir: PipelineIR, outcome: Outcome, cancel: CancelToken) -> Outcome:
     if outcome.state.succeeded:
         return outcome
     why = f"{loops.place(ir, outcome.node_id, outcome.iteration)} is {outcome.state}: {outcome.message}"
-    if outcome.retry_at and not cancel.canceled:
+    if outcome.state is NodeState.RUNNING or (outcome.retry_at and not (cancel.canceled and not cancel.lost)):
         raise Again(why)
     raise Failed(why)
+
+
+def _ended(cancel: CancelToken) -> Exception:
+    """What ends a task that waits, and is canceled."""
+    return Again(LOST) if cancel.lost else Blocked("the run is to end")
 
 
 def iterations(store: MetadataStore, settings: Settings, run: EngineRun, loop_id: str) -> list[int]:
@@ -344,7 +349,7 @@ def _sure_in_time(
             return sure_of_run(store, settings, run)
         except Equal as equal:
             if cancel.canceled:
-                raise Blocked("the run is to end") from None
+                raise _ended(cancel) from None
             until = int((time.time() + POOL_SECONDS) * 1000)
             wait(store, Wait(kind="run", run_id=equal.run.id, node_id=node_id, until=until))
 
