@@ -126,11 +126,11 @@ class Site:
                 env={**self.environment, **(settings or {})},
             )  # fmt: skip
 
-    def kill(self, name: str) -> None:
-        """SIGKILL one of Airflow's processes, with all of its group."""
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL, seconds: float = 20) -> None:
+        """Send a signal to one of Airflow's processes, with all of its group, which is to end by it."""
         process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        assert _gone(process, time.monotonic() + 20), f"{name} still lives"
+        os.killpg(process.pid, how)
+        assert _gone(process, time.monotonic() + seconds), f"{name} still lives"
 
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the dags folder, the DAG file after what it reads."""
@@ -255,8 +255,13 @@ def line_of(process: int, site: Site) -> Sequence[int]:
     ours, found = {*processes_with(f"AIRFLOW_HOME={site.home}")}, []
     while process in ours or not found:
         found.append(process)
-        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        process = parent_of(process)
     return found
+
+
+def parent_of(process: int) -> int:
+    """The process that started it."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def processes_with(variable: str) -> Sequence[int]:

@@ -232,7 +232,6 @@ class Held:
             }
 
 
-@pytest.mark.xfail(strict=True, reason="SIGTERM of a deleted pod cancels the node, and no try goes on")
 def test_a_pod_that_is_lost_leaves_one_published_execution(held: Held) -> None:
     pod = json.loads(kubectl("get", "pod", held.begins(1), "--output", "json"))
     (base,) = pod["spec"]["containers"]

@@ -269,6 +269,21 @@ def test_a_task_that_is_killed_in_airflow_removes_its_pod(bench: Bench, tmp_path
     assert held.executions() == ("FAILED", ["CANCELED"]), bench.site.story(held.name)
 
 
+def test_a_pod_stays_when_the_worker_is_told_to_end(
+    bench: Bench, beside: Callable[[str], Any], tmp_path: Path
+) -> None:
+    site = bench.site
+    held = Held(bench, "stopped", tmp_path)
+    (pod,) = held.pods()
+    worker = beside("airflow_site").parent_of(held.task()["pid"])
+    os.kill(worker, signal.SIGTERM)
+    again = f"Reconnecting to pod {SPACE}/{pod}"
+    site.wait(lambda: again in bench.log(held.name, "hold"), 120, "try 2 to find the pod")
+    assert held.goes_on() == "success", site.story(held.name)
+    assert (tmp_path / "begun").read_text() == "once ", "the body ran once"
+    assert held.executions() == ("COMPLETE", ["COMPLETE"])
+
+
 def test_a_pod_outlives_its_worker_and_is_found_again(
     bench: Bench, beside: Callable[[str], Any], tmp_path: Path
 ) -> None:

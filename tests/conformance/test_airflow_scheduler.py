@@ -92,13 +92,15 @@ def jobs(
     asked = {item.name for item in request.session.items}
     suite, nights = Under(site), beside("airflow_nights")
     folder = tmp_path_factory.mktemp("nights")
-    with ThreadPoolExecutor(len(TOGETHER) + len(NIGHTS) + 2) as pool:
+    with ThreadPoolExecutor(len(TOGETHER) + len(NIGHTS) + 3) as pool:
         begun: dict[str, Future[Any]] = {}
         if ALL:
             begun["demo"] = pool.submit(nights.by_the_demo, PYTHON, folder / "demo")
         for way in NIGHTS if ALL else ():
             backfill = way == "backfill"
             begun[way] = pool.submit(nights.by_airflow, site, folder / way, backfill=backfill)
+        parent_of, folder = beside("airflow_site").parent_of, tmp_path_factory.mktemp("ending")
+        begun["a worker ends"] = pool.submit(a_worker_is_told_to_end, site, parent_of, folder)
         begun["a task is killed"] = pool.submit(a_task_is_killed, site, tmp_path_factory.mktemp("napping"))
         for scenario in TOGETHER:
             if f"test_scenario[{scenario.name}]" not in asked:
@@ -117,6 +119,10 @@ def test_a_task_that_is_killed_in_airflow_ends_its_executor_and_its_run(
     jobs: Mapping[str, Future[Any]],
 ) -> None:
     jobs["a task is killed"].result()
+
+
+def test_a_worker_that_is_told_to_end_loses_a_try_and_no_node(jobs: Mapping[str, Future[Any]]) -> None:
+    jobs["a worker ends"].result()
 
 
 @pytest.mark.skipif(not ALL, reason="TIDEMILL_AIRFLOW_SCHEDULER is not `all`")
@@ -190,6 +196,17 @@ def a_task_is_killed(site: Any, folder: Path) -> None:
     assert (folder / "told").exists(), "exit nodes run whatever became of the rest"
 
 
+def a_worker_is_told_to_end(site: Any, parent_of: Callable[[int], int], folder: Path) -> None:
+    """SIGTERM to a task's supervisor, as in a pod that is deleted: the executor ends, another try does it."""
+    held = Held(site, "ending", folder)
+    executor = held.begins(1)
+    task = site.ask("GET", f"{held.place}/taskInstances/hold")["pid"]
+    os.kill(parent_of(task), signal.SIGTERM)
+    site.wait(lambda: not Path("/proc", str(executor)).exists(), 30, "the executor to end")
+    held.begins(2)
+    assert held.goes_on() == (2, ["FAILED", "COMPLETE"]), site.story("ending")
+
+
 HOLDING = """
 from tidemill import component, pipeline
 
@@ -250,6 +267,19 @@ class Held:
             assert store.findings() == []
             states = [execution.state.name for execution in store.get_executions(run.id, "hold")]
         return len((self.folder / "begun").read_text().split()), states
+
+
+def test_a_scheduler_that_is_told_to_end_with_its_workers_leaves_the_node_to_another_try(
+    site: Any, jobs: Mapping[str, Future[Any]], beside: Callable[[str], Any], tmp_path: Path
+) -> None:
+    wait(jobs.values())  # they need the scheduler
+    held = Held(site, "stopped", tmp_path)
+    executor = held.begins(1)
+    site.kill("scheduler", signal.SIGTERM, 60)
+    assert not Path("/proc", str(executor)).exists()
+    site.begin("scheduler", settings=beside("airflow_site").ALERT)
+    held.begins(2)
+    assert held.goes_on() == (2, ["FAILED", "COMPLETE"]), site.story("stopped")
 
 
 def test_a_scheduler_that_is_killed_with_its_group_leaves_one_published_execution(

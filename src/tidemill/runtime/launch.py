@@ -129,11 +129,7 @@ def launch(
         publication, failure = attempt.run()
         attempt.keep_log()
     if failure is not None and attempt.cancel.lost:
-        # Published, it would be a failure of the node. Whoever takes the claim over records that it was lost.
-        return Outcome(
-            state=NodeState.RUNNING, node_id=node.id, iteration=claim.iteration, attempt=claim.attempt,
-            execution_id=claim.execution_id, message=LOST, log=str(publication.properties.get(LOG, "")),
-        )  # fmt: skip
+        return _lost(claim, publication)
     crashpoint.reach("publish.before")
     store.publish(claim, publication)
     crashpoint.reach("publish.after")
@@ -150,6 +146,14 @@ def launch(
         log=str(publication.properties.get(LOG, "")),
         iterations=attempt.iterations,
     )
+
+
+def _lost(claim: Claim, unpublished: Publication) -> Outcome:
+    """Of an attempt that is left as it is: whoever takes the claim over records that it was lost."""
+    return Outcome(
+        state=NodeState.RUNNING, node_id=claim.node_id, iteration=claim.iteration, attempt=claim.attempt,
+        execution_id=claim.execution_id, message=LOST, log=str(unpublished.properties.get(LOG, "")),
+    )  # fmt: skip
 
 
 def _count(store: MetadataStore, execution_id: int) -> int:

@@ -1,15 +1,13 @@
-"""Why a task is killed: what is asked, when, and what comes of the node. Airflow's own part is conformance's."""
+"""Why a task is killed: what is asked and when. Airflow's part is in tests/conformance."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tidemill.metadata.model import NodeState, RunState
 from tidemill.runners.airflow import killing
 from tidemill.runners.airflow.asking import still_runs
 from tidemill.runners.airflow.killing import Doubt

@@ -51,7 +51,7 @@ class Doubt:
         os.write(self._write, _ASK)
 
     def is_wanted(self) -> bool:
-        """Whether somebody wants the node to end; waits for the answer, PATIENCE at most. False: none asked."""
+        """Whether somebody wants the node to end; waits up to PATIENCE for that. False when not asked yet."""
         if self._asked:
             self._over.wait()
         return self._wanted

@@ -147,7 +147,7 @@ class NodeTask(_TidemillOperator):
         self, context: Any, store: MetadataStore, settings: Settings, run: EngineRun, outcome: Outcome | None
     ) -> list[int] | None:
         """Tell Airflow how a node ended that succeeded, or is not part of the run; the task's answer."""
-        self._is_wanted()  # before Airflow 3.3 one question must be over when another one begins
+        self._is_wanted()  # one question must be over before the next: Airflow 3.1 takes one at a time
         assets.tell(self, context, store, settings.ir.name, run, outcome)
         if outcome is None:
             self.log.info("%s is not part of this run", self.pipeline_node)

@@ -120,7 +120,7 @@ class PodOperator(NodeTask, KubernetesPodOperator):  # type: ignore[misc]  # Air
         return full, answer
 
     def on_kill(self) -> None:
-        """See NodeTask and `killed`; after `execute`, which a time limit of Airflow's ended, remove the pod."""
+        """See `killed`. After `execute`, which a time limit of Airflow's has ended, remove the pod."""
         under_way = self._doubt is not None
         super().on_kill()
         if not under_way:
@@ -132,7 +132,7 @@ class PodOperator(NodeTask, KubernetesPodOperator):  # type: ignore[misc]  # Air
         if is_wanted:
             KubernetesPodOperator.on_kill(self)
             return
-        self.log.info("this worker is to end, and the task with it; the pod goes on, and the next try finds it")
+        self.log.info("the worker is to end, and this task; the pod goes on, and the next try finds it")
         # Any other way out of Airflow's operator removes the pod first. To Airflow it is a failed try.
         os._exit(ENDED)
 
