@@ -277,8 +277,9 @@ def test_a_pod_stays_when_the_worker_is_told_to_end(
     (pod,) = held.pods()
     worker = beside("airflow_site").parent_of(held.task()["pid"])
     os.kill(worker, signal.SIGTERM)
-    again = f"Reconnecting to pod {SPACE}/{pod}"
-    site.wait(lambda: again in bench.log(held.name, "hold"), 120, "try 2 to find the pod")
+    wanted = ("running", 2)
+    site.wait(lambda: (held.task()["state"], held.task()["try_number"]) == wanted, 120, "another try")
+    assert held.pods() == [pod]
     assert held.goes_on() == "success", site.story(held.name)
     assert (tmp_path / "begun").read_text() == "once ", "the body ran once"
     assert held.executions() == ("COMPLETE", ["COMPLETE"])
