@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -14,8 +15,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.metadata.mlmd_peer import read
-from tests.unit.metadata.tfx_story import MEMORY, A, E, Story, opened, record_of
 
 from tidemill.errors import StoreError
 from tidemill.metadata.model import ArtifactState, RunState
@@ -23,7 +22,16 @@ from tidemill.metadata.retention import RetentionPolicy
 from tidemill.metadata.sql import SqlStore, open_store
 from tidemill.mlmd import MetadataStore
 from tidemill.mlmd import metadata_store_pb2 as pb
+from tidemill.testing.mlmd_stories import MEMORY, A, E, MlmdStory, opened, record_of
 from tidemill.testing.store_stories import end_node, model, start_run
+
+PEER = Path(__file__).with_name("mlmd_peer.py")
+_SPEC = importlib.util.spec_from_file_location("mlmd_peer", PEER)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_module = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_module)
+read = _module.read
 
 PYTHON = os.environ.get("TIDEMILL_MLMD_PYTHON", "")
 POLICY = RetentionPolicy(root="/p", keep_last=1)
@@ -149,7 +157,7 @@ ACTION = st.fixed_dictionaries(
 def write(mlmd: MetadataStore, actions: list[dict[str, Any]], alias: list[int], deleted: list[int]) -> None:
     known: list[int] = []
     for number, do in enumerate(actions):
-        story = Story(mlmd, "/p", kubeflow=do["kubeflow"])
+        story = MlmdStory(mlmd, "/p", kubeflow=do["kubeflow"])
         inputs = tuple({known[i % len(known)] for i in do["inputs"]}) if known else ()
         outputs: list[str | int] = [f"/p/n/{number}" if u == "new" else u for u in do["uris"]]
         if do["state"] == E.CACHED:
@@ -168,7 +176,7 @@ def write(mlmd: MetadataStore, actions: list[dict[str, Any]], alias: list[int], 
         mlmd.put_artifacts([artifact])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(ACTION, min_size=1, max_size=14), st.lists(st.integers(0, 30), max_size=1),
     st.lists(st.integers(0, 30), max_size=2), st.sampled_from([None, None, RunState.FAILED]),
@@ -248,7 +256,7 @@ def ids(found: Any) -> list[int]:
 
 @pytest.mark.parametrize("kubeflow", [False, True])
 def test_the_policy(mlmd: MetadataStore, store: SqlStore, kubeflow: bool) -> None:
-    story = Story(mlmd, "/p", kubeflow=kubeflow)
+    story = MlmdStory(mlmd, "/p", kubeflow=kubeflow)
     for number, state in enumerate([E.COMPLETE, E.FAILED, E.CANCELED, E.COMPLETE, E.COMPLETE]):
         story.execute(f"r{number}", "taxi", outputs=(f"/p/{number}",), state=state)
     story.execute("o1", "other", outputs=("/p/o1",))
@@ -274,7 +282,7 @@ def test_the_policy(mlmd: MetadataStore, store: SqlStore, kubeflow: bool) -> Non
 
 
 def test_what_keeps_an_artifact(mlmd: MetadataStore, store: SqlStore) -> None:
-    story = Story(mlmd, "/p")
+    story = MlmdStory(mlmd, "/p")
     (used,) = story.execute("old", "taxi", outputs=("/p/used",))
     (cached,) = story.execute("old", "taxi", outputs=("/p/cached",))
     (named,) = story.execute("old", "taxi", outputs=("/p/named",))
@@ -311,7 +319,7 @@ def test_tidemills_own_runs_are_none_of_these(mlmd: MetadataStore, store: SqlSto
         end_node(store, run, "gen", outputs={"m": [model(f"/p/{run}")]})
         store.end_run(run, RunState.COMPLETE, owner="driver")
     assert record_of(store).runs() == []
-    story = Story(mlmd, "/p")
+    story = MlmdStory(mlmd, "/p")
     (old,) = story.execute("t1", "taxi", outputs=("/p/t1",))
     story.execute("t2", "taxi", outputs=("/p/t2",))
     assert [run.id for run in store.plan_retention(POLICY).runs] == ["r1"]
@@ -326,7 +334,7 @@ def test_tidemills_own_runs_are_none_of_these(mlmd: MetadataStore, store: SqlSto
 
 
 def test_a_mark_that_nobody_finished_is_gone_on_with(mlmd: MetadataStore, store: SqlStore) -> None:
-    story = Story(mlmd, "/p")
+    story = MlmdStory(mlmd, "/p")
     (old,) = story.execute("r1", "taxi", outputs=("/p/1",))
     story.execute("r2", "taxi", outputs=("/p/2",))
     record = record_of(store)
@@ -343,14 +351,12 @@ def test_a_mark_that_nobody_finished_is_gone_on_with(mlmd: MetadataStore, store:
 
 @pytest.mark.skipif(not PYTHON, reason="TIDEMILL_MLMD_PYTHON names no interpreter with ml-metadata 1.17.1")
 def test_the_real_ml_metadata_goes_on(mlmd: MetadataStore, store: SqlStore, path: Path) -> None:
-    peer = Path(__file__).with_name("mlmd_peer.py")
-
     def real(action: str) -> Any:
-        done = subprocess.run([PYTHON, str(peer), action, str(path)], capture_output=True, text=True)
+        done = subprocess.run([PYTHON, str(PEER), action, str(path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    story = Story(mlmd, "/p")
+    story = MlmdStory(mlmd, "/p")
     (shared,) = story.execute("r1", "taxi", outputs=("/p/1",))
     story.execute("r2", "taxi", inputs=(shared,), outputs=("/p/2",))
     story.execute("r3", "taxi", inputs=(shared,), outputs=("/p/3",))

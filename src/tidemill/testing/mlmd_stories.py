@@ -34,7 +34,7 @@ def record_of(store: SqlStore) -> MlmdRecord:
     return MlmdRecord(store.database, place)
 
 
-class Story:
+class MlmdStory:
     """Writes runs; types of contexts are TFX's, or Kubeflow's with `kubeflow`."""
 
     def __init__(self, store: MetadataStore, root: str, *, kubeflow: bool = False) -> None:
