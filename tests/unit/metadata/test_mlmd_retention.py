@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tidemill.errors import StoreError
 from tidemill.metadata.model import ArtifactState, RunState
 from tidemill.metadata.retention import RetentionPolicy
-from tidemill.metadata.sql import SqlStore, open_store
+from tidemill.metadata.sql import SqlStore, open_store, upkeep
 from tidemill.mlmd import MetadataStore
 from tidemill.mlmd import metadata_store_pb2 as pb
 from tidemill.testing.mlmd_stories import MEMORY, A, E, MlmdStory, opened, record_of
@@ -347,6 +347,26 @@ def test_a_mark_that_nobody_finished_is_gone_on_with(mlmd: MetadataStore, store:
     (batch,) = record.plan_row_retention(POLICY).batches
     assert record.remove_runs([run.context for run in batch]) == 1
     assert mlmd.get_artifacts_by_id([old]) == []
+
+
+@pytest.mark.parametrize("version", [6, 8])
+def test_older_schemas(mlmd: MetadataStore, path: Path, version: int) -> None:
+    """Planned without a change to the file, and pruned once it is opened for writing."""
+    story = MlmdStory(mlmd, "/p")
+    (old,) = story.execute("r1", "taxi", outputs=("/p/1",))
+    story.execute("r2", "taxi", outputs=("/p/2",))
+    mlmd.close()
+    upkeep.downgrade(str(path), version, backup=False)
+    before = path.read_bytes()
+    with closing(open_store(str(path), read_only=True)) as store:
+        planned = record_of(store).plan_retention(POLICY)
+    assert (path.read_bytes(), ids(planned.artifacts)) == (before, [old])
+    with closing(open_store(str(path))) as store:
+        assert ids(record_of(store).mark_for_deletion(POLICY).artifacts) == [old]
+        store.mark_deleted([old])
+        ((run,),) = record_of(store).plan_row_retention(POLICY).batches
+        assert record_of(store).remove_runs([run.context]) == 1
+        assert store.findings() == []
 
 
 @pytest.mark.skipif(not PYTHON, reason="TIDEMILL_MLMD_PYTHON names no interpreter with ml-metadata 1.17.1")
