@@ -311,6 +311,44 @@ def test_what_keeps_an_artifact(mlmd: MetadataStore, store: SqlStore) -> None:
     assert (run.id, bool(reason)) == ("old", True)
 
 
+def test_what_is_shared_stays(mlmd: MetadataStore, store: SqlStore) -> None:
+    """An execution that is in a kept run as well, by association alone."""
+    story = MlmdStory(mlmd, "/p")
+    story.execute("old", "taxi", outputs=("/p/old",))
+    (execution,) = (e.id for e in mlmd.get_executions())
+    story.execute("new", "taxi", outputs=("/p/new",))
+    kept = story.context("pipeline_run", "new")
+    mlmd.put_attributions_and_associations([], [pb.Association(execution_id=execution, context_id=kept.id)])
+    record = record_of(store)
+    planned = record.plan_retention(POLICY)
+    assert ([run.id for run in planned.runs], planned.artifacts) == (["old"], ())
+    (artifact,) = mlmd.get_artifacts_by_uri("/p/old")
+    artifact.state = A.DELETED
+    mlmd.put_artifacts([artifact])
+    assert record.plan_row_retention(POLICY).batches == ()
+    assert record.remove_runs([planned.runs[0].context]) == 0
+
+
+def test_a_chain_stays_from_its_end_on(mlmd: MetadataStore, store: SqlStore) -> None:
+    """Who made what a run that stays uses stays too, though all of it is DELETED."""
+    story, made = MlmdStory(mlmd, "/p"), tuple[int, ...]()
+    for number in range(4):
+        also = (("experiment", "x"),) if number == 2 else ()
+        made = tuple(story.execute(f"r{number}", "taxi", inputs=made, outputs=(f"/q/{number}",), also=also))
+        (artifact,) = mlmd.get_artifacts_by_id(made)
+        artifact.state = A.DELETED
+        mlmd.put_artifacts([artifact])
+    story.execute("r9", "taxi")
+    record = record_of(store)
+    plan = record.plan_row_retention(POLICY)
+    assert [[run.id for run in batch] for batch in plan.batches] == [["r3"]]
+    assert [run.id for run, _ in plan.kept] == ["r0", "r1", "r2"]
+    contexts = {run.id: run.context for run in record.runs()}
+    assert record.remove_runs([contexts["r1"]]) == 0  # r2 uses it, whatever was planned
+    assert record.remove_runs(list(contexts.values())) == 2  # r3, and r9, which made nothing
+    assert store.findings() == []
+
+
 def test_tidemills_own_runs_are_none_of_these(mlmd: MetadataStore, store: SqlStore) -> None:
     """Nor the other way round: marks of others are not tidemill's to finish."""
     store.put_pipeline_version("v1", "taxi", "{}")
