@@ -329,6 +329,29 @@ def test_what_is_shared_stays(mlmd: MetadataStore, store: SqlStore) -> None:
     assert record.remove_runs([planned.runs[0].context]) == 0
 
 
+def test_an_event_alone_keeps(mlmd: MetadataStore, store: SqlStore) -> None:
+    """Of an execution that is in a kept run, or in none."""
+    story = MlmdStory(mlmd, "/p")
+    story.execute("r1", "taxi", outputs=("/p/1",))
+    story.execute("r2", "taxi", outputs=("/p/2",))
+    story.execute("r3", "taxi", outputs=("/p/3",))
+    first, second, third = mlmd.get_artifacts()
+    kept = mlmd.get_executions()[2]
+    (loose,) = mlmd.put_executions([E(type_id=kept.type_id, last_known_state=E.COMPLETE)])
+    mlmd.put_events(
+        [pb.Event(artifact_id=first.id, execution_id=kept.id, type=pb.Event.INPUT),
+         pb.Event(artifact_id=second.id, execution_id=loose, type=pb.Event.DECLARED_INPUT)]
+    )  # fmt: skip
+    record = record_of(store)
+    planned = record.plan_retention(POLICY)
+    assert ([run.id for run in planned.runs], planned.artifacts) == (["r1", "r2"], ())
+    for artifact in (first, second, third):
+        artifact.state = A.DELETED
+    mlmd.put_artifacts([first, second, third])
+    assert record.plan_row_retention(POLICY).batches == ()
+    assert record.remove_runs([run.context for run in planned.runs]) == 0
+
+
 def test_a_chain_stays_from_its_end_on(mlmd: MetadataStore, store: SqlStore) -> None:
     """Who made what a run that stays uses stays too, though all of it is DELETED."""
     story, made = MlmdStory(mlmd, "/p"), tuple[int, ...]()
