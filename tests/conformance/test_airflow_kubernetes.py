@@ -149,7 +149,7 @@ class InPods(RunnerSuite):
     def run(self, order: RunOrder) -> str:
         with served(self.site, order.metadata, order.workdir) as url:
             name = write_dag(self.site, order.file, url, order.root, order.workdir)
-            conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+            conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date or None}
             ended = self.site.run(name, conf)
         with closing(open_store(order.metadata)) as store:
             (run,) = store.get_runs(limit=1)

@@ -138,7 +138,7 @@ class Pods:
     def run(self, order: RunOrder, **more: Any) -> str:
         """A DAG run; its state."""
         text = dag_file(order, self.serve(order.metadata), **more)
-        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date or None}
         if order.only or order.first or order.last:
             conf["tidemill_select"] = {"only": order.only, "from": order.first, "to": order.last}
         answer = self.ask({"name": order.file.stem, "file": text, "conf": conf})

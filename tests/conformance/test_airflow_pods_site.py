@@ -180,7 +180,7 @@ class TestInPods(RunnerSuite):
 
     def run(self, order: RunOrder) -> str:
         dag = self.bench.write(order)
-        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date}
+        conf: dict[str, Any] = {**order.parameters, "tidemill_date": order.date or None}
         if order.only or order.first or order.last:
             conf["tidemill_select"] = {"only": order.only, "from": order.first, "to": order.last}
         ended = self.bench.site.run(dag, conf)

@@ -172,7 +172,7 @@ def ask_peer(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
         asks.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(calls=st.lists(st.one_of(puts(), puts(), gets()), min_size=1, max_size=20))
 def test_any_calls(ask_peer: Callable[[str], str], calls: list[Call]) -> None:
     ask_peer("new")
@@ -181,9 +181,8 @@ def test_any_calls(ask_peer: Callable[[str], str], calls: list[Call]) -> None:
     with closing(MetadataStore(config)) as store:
         for name, request in [*types(), *calls]:
             ours, theirs = answer(store, name, request), peers_answer(ask_peer, name, request)
-            codes = {ours[0], theirs[0]}
-            if 0 not in codes and (name == "PutExecution" or errors.ALREADY_EXISTS in codes):
-                continue  # of several mistakes, each may tell another: a name that is taken, first or last
+            if name == "PutExecution" and 0 not in {ours[0], theirs[0]}:
+                continue  # of mistakes in several nodes, each may tell another
             assert ours == theirs, (name, str(request))
 
 

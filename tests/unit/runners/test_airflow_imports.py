@@ -15,6 +15,7 @@ PUBLIC = {
     "airflow.sdk.exceptions": "the SDK",
     "airflow.providers.standard.operators.hitl": "the standard provider",
     "airflow.providers.standard.triggers.hitl": "the standard provider",
+    "airflow.providers.cncf.kubernetes.operators.pod": "the provider of Kubernetes, where nodes have pods",
     "airflow.plugins_manager": "what a plugin is",
     "airflow.triggers.base": "what a trigger is",
     "airflow.configuration": "conf, as Airflow's guides to plugins and providers read it",

@@ -24,7 +24,7 @@ Ask = Callable[..., tuple[int, dict[str, str], bytes]]
 
 def routes(server: HttpServer) -> list[tuple[str, str]]:
     """Every route of the application, with a method it takes."""
-    app: Any = server._server.config.app
+    app: Any = server._listener._server.config.app
     return [
         (method, route.path.replace("{method}", "get_runs"))
         for route in app.routes

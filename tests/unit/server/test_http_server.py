@@ -53,7 +53,7 @@ def test_a_server_without_its_database_is_alive_and_not_ready(
     server: HttpServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "_KNOWN_SECONDS", 0.0)
-    calls: Any = server._server.config.app
+    calls: Any = server._listener._server.config.app
     readiness = next(r.endpoint.__self__ for r in calls.routes if r.path == "/readyz")
     readiness._store.close()
     assert ask(server, "GET", "/readyz")[0] == 503
@@ -142,7 +142,7 @@ def test_more_calls_than_can_wait_are_told_to_come_again(
     server = start(threads=1)
     entered, released = threading.Event(), threading.Event()
     with closing(open_store(server.address)) as store:
-        calls: Any = server._server.config.app
+        calls: Any = server._listener._server.config.app
         service = next(r.endpoint.__self__ for r in calls.routes if r.path.startswith(PATH))._service
         answer = service._store.get_nodes
 

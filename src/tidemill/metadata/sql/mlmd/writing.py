@@ -77,7 +77,13 @@ def _insert(tx: Transaction, memory: TypeMemory, kind: Kind, nodes: Sequence[Mes
     types = _types(tx, memory, kind, type_ids)
     if kind is CONTEXT and not all(node.name for node in nodes):
         raise invalid("Context name should not be empty")
-    ids = tx.insert_counted(kind.table, kind.insertion, rows)
+    try:
+        ids = tx.insert_counted(kind.table, kind.insertion, rows)
+    except tx.dialect.errors:
+        # Of a name that is taken and a wrong property, MLMD tells the property: it looks at that first.
+        values.group({}, 0, nodes[0].properties, types[type_ids[0]].properties)
+        values.group({}, 0, nodes[0].custom_properties, None)
+        raise
 
     def grouped(types: Mapping[int, NodeType]) -> values.Groups:
         groups: values.Groups = {}
