@@ -145,7 +145,7 @@ ACTION = st.fixed_dictionaries(
         "inputs": st.lists(st.integers(0, 30), max_size=2),
         "cached": st.integers(0, 30),
         "uris": st.lists(
-            st.sampled_from(["new", "new", "new", "/p/a", "/p/a/b", "/p", "/q/x", ""]), max_size=2
+            st.sampled_from(["new", "new", "new", "/p/a", "/p/a/b", "/p/a/c", "/p", "/q/x", ""]), max_size=2
         ),
         "state": st.sampled_from([E.COMPLETE] * 6 + [E.CACHED] * 3 + [E.FAILED, E.CANCELED, 0, E.RUNNING]),
         "of": st.sampled_from(["Trainer"] * 6 + ["Importer"]),
@@ -350,6 +350,32 @@ def test_an_event_alone_keeps(mlmd: MetadataStore, store: SqlStore) -> None:
     mlmd.put_artifacts([first, second, third])
     assert record.plan_row_retention(POLICY).batches == ()
     assert record.remove_runs([run.context for run in planned.runs]) == 0
+
+
+def test_places_overlap_by_way_of_others(mlmd: MetadataStore, store: SqlStore) -> None:
+    """A folder that holds what is kept stays, and so does what else lies in it."""
+    story = MlmdStory(mlmd, "/p")
+    story.execute("old", "taxi", outputs=("/p/x", "/p/x/2", "/p/x2"))
+    story.execute("new", "taxi", outputs=("/p/x/1",))
+    assert [a.uri for a in record_of(store).plan_retention(POLICY).artifacts] == ["/p/x2"]
+
+
+@pytest.mark.parametrize("kubeflow", [False, True])
+def test_nothing_is_left_of_a_run(mlmd: MetadataStore, store: SqlStore, kubeflow: bool) -> None:
+    """Nor of its pipeline, when it was the last; what it used of another one is as before."""
+    story = MlmdStory(mlmd, "/p", kubeflow=kubeflow)
+    (used,) = story.execute("r1", "other", outputs=("/p/1",))
+    before = read(mlmd)
+    counts = store.statistics()
+    story.execute("r2", "taxi", inputs=(used,), outputs=("",), state=E.FAILED)
+    story.execute("r2", "taxi", "Cached", outputs=(used,), state=E.CACHED)
+    record = record_of(store)
+    ((run,),) = record.plan_row_retention(POLICY).batches
+    assert (run.id, record.remove_runs([run.context])) == ("r2", 1)
+    after = read(mlmd)
+    assert {**after, "artifacts": 0} == {**before, "artifacts": 0}
+    assert [a["id"] for a in after["artifacts"]] == [used]
+    assert store.statistics() == counts
 
 
 def test_a_chain_stays_from_its_end_on(mlmd: MetadataStore, store: SqlStore) -> None:
