@@ -10,8 +10,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tidemill import mlmd
+from tidemill.metadata.retention import RetentionPolicy
+from tidemill.metadata.sql import open_store
 from tidemill.mlmd import MetadataStore, errors
 from tidemill.mlmd import metadata_store_pb2 as pb
+from tidemill.testing.mlmd_stories import MlmdStory, record_of
 
 
 def config_of(url: str) -> Any:
@@ -121,3 +124,25 @@ def test_two_that_create_the_same_type_and_context_at_once(config: Any) -> None:
     assert len(found) == len(store.get_executions()) == 32
     assert len(store.get_contexts()) == len(store.get_context_types()) == 8
     store.close()
+
+
+@pytest.mark.parametrize("kubeflow", [False, True])
+def test_what_others_recorded_is_pruned(server: Any, kubeflow: bool) -> None:
+    """Marked, deleted, removed: as on SQLite, and nothing else is touched."""
+    with server.database() as name:
+        mlmd_store = MetadataStore(config_of(server.url(name, server.port)))
+        story = MlmdStory(mlmd_store, "/p", kubeflow=kubeflow)
+        (shared,) = story.execute("r1", "taxi", outputs=("/p/1",))
+        (old,) = story.execute("r2", "taxi", inputs=(shared,), outputs=("/p/2",))
+        (new,) = story.execute("r3", "taxi", inputs=(shared,), outputs=("/p/3",))
+        store = open_store(server.url(name))
+        record, policy = record_of(store), RetentionPolicy(root="/p", keep_last=1)
+        assert [a.id for a in record.mark_for_deletion(policy).artifacts] == [old]
+        store.mark_deleted([old])
+        ((run,),) = record.plan_row_retention(policy).batches
+        assert (run.id, record.remove_runs([run.context])) == ("r2", 1)
+        assert store.findings() == []
+        assert [a.id for a in mlmd_store.get_artifacts()] == [shared, new]
+        assert len(mlmd_store.get_executions()) == 2
+        store.close()
+        mlmd_store.close()

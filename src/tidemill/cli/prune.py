@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from tidemill.cli import prune_mlmd
 from tidemill.cli.output import json_option, moment, print_json, print_table
-from tidemill.cli.workspace import Workspace, workspace_options
+from tidemill.cli.workspace import Workspace, find_run, workspace_options
 from tidemill.errors import StorageError
 from tidemill.metadata.model import Artifact, Run, RunState
 from tidemill.metadata.retention import Retention, RetentionPolicy, RowRetention
@@ -27,24 +29,29 @@ _ENDED = [s.value for s in RunState if s.ended]
 @workspace_options
 @click.option(
     "--keep-last",
-    default=10,
-    show_default=True,
+    type=int,
     metavar="N",
-    help="Complete runs of each pipeline that are always kept.",
+    help="Complete runs of each pipeline that are always kept.  [default: 10; 1 with --run]",
 )
 @click.option(
     "--older-than", default="", metavar="AGE", help="Only runs that ended so long ago: 30d, 12h, 45m."
 )
 @click.option("--pipeline", default="", metavar="NAME", help="Only runs of this pipeline.")
+@click.option("--run", "run_id", default="", metavar="RUN", help="Only this run.")
 @click.option("--state", type=click.Choice(_ENDED), help="Only runs that ended so.")
 @click.option(
     "--rows", is_flag=True, help="Also remove the record of those runs that nothing kept refers to."
 )
+@click.option(
+    "--mlmd",
+    is_flag=True,
+    help="Runs that TFX or Kubeflow Pipelines recorded with ML Metadata, instead of tidemill's own.",
+)
 @click.option("--yes", is_flag=True, help="Delete. Without it, only say what would be deleted.")
 @json_option
 def prune(
-    workspace: Workspace, keep_last: int, older_than: str, pipeline: str, state: str | None, rows: bool,
-    yes: bool, as_json: bool,
+    workspace: Workspace, keep_last: int | None, older_than: str, pipeline: str, run_id: str,
+    state: str | None, rows: bool, mlmd: bool, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Delete the files of old runs that nothing kept refers to any more.
 
@@ -55,17 +62,26 @@ def prune(
 
     With --rows the record of a run goes too, executions, artifacts, events and all, when nothing that stays
     refers to anything it made; its lineage is lost then. End other programs that have the record open first.
+
+    With --mlmd all of this is done for runs of TFX or Kubeflow Pipelines in the database that --metadata
+    names. --root is the folder or bucket below which their files may be deleted, the pipeline root of then.
     """
     policy = RetentionPolicy(
         root=workspace.root,
-        keep_last=keep_last,
+        keep_last=(1 if run_id else 10) if keep_last is None else keep_last,
         pipeline=pipeline,
+        run=run_id,
         state=RunState(state) if state else None,
         ended_before=int((time.time() - _age(older_than)) * 1000) if older_than else 0,
     )
+    if mlmd:
+        prune_mlmd.prune(workspace, policy, rows=rows, yes=yes, as_json=as_json)
+        return
     database = workspace.open_database("removing rows") if rows else None
     store = database or workspace.open()
     try:
+        if run_id:
+            policy = replace(policy, run=find_run(store, run_id).id)
         chosen = store.mark_for_deletion(policy) if yes else store.plan_retention(policy)
         doomed = store.get_marked() if yes else list(chosen.artifacts)
         freed = sum(_size(a.uri) for a in doomed)
@@ -78,7 +94,7 @@ def prune(
         removed = _rows(database, policy, yes=yes) if database is not None else None
     finally:
         store.close()
-    _tell(chosen, doomed, freed, removed, yes=yes, as_json=as_json)
+    _tell(policy, chosen, doomed, freed, removed, yes=yes, as_json=as_json)
 
 
 def _rows(store: SqlStore, policy: RetentionPolicy, *, yes: bool) -> RowRetention:
@@ -141,8 +157,8 @@ def _remove(uri: str, root: str) -> None:
 
 
 def _tell(
-    chosen: Retention, doomed: list[Artifact], freed: int, removed: RowRetention | None, *, yes: bool,
-    as_json: bool,
+    policy: RetentionPolicy, chosen: Retention, doomed: list[Artifact], freed: int,
+    removed: RowRetention | None, *, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     if as_json:
         answer: dict[str, Any] = {
@@ -159,6 +175,8 @@ def _tell(
         print_table(["RUN", "DATE", "STATE", "ENDED"], rows)
     verb = "deleted" if yes else "would delete"
     click.echo(f"{verb} {len(doomed)} artifacts of {len(chosen.runs)} runs, {freed / 1e6:.1f} MB")
+    if policy.run and not chosen.runs:
+        click.echo(f"run {policy.run} {prune_mlmd.STAYS}")
     if chosen.kept:
         click.echo(f"kept {len(chosen.kept)} artifacts of these runs that a kept run or an alias refers to")
     if removed is not None:

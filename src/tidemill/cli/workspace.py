@@ -42,6 +42,10 @@ class Workspace:
 
     def open_existing(self, *, read_only: bool = True) -> MetadataStore:
         """The metadata store, for reading by default; StoreError when nothing was ever run here."""
+        self._check_exists()
+        return open_store(self.metadata, read_only=read_only)
+
+    def _check_exists(self) -> None:
         path = Path(self.metadata.removeprefix("sqlite:///"))
         on_a_server = "://" in self.metadata and not self.metadata.startswith("sqlite:")
         if not on_a_server and not path.exists():
@@ -49,9 +53,13 @@ class Workspace:
                 f"there is no record at {path}",
                 hint="run a pipeline first (tidemill run FILE), or pass --root or --metadata",
             )
-        return open_store(self.metadata, read_only=read_only)
 
-    def open_database(self, what: str) -> SqlStore:
+    def open_existing_database(self, what: str, *, read_only: bool) -> SqlStore:
+        """Like open_database, for one that is there."""
+        self._check_exists()
+        return self.open_database(what, read_only=read_only)
+
+    def open_database(self, what: str, *, read_only: bool = False) -> SqlStore:
         """The metadata store for `what` only its own database can do. StoreError for one on a server."""
         if self.metadata.startswith(SERVERS):
             raise StoreError(
@@ -59,7 +67,7 @@ class Workspace:
                 where=self.metadata,
                 hint="run the command there, with --metadata naming the database",
             )
-        return open_database_store(self.metadata)
+        return open_database_store(self.metadata, read_only=read_only)
 
 
 def workspace_options(function: F) -> F:

@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 
 from tidemill.errors import StorageError
+from tidemill.storage.uri import is_local, local_path
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder; 0 when it does not exist."""
-    total = 0
+    """Bytes of all files below a folder, or of a file; 0 when it does not exist."""
+    total = folder.lstat().st_size if folder.is_file() else 0
     for root, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
@@ -20,8 +21,25 @@ def size_of(folder: Path) -> int:
     return total
 
 
+def place(uri: str) -> tuple[str, bool]:
+    """One form for all URIs of a place, links followed, without a slash at its end; whether that is sure.
+
+    It is not for a relative path, since nobody knows to what, nor for names in an object store that a file
+    system would read in another way than the store.
+    """
+    if "\0" in uri:
+        return "", False
+    if is_local(uri):
+        absolute = uri.startswith(("/", "file:///"))
+        return os.path.realpath(local_path(uri)).rstrip("/"), absolute
+    scheme, _, rest = uri.partition("://")
+    parts = rest.rstrip("/").split("/")
+    sure = not any(part in ("", ".", "..") for part in parts) and not set("?#*[]%\\") & set(rest)
+    return f"{scheme.lower()}://{'/'.join(part for part in parts if part not in ('', '.'))}", sure
+
+
 def remove(folder: Path, root: Path) -> None:
-    """Remove `folder` and the empty folders above it, up to `root`. Absent is fine.
+    """Remove `folder`, or a file, and the empty folders above it, up to `root`. Absent is fine.
 
     StorageError when it does not lie below `root` (symbolic links followed), or cannot be removed.
     """
@@ -29,7 +47,10 @@ def remove(folder: Path, root: Path) -> None:
     if not real.is_relative_to(top) or real == top:
         raise StorageError(f"{folder} does not lie below {root}; it is not removed")
     try:
-        shutil.rmtree(real)
+        if real.is_file():
+            real.unlink()
+        else:
+            shutil.rmtree(real)
     except FileNotFoundError:
         pass
     except OSError as error:

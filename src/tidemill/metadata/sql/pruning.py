@@ -9,7 +9,7 @@ number in one transaction, and after each transaction the record is sound.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidemill.errors import StoreError
@@ -45,19 +45,23 @@ def choose_rows(tx: Transaction, policy: RetentionPolicy) -> RowRetention:
     going = {a.id for a in chosen.artifacts}
     parts = _parts(tx, chosen.runs)
     users = _settle(tx, parts, going)
-    left = {context: part for context, part in parts.items() if not part.why}
-    ordered: list[tuple[Run, ...]] = []
-    while left:
-        newest = sorted(left, reverse=True)
-        ready = [c for c in newest if not (users[c] - {c}) & left.keys()]
-        together = not ready  # they use each other's: one transaction for all of them
-        for start in range(0, len(ready or newest), len(newest) if together else BATCH):
-            batch = (ready or newest)[start : len(newest) if together else start + BATCH]
-            ordered.append(tuple(left[c].run for c in batch))
-        for context in ready or newest:
-            del left[context]
+    left = {context for context, part in parts.items() if not part.why}
+    ordered = [tuple(parts[context].run for context in batch) for batch in in_order(left, users)]
     kept = tuple((part.run, part.why) for part in parts.values() if part.why)
     return RowRetention(batches=tuple(ordered), kept=kept)
+
+
+def in_order(contexts: Iterable[int], users: Mapping[int, set[int]]) -> list[list[int]]:
+    """Batches of runs, by context, in which users go before makers."""
+    left, ordered = set(contexts), list[list[int]]()
+    while left:
+        newest = sorted(left, reverse=True)
+        ready = [c for c in newest if not (users.get(c, set()) - {c}) & left]
+        if not ready:  # they use each other's: one transaction for all of them
+            return [*ordered, newest]
+        ordered += [ready[start : start + BATCH] for start in range(0, len(ready), BATCH)]
+        left -= set(ready)
+    return ordered
 
 
 def remove_runs(tx: Transaction, run_ids: Sequence[str]) -> int:
@@ -178,24 +182,25 @@ def _remove(tx: Transaction, parts: Sequence[_Part]) -> None:
         ("Artifact", "id", made), ("Attribution", "context_id", own),
         ("tidemill_node", "run_id", run_ids), ("tidemill_run", "id", run_ids),
     ):  # fmt: skip
-        _delete(tx, table, column, ids)
-    _forget_links(tx, linked, around)
-    _remove_contexts(tx, own)
-    _remove_contexts(tx, _empty(tx, around, names.NODE))
-    _remove_contexts(tx, _empty(tx, around, names.PIPELINE))
+        delete(tx, table, column, ids)
+    forget_links(tx, linked, around)
+    remove_contexts(tx, own)
+    remove_contexts(tx, empty(tx, around, names.NODE))
+    remove_contexts(tx, empty(tx, around, names.PIPELINE))
     versions = {part.run.version for part in parts}
     used = {v for (v,) in tx.rows_in("SELECT version FROM tidemill_run WHERE version IN ({ids})", versions)}
-    _delete(tx, "tidemill_pipeline_version", "version", versions - used)
+    delete(tx, "tidemill_pipeline_version", "version", versions - used)
 
 
-def _delete(tx: Transaction, table: str, column: str, ids: Iterable[object]) -> None:
+def delete(tx: Transaction, table: str, column: str, ids: Iterable[object]) -> None:
+    """Delete the rows of a table that have one of the values in a column."""
     wanted = list(ids)
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
         tx.execute(f"DELETE FROM {table} WHERE {column} IN ({', '.join('?' * len(part))})", part)
 
 
-def _forget_links(tx: Transaction, artifacts: set[int], contexts: set[int]) -> None:
+def forget_links(tx: Transaction, artifacts: set[int], contexts: set[int]) -> None:
     """Take artifacts, which the removed runs had from the cache, out of contexts that none of their
     remaining executions is in."""
     linked = tx.rows_in(
@@ -215,8 +220,8 @@ def _forget_links(tx: Transaction, artifacts: set[int], contexts: set[int]) -> N
             )
 
 
-def _empty(tx: Transaction, contexts: set[int], type: str) -> set[int]:
-    """Those of the contexts, of a type of ours, that have neither members nor children."""
+def empty(tx: Transaction, contexts: set[int], type: str) -> set[int]:
+    """Those of the contexts, of a type without a version, that have neither members nor children."""
     ours = ids_in(
         tx,
         "SELECT c.id FROM Context c JOIN Type t ON t.id = c.type_id "
@@ -231,9 +236,10 @@ def _empty(tx: Transaction, contexts: set[int], type: str) -> set[int]:
     return ours
 
 
-def _remove_contexts(tx: Transaction, contexts: set[int]) -> None:
+def remove_contexts(tx: Transaction, contexts: set[int]) -> None:
+    """Remove contexts that nothing is in, with their places in the tree of contexts."""
     for table, column in (
         ("ParentContext", "context_id"), ("ParentContext", "parent_context_id"),
         ("ContextProperty", "context_id"), ("Context", "id"),
     ):  # fmt: skip
-        _delete(tx, table, column, contexts)
+        delete(tx, table, column, contexts)

@@ -58,13 +58,13 @@ def mark(tx: Transaction, policy: RetentionPolicy) -> Retention:
             hint="wait for it, or resume it if its runner died",
         )
     chosen = choose(tx, policy)
-    _set_state(tx, [a.id for a in chosen.artifacts], ArtifactState.MARKED_FOR_DELETION, _PRESENT)
+    set_state(tx, [a.id for a in chosen.artifacts], ArtifactState.MARKED_FOR_DELETION, _PRESENT)
     return chosen
 
 
 def mark_deleted(tx: Transaction, artifact_ids: Iterable[int]) -> None:
     """MARKED_FOR_DELETION -> DELETED, once the files are gone."""
-    _set_state(tx, artifact_ids, ArtifactState.DELETED, (ArtifactState.MARKED_FOR_DELETION,))
+    set_state(tx, artifact_ids, ArtifactState.DELETED, (ArtifactState.MARKED_FOR_DELETION,))
 
 
 def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
@@ -81,6 +81,7 @@ def _runs_to_go(policy: RetentionPolicy, newest_first: list[Run]) -> list[Run]:
             run.state.ended
             and not run.pipeline.endswith(BLESSINGS)  # what people decided stays, and counts
             and run.id not in bases  # its results are yet to be taken
+            and policy.run in ("", run.id)
             and policy.pipeline in ("", run.pipeline)
             and policy.state in (None, run.state)
             and (not policy.ended_before or run.end_time < policy.ended_before)
@@ -112,9 +113,10 @@ def _used_elsewhere(tx: Transaction, artifact_ids: list[int], contexts: list[int
     return used | {artifact_id for (artifact_id,) in grouped}
 
 
-def _set_state(
+def set_state(
     tx: Transaction, artifact_ids: Iterable[int], state: ArtifactState, before: tuple[ArtifactState, ...]
 ) -> None:
+    """Bring artifacts into a state, from one of those in `before` alone."""
     numbers = ", ".join(str(s.value) for s in before)
     for artifact_id in artifact_ids:
         tx.execute(
@@ -125,6 +127,10 @@ def _set_state(
 
 
 def marked(tx: Transaction) -> list[Artifact]:
-    """Artifacts whose files are still to be removed."""
-    rows = tx.rows("SELECT id FROM Artifact WHERE state = ?", (ArtifactState.MARKED_FOR_DELETION.value,))
+    """Artifacts of tidemill's runs whose files are still to be removed. Marks of others are theirs."""
+    rows = tx.rows(
+        "SELECT DISTINCT a.id FROM Artifact a JOIN Attribution t ON t.artifact_id = a.id "
+        "JOIN tidemill_run r ON r.context_id = t.context_id WHERE a.state = ?",
+        (ArtifactState.MARKED_FOR_DELETION.value,),
+    )
     return artifacts_by_id(tx, [artifact_id for (artifact_id,) in rows])
