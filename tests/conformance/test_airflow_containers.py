@@ -119,6 +119,6 @@ def test_a_node_runs_in_its_container_and_nothing_of_it_stays(site: Site, tmp_pa
     assert str(execution.custom_properties["tidemill.image"]).startswith(f"{site.base}@")
     assert "3" in hung.message, hung.message
     pause, end = threading.Event(), time.monotonic() + 60
-    while site.podman("ps", "--all", "--quiet").strip():
-        assert time.monotonic() < end, "the container of the node that was ended is still there"
+    while left := site.podman("ps", "--all", "--no-trunc").splitlines()[1:]:
+        assert time.monotonic() < end, f"the container of the node that was ended is still there: {left}"
         pause.wait(0.5)
