@@ -296,8 +296,10 @@ def ours() -> set[str]:
 
 def test_a_node_runs_in_a_real_container(project, sound, image: str) -> None:
     write(project)
+    before = ours()
     answer = run(project, "daily", TEST_IMAGE=image, TOKEN="s3cret", OTHER="x")
     assert answer["state"] == "COMPLETE", answer
+    assert ours() <= before, "nothing is left of a container that ended well"
     value = json.loads(Path(project.query("SELECT uri FROM Artifact")[0][0], "value.json").read_text())
     assert (value["secret"], value["other"], value["rows"]) == ("s3cret", None, "a\n1\n")
     assert value["uid"] == os.getuid()

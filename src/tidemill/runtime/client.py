@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from tidemill.runtime import child, entry
@@ -21,6 +22,10 @@ from tidemill.runtime.order import Answer
 
 _LOOK = 0.05
 """Seconds between two looks at what the executor said."""
+_PATIENCE = 30.0
+"""Seconds that an answer waits for the engine's client to end."""
+_ANSWER = b'{"answer"'
+"""How the line of an answer begins; see child.say."""
 _KEPT = 2000
 """Bytes of the client's last words that its error shows."""
 _LINES = 3
@@ -49,18 +54,32 @@ def main(words: list[str]) -> int:
 
 
 def _bring(file: Path, descriptor: int, over: threading.Event) -> None:
-    """Hand on what the executor says, soon after it says so: the time limits count from its first word."""
-    told = 0
-    ended = False
+    """Hand on what the executor says, soon after it says so: the time limits count from its first word.
+
+    The answer alone waits until the client has ended. Whoever gets it ends everything that is left, and
+    podman's monitor would be killed before it had taken the container off the books.
+    """
+    told, held, answered, ended = 0, b"", 0.0, False
     while not ended:
-        ended = over.wait(_LOOK)
+        ended = over.wait(_LOOK) or bool(answered and time.monotonic() > answered + _PATIENCE)
         if file.exists():
             with file.open("rb") as stream:
                 stream.seek(told)
                 data = stream.read()
             told += len(data)
-            while data:
-                data = data[os.write(descriptor, data) :]
+            held += data
+        while not answered and b"\n" in held:
+            if held.startswith(_ANSWER):
+                answered = time.monotonic()
+            else:
+                line, _, held = held.partition(b"\n")
+                _write(descriptor, line + b"\n")
+    _write(descriptor, held)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _pass_on(client: subprocess.Popen[bytes]) -> str:
