@@ -192,7 +192,9 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
         Feature(
             "A container of the node's own",
             local=yes(f"{_E2E}/test_containers.py::test_a_node_runs_in_a_real_container"),
-            airflow=notimpl("the launcher starts it on the worker; not shown there"),
+            airflow=yes(
+                "tests/conformance/test_airflow_containers.py::test_a_node_runs_in_its_container_and_nothing_of_it_stays"
+            ),
             kubeflow=Once(f"{_KFP_ENTRY}::test_a_node_inside_its_image_starts_no_container", "not written"),
         ),
         Feature(
@@ -314,7 +316,7 @@ SECTIONS: dict[str, tuple[Feature, ...]] = {
         Feature(
             "Scenarios in real containers",
             local=yes(f"{_E2E}/test_containers.py::test_a_node_runs_in_a_real_container"),
-            airflow=notimpl("not shown there"),
+            airflow=yes("tests/conformance/test_airflow_kubernetes.py::TestInPods::test_scenario"),
             kubeflow=Once(
                 "tests/conformance/test_kubeflow_containers.py::TestContainers::test_scenario", "not written"
             ),
