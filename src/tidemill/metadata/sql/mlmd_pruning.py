@@ -16,7 +16,7 @@ from tidemill.metadata.sql import mlmd_runs, names
 from tidemill.metadata.sql.database import Database, Transaction
 from tidemill.metadata.sql.mlmd_retention import OUTPUTS, choose, mark, refuse_running
 from tidemill.metadata.sql.mlmd_runs import GENERATED, GROUPS, PIPELINES, WRITERS
-from tidemill.metadata.sql.pruning import delete, empty, forget_links, in_order, remove_contexts
+from tidemill.metadata.sql.pruning import delete_members, empty, forget_links, in_order, remove_contexts
 from tidemill.metadata.sql.selecting import ids_in
 
 
@@ -135,15 +135,7 @@ def _remove(tx: Transaction, parts: _Parts, own: set[int]) -> None:
     ) - made  # fmt: skip
     linked |= ids_in(tx, "SELECT artifact_id FROM Attribution WHERE context_id IN ({ids})", own) - made
     around = _generated(tx, executions, own)
-    events = ids_in(tx, "SELECT id FROM Event WHERE execution_id IN ({ids})", executions)
-    for table, column, ids in (
-        ("EventPath", "event_id", events), ("Event", "id", events),
-        ("Association", "execution_id", executions), ("ExecutionProperty", "execution_id", executions),
-        ("Execution", "id", executions),
-        ("Attribution", "artifact_id", made), ("ArtifactProperty", "artifact_id", made),
-        ("Artifact", "id", made), ("Attribution", "context_id", own),
-    ):  # fmt: skip
-        delete(tx, table, column, ids)
+    delete_members(tx, executions, made, own)
     forget_links(tx, linked, around)
     remove_contexts(tx, own)
     for type in sorted(set(GROUPS) - set(PIPELINES)) + list(PIPELINES):

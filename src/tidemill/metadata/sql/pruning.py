@@ -173,16 +173,9 @@ def _remove(tx: Transaction, parts: Sequence[_Part]) -> None:
         "AND execution_id IN ({ids})",
         executions,
     ) - made  # fmt: skip
-    events = ids_in(tx, "SELECT id FROM Event WHERE execution_id IN ({ids})", executions)
-    for table, column, ids in (
-        ("EventPath", "event_id", events), ("Event", "id", events),
-        ("Association", "execution_id", executions), ("ExecutionProperty", "execution_id", executions),
-        ("Execution", "id", executions),
-        ("Attribution", "artifact_id", made), ("ArtifactProperty", "artifact_id", made),
-        ("Artifact", "id", made), ("Attribution", "context_id", own),
-        ("tidemill_node", "run_id", run_ids), ("tidemill_run", "id", run_ids),
-    ):  # fmt: skip
-        delete(tx, table, column, ids)
+    delete_members(tx, executions, made, own)
+    delete(tx, "tidemill_node", "run_id", run_ids)
+    delete(tx, "tidemill_run", "id", run_ids)
     forget_links(tx, linked, around)
     remove_contexts(tx, own)
     remove_contexts(tx, empty(tx, around, names.NODE))
@@ -190,6 +183,20 @@ def _remove(tx: Transaction, parts: Sequence[_Part]) -> None:
     versions = {part.run.version for part in parts}
     used = {v for (v,) in tx.rows_in("SELECT version FROM tidemill_run WHERE version IN ({ids})", versions)}
     delete(tx, "tidemill_pipeline_version", "version", versions - used)
+
+
+def delete_members(tx: Transaction, executions: set[int], made: set[int], contexts: set[int]) -> None:
+    """Delete the rows of runs' executions, of the artifacts they made, and what links artifacts to the
+    runs' own `contexts`."""
+    events = ids_in(tx, "SELECT id FROM Event WHERE execution_id IN ({ids})", executions)
+    for table, column, ids in (
+        ("EventPath", "event_id", events), ("Event", "id", events),
+        ("Association", "execution_id", executions), ("ExecutionProperty", "execution_id", executions),
+        ("Execution", "id", executions),
+        ("Attribution", "artifact_id", made), ("ArtifactProperty", "artifact_id", made),
+        ("Artifact", "id", made), ("Attribution", "context_id", contexts),
+    ):  # fmt: skip
+        delete(tx, table, column, ids)
 
 
 def delete(tx: Transaction, table: str, column: str, ids: Iterable[object]) -> None:
